@@ -1,0 +1,191 @@
+//! What a machine gives the core: frames, translation, time, CPUs, list registers.
+//!
+//! `hypervisor` implements this once for the real board; `fake` (feature `fakes`) once in plain
+//! memory. Every method is callable from any CPU unless it says "this CPU" or "the vCPU that is
+//! loaded here". None blocks, none allocates.
+
+use xen_abi::{Gfn, Mfn, errno::Errno};
+
+use crate::regs::GuestRegs;
+
+/// A physical CPU, numbered from 0 (the boot CPU) in the order they came up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CpuId(pub u32);
+
+/// A TLB tag of a stage-2 table; 0 is never a guest's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vmid(pub u16);
+
+/// What an access wants of each translation stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Loads.
+    Read,
+    /// Stores (and loads).
+    Write,
+}
+
+/// A maintenance operation on a frame's cache lines, to the point of coherency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheOp {
+    /// Write back.
+    Clean,
+    /// Discard without writing back; the caller has checked that nothing of another owner is lost.
+    Invalidate,
+    /// Write back and discard.
+    CleanInvalidate,
+}
+
+/// Contents of a list register, in the form both GIC versions share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListRegister {
+    /// Virtual interrupt id (0..1020).
+    pub virq: u32,
+    /// Physical interrupt that the guest's end-of-interrupt deactivates, for hardware ones.
+    pub hw: Option<u32>,
+    /// Priority 0 (highest) to 255.
+    pub priority: u8,
+    /// Pending at the virtual CPU interface.
+    pub pending: bool,
+    /// Taken by the guest and not yet deactivated.
+    pub active: bool,
+    /// For SGIs on GICv2: the vCPU that sent it.
+    pub source: u8,
+}
+
+impl ListRegister {
+    /// Neither pending nor active: the register is free.
+    pub fn is_free(&self) -> bool {
+        !self.pending && !self.active
+    }
+}
+
+/// How a physical interrupt line signals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// Level sensitive.
+    Level,
+    /// Edge triggered.
+    Edge,
+}
+
+/// The hardware, as the core sees it.
+pub trait Machine: Sync + Send + Sized + 'static {
+    /// The general registers that every trap saves.
+    type Regs: GuestRegs;
+    /// All other state of a vCPU: banked and system registers, floating point, timers. Its owner
+    /// is the CPU it is loaded on, or whoever holds the vCPU descheduled.
+    type Context: Send + Sync;
+
+    // CPUs and time.
+
+    /// This CPU.
+    fn this_cpu(&self) -> CpuId;
+    /// How many CPUs are up; their ids are 0..n.
+    fn cpu_count(&self) -> u32;
+    /// Makes `cpu` leave its guest or its idle wait and look for work. Also allowed on itself.
+    fn kick(&self, cpu: CpuId);
+    /// Whether a physical interrupt waits for this CPU: long operations stop and continue later.
+    fn interrupt_waiting(&self) -> bool;
+    /// CNTPCT: ticks since the counter began.
+    fn ticks(&self) -> u64;
+    /// CNTFRQ: ticks in a second, not zero.
+    fn ticks_per_second(&self) -> u32;
+    /// Arms this CPU's hypervisor timer for the absolute tick count, or disarms it.
+    /// At the deadline `Hypervisor::timer_expired` is called on this CPU.
+    fn set_timer(&self, deadline: Option<u64>);
+    /// Ends the machine: power off or reset. Does not return to the caller's work.
+    fn shutdown(&self, reboot: bool) -> !;
+
+    // RAM, by frame. `offset + len` is at most a page (4 KiB); a frame outside RAM is a bug of ours.
+    // Guests may write the same bytes at any time: each access is one volatile or atomic one.
+
+    /// Whether `mfn` is RAM that the frame table covers.
+    fn is_ram(&self, mfn: Mfn) -> bool;
+    /// Copies bytes out of a frame.
+    fn read_frame(&self, mfn: Mfn, offset: usize, to: &mut [u8]);
+    /// Copies bytes into a frame.
+    fn write_frame(&self, mfn: Mfn, offset: usize, from: &[u8]);
+    /// Copies between frames; they may be the same, the ranges must not overlap then.
+    fn copy_frame(&self, to: (Mfn, usize), from: (Mfn, usize), len: usize);
+    /// Fills a whole frame with zeroes.
+    fn zero_frame(&self, mfn: Mfn);
+    /// Cache maintenance by address on part of a frame.
+    fn cache_frame(&self, mfn: Mfn, offset: usize, len: usize, op: CacheOp);
+    /// Atomic load (acquire) of a naturally aligned word.
+    fn load32(&self, mfn: Mfn, offset: usize) -> u32;
+    /// Atomic store (release).
+    fn store32(&self, mfn: Mfn, offset: usize, value: u32);
+    /// Atomic load of a naturally aligned double word.
+    fn load64(&self, mfn: Mfn, offset: usize) -> u64;
+    /// Atomic store of a naturally aligned double word: how table entries are written.
+    fn store64(&self, mfn: Mfn, offset: usize, value: u64);
+    /// One strong compare-and-exchange, sequentially consistent; `Err` holds what was there.
+    /// Bounded: a guest that hammers the line makes it fail, never hang.
+    fn compare_exchange32(&self, mfn: Mfn, offset: usize, old: u32, new: u32) -> Result<u32, u32>;
+    /// Atomically sets bits, sequentially consistent; gives the old value.
+    fn fetch_or64(&self, mfn: Mfn, offset: usize, bits: u64) -> u64;
+    /// Atomically keeps only `bits`; gives the old value.
+    fn fetch_and64(&self, mfn: Mfn, offset: usize, bits: u64) -> u64;
+    /// Atomically sets bits of a word; gives the old value.
+    fn fetch_or32(&self, mfn: Mfn, offset: usize, bits: u32) -> u32;
+    /// Atomically keeps only `bits` of a word; gives the old value.
+    fn fetch_and32(&self, mfn: Mfn, offset: usize, bits: u32) -> u32;
+    /// Atomically replaces a byte; gives the old one.
+    fn swap8(&self, mfn: Mfn, offset: usize, value: u8) -> u8;
+
+    // Translation.
+
+    /// Stage 1 of the vCPU that is loaded here, at EL1 privilege (no PAN): guest virtual address to
+    /// guest physical address. `EFAULT` where the guest's tables deny the access.
+    fn translate_va(&self, va: u64, access: Access) -> Result<u64, Errno>;
+    /// Drops every stage-2 translation of `vmid` on all CPUs, and what stage 1 cached of it.
+    fn flush_guest_tlb(&self, vmid: Vmid);
+    /// The same for one page, where the hardware can; else everything of `vmid`.
+    fn flush_guest_page(&self, vmid: Vmid, gfn: Gfn);
+    /// Orders table writes before what follows, for a table walker on any CPU.
+    fn table_barrier(&self);
+
+    // vCPU contexts.
+
+    /// A context as at reset, for vCPU `index` of a domain whose guests see `vmpidr`; `root` is the
+    /// stage-2 root and `vmid` its tag; `counter_offset` goes to CNTVOFF.
+    fn new_context(&self, root: Mfn, vmid: Vmid, vmpidr: u64, counter_offset: u64)
+    -> Self::Context;
+    /// Sets EL1 state and general registers of a vCPU that is not running (domctl, PSCI CPU_ON,
+    /// domain building).
+    fn set_context(&self, context: &Self::Context, to: &xen_abi::arch::VcpuGuestContext);
+    /// Reads them; the vCPU is not running, or is the one loaded here.
+    fn get_context(&self, context: &Self::Context) -> xen_abi::arch::VcpuGuestContext;
+    /// The virtual timer's compare value (in CNTVCT ticks) of a vCPU that is not loaded, when it
+    /// is enabled, unmasked and not yet met.
+    fn virtual_timer_deadline(&self, context: &Self::Context) -> Option<u64>;
+    /// Masks the virtual timer of a context that is not loaded, as its interrupt is injected.
+    fn mask_virtual_timer(&self, context: &Self::Context);
+    /// Raises an undefined-instruction exception in the vCPU that is loaded here.
+    fn inject_undefined(&self, regs: &mut Self::Regs);
+    /// Raises a synchronous external abort there; `instruction` for a fetch, else a data access.
+    fn inject_abort(&self, regs: &mut Self::Regs, va: u64, instruction: bool);
+
+    // Interrupts.
+
+    /// Number of list registers, at most 64.
+    fn list_register_count(&self) -> usize;
+    /// Reads a list register of the vCPU that is loaded here.
+    fn read_list_register(&self, index: usize) -> ListRegister;
+    /// Writes it.
+    fn write_list_register(&self, index: usize, value: ListRegister);
+    /// Asks for (or not) a maintenance interrupt when list registers run empty.
+    fn set_underflow_interrupt(&self, on: bool);
+    /// Sets up a shared peripheral interrupt for a guest: trigger, target CPU, enabled or not.
+    fn route_spi(&self, spi: u32, trigger: Trigger, cpu: CpuId);
+    /// Enables or disables a routed SPI at the distributor.
+    fn enable_spi(&self, spi: u32, on: bool);
+    /// Deactivates a physical interrupt that the guest will not deactivate itself any more.
+    fn deactivate(&self, intid: u32);
+
+    // Console.
+
+    /// Writes to the serial line, blocking until it is in the FIFO; carriage returns are added.
+    fn console_write(&self, bytes: &[u8]);
+}

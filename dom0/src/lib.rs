@@ -1,0 +1,7 @@
+//! The Rust control domain, but for what only runs on bare metal.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod storage;

@@ -138,6 +138,11 @@ impl Perms {
         &self.0
     }
 
+    /// Lists the domains that have a valid entry of their own beside the owner's.
+    pub(crate) fn mentioned(&self) -> impl Iterator<Item = Domid> {
+        self.entries().iter().skip(1).filter(|perm| !perm.void).map(|perm| perm.domid)
+    }
+
     /// Gives the domain that owns the node and pays for it.
     pub fn owner(&self) -> Domid {
         self.0[0].domid
@@ -168,13 +173,12 @@ impl Perms {
         Self(marked.collect())
     }
 
-    /// Gives the list without the entries of `domid`, or none when it has no such entry. The owner stays.
+    /// Gives the list without the valid entries of `domid`, or none when it has no such entry. The owner stays.
     pub fn without(&self, domid: Domid) -> Option<Self> {
         let (owner, rest) = self.0.split_first()?;
-        if !rest.iter().any(|perm| perm.domid == domid) {
-            return None;
-        }
-        let kept = rest.iter().filter(|perm| perm.domid != domid);
+        let about = |perm: &&Perm| !perm.void && perm.domid == domid;
+        rest.iter().find(about)?;
+        let kept = rest.iter().filter(|perm| !about(perm));
         Some(Self(core::iter::once(owner).chain(kept).copied().collect()))
     }
 }

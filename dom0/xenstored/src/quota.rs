@@ -99,7 +99,7 @@ pub struct Account {
     pub watches: usize,
     /// Transactions open.
     pub transactions: usize,
-    /// Permission entries that name the domain, on whosever nodes, the owner's entry not counted.
+    /// Valid permission entries that name the domain, on whosever nodes, those as owner not counted.
     pub mentions: usize,
     warned: bool,
 }
@@ -128,9 +128,14 @@ impl Accounts {
         self.accounts.entry(domid).or_default()
     }
 
-    /// Closes the account of a domain that is gone.
-    pub(crate) fn close(&mut self, domid: Domid) {
-        self.accounts.remove(&domid);
+    /// Takes something off an account, which is forgotten once nothing is on it: the books stay as short as the list
+    /// of domains that use the store.
+    pub(crate) fn reduce(&mut self, domid: Domid, take: impl FnOnce(&mut Account)) {
+        let account = self.get_mut(domid);
+        take(account);
+        if (Account { warned: false, ..*account }) == Account::default() {
+            self.accounts.remove(&domid);
+        }
     }
 
     /// Tells whether `caller` may have `more` of what `used` counts within `limit`, and says [`Error::Enospc`] if not.
@@ -162,25 +167,27 @@ impl Accounts {
 
     /// Gives bytes back.
     pub(crate) fn release_memory(&mut self, domid: Domid, bytes: usize) {
-        let account = self.get_mut(domid);
-        account.memory -= bytes;
+        self.reduce(domid, |account| account.memory -= bytes);
     }
 
     /// Charges a node that goes into the store.
     pub(crate) fn charge_node(&mut self, path: &Path, node: &Node) {
         self.charge_memory(node.perms.owner(), node.cost(path));
         self.get_mut(node.perms.owner()).nodes += 1;
-        for perm in node.perms.entries().iter().skip(1) {
-            self.get_mut(perm.domid).mentions += 1;
+        for domid in node.perms.mentioned() {
+            self.get_mut(domid).mentions += 1;
         }
     }
 
     /// Gives back what a node was charged that leaves the store.
     pub(crate) fn release_node(&mut self, path: &Path, node: &Node) {
-        self.release_memory(node.perms.owner(), node.cost(path));
-        self.get_mut(node.perms.owner()).nodes -= 1;
-        for perm in node.perms.entries().iter().skip(1) {
-            self.get_mut(perm.domid).mentions -= 1;
+        let cost = node.cost(path);
+        self.reduce(node.perms.owner(), |account| {
+            account.memory -= cost;
+            account.nodes -= 1;
+        });
+        for domid in node.perms.mentioned() {
+            self.reduce(domid, |account| account.mentions -= 1);
         }
     }
 

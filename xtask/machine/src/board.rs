@@ -1,0 +1,118 @@
+//! The device tree that the loader hands to the hypervisor: the board's own, with the boot modules
+//! and command lines of Xen's boot protocol under `/chosen`.
+use crate::{Arch, Machine, qemu::Domain};
+use dtoolkit::{
+    ToPropertyValue,
+    fdt::Fdt,
+    model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty},
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Where boot modules start: above the kernel image and QEMU's place for the device tree, both in
+/// the first 128 MiB of RAM.
+const MODULES: u64 = 0x5000_0000;
+const MODULE_ALIGN: u64 = 2 << 20;
+
+/// A file that QEMU loads before the machine starts.
+pub struct Loaded {
+    pub file: PathBuf,
+    pub address: u64,
+}
+
+/// Adds the modules of `machine` to the board's tree `dtb`; gives the new tree and the files.
+pub fn describe(machine: &Machine, dtb: &[u8]) -> Result<(Vec<u8>, Vec<Loaded>), String> {
+    let fdt = Fdt::new(dtb).map_err(|e| format!("QEMU's device tree: {e}"))?;
+    let mut tree = DeviceTree::from_fdt(&fdt);
+    if machine.arch == Arch::Arm32 {
+        // Its 64-bit windows are out of reach for a 32-bit Linux, which then does not boot.
+        tree.root.remove_child("pcie@10000000");
+    }
+    let mut modules = Modules { next: MODULES, loaded: vec![] };
+    if tree.root.child_mut("chosen").is_none() {
+        tree.root.add_child(node("chosen"));
+    }
+    if let Some(chosen) = tree.root.child_mut("chosen") {
+        fill_chosen(machine, chosen, &mut modules)?;
+    }
+    Ok((tree.to_dtb(), modules.loaded))
+}
+
+fn fill_chosen(machine: &Machine, chosen: &mut DeviceTreeNode, modules: &mut Modules) -> Result<(), String> {
+    set_cells(chosen);
+    set(chosen, "xen,xen-bootargs", machine.hypervisor_args.as_str());
+    if machine.deterministic {
+        // Without a seed, a Linux dom0 waits long for entropy.
+        set(chosen, "rng-seed", [0x5au8; 64]);
+    }
+    if let Some(dom0) = &machine.dom0 {
+        set(chosen, "xen,dom0-bootargs", dom0.args.as_str());
+        modules.add(chosen, dom0, None)?;
+    }
+    for (i, domu) in machine.domus.iter().enumerate() {
+        let mut n = node(&format!("domU{}", i + 1));
+        set(&mut n, "compatible", "xen,domain");
+        set_cells(&mut n);
+        set(&mut n, "memory", domu.memory_kib);
+        set(&mut n, "cpus", domu.vcpus);
+        if domu.vpl011 {
+            set(&mut n, "vpl011", [0u8; 0]);
+        }
+        if domu.enhanced {
+            set(&mut n, "xen,enhanced", "enabled");
+        }
+        modules.add(&mut n, &domu.boot, Some(&domu.boot.args))?;
+        chosen.add_child(n);
+    }
+    Ok(())
+}
+
+struct Modules {
+    next: u64,
+    loaded: Vec<Loaded>,
+}
+
+impl Modules {
+    fn add(&mut self, to: &mut DeviceTreeNode, domain: &Domain, args: Option<&str>) -> Result<(), String> {
+        to.add_child(self.module("kernel", &domain.kernel, args)?);
+        if let Some(ramdisk) = &domain.ramdisk {
+            to.add_child(self.module("ramdisk", ramdisk, None)?);
+        }
+        Ok(())
+    }
+
+    fn module(&mut self, kind: &str, file: &Path, args: Option<&str>) -> Result<DeviceTreeNode, String> {
+        let size = fs::metadata(file).map_err(|e| format!("{}: {e}", file.display()))?.len();
+        let address = self.next;
+        self.next = (address + size).next_multiple_of(MODULE_ALIGN);
+        self.loaded.push(Loaded { file: file.to_owned(), address });
+        let mut n = node(&format!("module@{address:x}"));
+        let specific = format!("multiboot,{kind}");
+        set(&mut n, "compatible", vec![specific.as_str(), "multiboot,module"]);
+        set(&mut n, "reg", cells(&[address, size]));
+        if let Some(args) = args {
+            set(&mut n, "bootargs", args);
+        }
+        Ok(n)
+    }
+}
+
+fn node(name: &str) -> DeviceTreeNode {
+    DeviceTreeNode::new_unchecked(name)
+}
+
+fn set(node: &mut DeviceTreeNode, name: &str, value: impl ToPropertyValue) {
+    node.remove_property(name);
+    node.add_property(DeviceTreeProperty::new_unchecked(name, value));
+}
+
+fn set_cells(node: &mut DeviceTreeNode) {
+    set(node, "#address-cells", 2u32);
+    set(node, "#size-cells", 2u32);
+}
+
+fn cells(values: &[u64]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_be_bytes()).collect()
+}

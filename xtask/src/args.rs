@@ -1,0 +1,148 @@
+//! The command line.
+use crate::Result;
+use lexopt::prelude::*;
+use machine::Arch;
+use std::path::PathBuf;
+
+/// What the user asked for.
+pub struct Args {
+    pub command: Command,
+    pub arch: Arch,
+}
+
+pub enum Command {
+    Build,
+    Run(Run),
+    Test(Test),
+    Doctor,
+    Help,
+}
+
+/// What `run` boots.
+pub struct Run {
+    pub what: Subject,
+    pub hypervisor: Hypervisor,
+    pub dry_run: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The Rust dom0.
+    Dom0,
+    /// The Rust dom0, with a Debian guest prepared.
+    Linux,
+    /// Debian's dom0.
+    Debian,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hypervisor {
+    Ours,
+    DebianXen,
+    File(PathBuf),
+}
+
+/// What `test` runs.
+#[derive(Default)]
+pub struct Test {
+    pub all: bool,
+    pub filter: Option<String>,
+}
+
+impl Args {
+    pub fn from_env() -> Result<Self> {
+        Self::parse(lexopt::Parser::from_env()).map_err(|e| format!("{e} (cargo xtask help)"))
+    }
+
+    fn parse(mut p: lexopt::Parser) -> std::result::Result<Self, lexopt::Error> {
+        let mut words = vec![];
+        let mut arch = Arch::Arm32;
+        let mut hypervisor = Hypervisor::Ours;
+        let (mut dry_run, mut help) = (false, false);
+        let mut test = Test::default();
+        let mut seen = vec![];
+        while let Some(arg) = p.next()? {
+            match arg {
+                Short('h') | Long("help") => help = true,
+                Value(v) => words.push(v.string()?),
+                Long("arch") => arch = Arch::parse(&p.value()?.string()?)?,
+                Long("hypervisor") => {
+                    seen.push(("--hypervisor", "run"));
+                    hypervisor = named(p.value()?.into());
+                }
+                Long("dry-run") => {
+                    seen.push(("--dry-run", "run"));
+                    dry_run = true;
+                }
+                Long("all") => {
+                    seen.push(("--all", "test"));
+                    test.all = true;
+                }
+                Long("filter") => {
+                    seen.push(("--filter", "test"));
+                    test.filter = Some(p.value()?.string()?);
+                }
+                other => return Err(other.unexpected()),
+            }
+        }
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        if let (Some((option, of)), Some(command)) =
+            (seen.iter().find(|(_, of)| words.first() != Some(of)), words.first())
+            && !help
+        {
+            return Err(format!("{option} belongs to '{of}', not to '{command}'").into());
+        }
+        let run = |what| Command::Run(Run { what, hypervisor, dry_run });
+        let command = match words[..] {
+            _ if help => Command::Help,
+            [] | ["help"] => Command::Help,
+            ["build"] => Command::Build,
+            ["run"] => run(Subject::Dom0),
+            ["run", "linux"] => run(Subject::Linux),
+            ["run", "debian"] => run(Subject::Debian),
+            ["test"] => Command::Test(test),
+            ["doctor"] => Command::Doctor,
+            _ => return Err(format!("unknown command '{}'", words.join(" ")).into()),
+        };
+        Ok(Self { command, arch })
+    }
+}
+
+fn named(value: PathBuf) -> Hypervisor {
+    match value.to_str() {
+        Some("xen") => Hypervisor::DebianXen,
+        Some("ours") => Hypervisor::Ours,
+        _ => Hypervisor::File(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> std::result::Result<Args, String> {
+        let words = line.split_whitespace();
+        Args::parse(lexopt::Parser::from_args(words)).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn debian_on_the_real_xen_is_understood() {
+        let a = parse("run debian --hypervisor xen --arch arm32").unwrap();
+        let Command::Run(r) = a.command else { panic!("no run") };
+        assert_eq!(r.what, Subject::Debian);
+        assert_eq!(r.hypervisor, Hypervisor::DebianXen);
+        assert_eq!(a.arch, Arch::Arm32);
+    }
+
+    #[test]
+    fn options_of_another_command_are_refused() {
+        let e = parse("build --all").err().unwrap();
+        assert!(e.contains("--all belongs to 'test'"), "{e}");
+    }
+
+    #[test]
+    fn unknown_words_are_named() {
+        assert!(parse("run windows").err().unwrap().contains("run windows"));
+        assert!(parse("--arch mips build").err().unwrap().contains("mips"));
+    }
+}

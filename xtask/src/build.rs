@@ -1,0 +1,61 @@
+//! `build`: the bare-metal images.
+use crate::{
+    Result, check, image,
+    setup::{self, Purpose},
+    step,
+    toolchain::Toolchain,
+};
+use machine::{Arch, paths};
+use std::path::{Path, PathBuf};
+
+/// Makes sure of a toolchain, builds all images and says where they are.
+pub fn run(arch: Arch) -> Result<()> {
+    setup::ensure(&[Purpose::Build])?;
+    for image in all(arch)? {
+        println!("{}", image.display());
+    }
+    Ok(())
+}
+
+/// Builds hypervisor, dom0 and every sample guest; gives their flat images.
+pub fn all(arch: Arch) -> Result<Vec<PathBuf>> {
+    let mut packages = vec!["hypervisor".to_owned(), "dom0".to_owned()];
+    packages.extend(samples()?);
+    images(arch, &packages)
+}
+
+/// Builds bare-metal packages; gives their flat images.
+pub fn images(arch: Arch, packages: &[String]) -> Result<Vec<PathBuf>> {
+    let toolchain = Toolchain::require(arch.target())?;
+    step(&format!("building for {} with {}", arch.name(), toolchain.describe()), || {
+        packages.iter().map(|package| one(&toolchain, arch, package)).collect()
+    })
+}
+
+/// Builds one package alone, so that no other's choice of features reaches it.
+fn one(toolchain: &Toolchain, arch: Arch, package: &str) -> Result<PathBuf> {
+    let dir = paths::target_dir().join("bare");
+    let mut c = toolchain.cargo();
+    c.current_dir(paths::workspace()).args(["build", "--package", package, "--profile", "bare"]);
+    c.args(["--target", arch.target(), "--target-dir"]).arg(&dir);
+    check(&mut c)?;
+    let elf = dir.join(arch.target()).join("bare").join(package);
+    let flat = paths::images(arch).join(package);
+    image::flatten(&elf, &flat)?;
+    Ok(flat)
+}
+
+/// Names the sample guests: the packages in their folder.
+pub fn samples() -> Result<Vec<String>> {
+    let dir = paths::workspace().join("sample-guests");
+    let entries = dir.read_dir().map_err(|e| format!("{}: {e}", dir.display()))?;
+    let is_package = |p: &PathBuf| p.join("Cargo.toml").is_file();
+    let mut names: Vec<String> =
+        entries.flatten().map(|e| e.path()).filter(is_package).map(|p| name(&p)).collect();
+    names.sort();
+    Ok(names)
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+}

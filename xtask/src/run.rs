@@ -1,0 +1,92 @@
+//! `run`: boots the machine with its console on the terminal.
+use crate::{
+    Result,
+    args::{Hypervisor, Run, Subject},
+    build, check, debian, debian_dom0, debian_guest,
+    disk::{self, Contents},
+    setup::{self, Purpose},
+};
+use machine::{Arch, Console, Disk, Domain, Machine, paths};
+use std::path::PathBuf;
+
+/// Boots what the user asked for.
+pub fn run(arch: Arch, what: &Run) -> Result<()> {
+    if arch != Arch::Arm32 {
+        return Err(format!("run: {} is not supported yet", arch.name()));
+    }
+    setup::ensure(&[Purpose::Build, Purpose::Emulate])?;
+    if what.what != Subject::Dom0 || what.hypervisor == Hypervisor::DebianXen {
+        setup::ensure(&[Purpose::Debian])?;
+    }
+    let mut packages = build::samples()?;
+    if what.what != Subject::Debian {
+        packages.push("dom0".into());
+    }
+    if what.hypervisor == Hypervisor::Ours {
+        packages.push("hypervisor".into());
+    }
+    build::images(arch, &packages)?;
+    let mut machine = Machine::new(arch, hypervisor(arch, &what.hypervisor)?);
+    machine.console = Console::Terminal;
+    machine.dom0 = Some(dom0(arch, what.what)?);
+    if what.what == Subject::Debian {
+        machine.memory_mib = 2048;
+        machine.hypervisor_args += " dom0_mem=512M";
+    } else {
+        machine.hypervisor_args += " dom0_mem=128M";
+    }
+    let disk = data_disk(arch, what.what)?;
+    machine.disks.push(Disk { file: disk, snapshot: false });
+
+    let mut qemu = machine.prepare(&paths::target_dir().join("run").join(arch.name()))?;
+    if what.dry_run {
+        println!("{qemu:?}");
+        return Ok(());
+    }
+    eprintln!("xtask: booting; Ctrl-A three times switches the console between dom0 and hypervisor,");
+    eprintln!("xtask: Ctrl-\\ x ends the machine. {}", hint(what.what));
+    check(&mut qemu)
+}
+
+fn hypervisor(arch: Arch, which: &Hypervisor) -> Result<PathBuf> {
+    match which {
+        Hypervisor::Ours => Ok(paths::images(arch).join("hypervisor")),
+        Hypervisor::File(file) => Ok(file.clone()),
+        Hypervisor::DebianXen => {
+            debian::xen(arch)?;
+            paths::debian_xen(arch)
+        }
+    }
+}
+
+fn dom0(arch: Arch, what: Subject) -> Result<Domain> {
+    match what {
+        Subject::Debian => debian_dom0::make(arch),
+        Subject::Dom0 | Subject::Linux => {
+            Ok(Domain { kernel: paths::images(arch).join("dom0"), ramdisk: None, args: String::new() })
+        }
+    }
+}
+
+/// Makes the disk that dom0 has as `/dev/vda`.
+pub fn data_disk(arch: Arch, what: Subject) -> Result<PathBuf> {
+    let mut contents = Contents::default();
+    for name in build::samples()? {
+        contents.sample(&name, paths::images(arch).join(&name));
+    }
+    if what != Subject::Dom0 {
+        contents.debian(&debian_guest::make(arch)?);
+    }
+    let to = paths::target_dir().join("disks").join(format!("{}.img", arch.name()));
+    disk::make(&to, &contents)?;
+    Ok(to)
+}
+
+fn hint(what: Subject) -> &'static str {
+    match what {
+        Subject::Dom0 => "Try: xl create -c /root/hello.cfg",
+        Subject::Linux | Subject::Debian => {
+            "Try: losetup /dev/loop0 /root/disk.img; xl create -c /root/win.cfg"
+        }
+    }
+}

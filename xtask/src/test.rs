@@ -1,0 +1,50 @@
+//! `test`: the host's tests, then the systems booted in QEMU.
+use crate::{
+    Result,
+    args::{Subject, Test},
+    build, check, debian, debian_dom0, headers, run,
+    setup::{self, Purpose},
+    step,
+};
+use machine::{Arch, paths};
+use std::{env, process::Command};
+
+/// Runs all tests; those that take long only when asked to.
+pub fn run(arch: Arch, what: &Test) -> Result<()> {
+    setup::ensure(&[Purpose::Build, Purpose::Emulate, Purpose::Debian, Purpose::Test])?;
+    step("host tests", || host_tests(what))?;
+    build::all(arch)?;
+    run::data_disk(arch, Subject::Debian)?;
+    debian::xen(arch)?;
+    debian_dom0::make(arch)?;
+    step("system tests", || system_tests(what))
+}
+
+fn cargo() -> Command {
+    let mut c = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    c.current_dir(paths::workspace());
+    c
+}
+
+fn host_tests(what: &Test) -> Result<()> {
+    for (tool, args) in
+        [("fmt", &["--check"][..]), ("clippy", &["--all-targets", "--", "--deny", "warnings"])]
+    {
+        if cargo().args([tool, "--version"]).output().is_ok_and(|o| o.status.success()) {
+            check(cargo().arg(tool).args(args))?;
+        } else {
+            eprintln!("xtask: cargo {tool} is not installed, left out");
+        }
+    }
+    check(cargo().arg("test").args(&what.filter).envs(headers::environment()?))
+}
+
+/// One machine at a time: each has two CPUs.
+fn system_tests(what: &Test) -> Result<()> {
+    let mut c = cargo();
+    c.args(["test", "--package", "system-tests"]).args(&what.filter).args(["--", "--test-threads=1"]);
+    if what.all {
+        c.arg("--include-ignored");
+    }
+    check(&mut c)
+}

@@ -299,7 +299,7 @@ abi! {
         pub sched_id: u32,
         /// One of [`schedop`].
         pub cmd: u32,
-        /// A union; credit's parameters are the first word.
+        /// A union; see [`SchedulerOp::credit`].
         pub u: [u64; 2],
     }
 
@@ -369,10 +369,8 @@ abi! {
         pub machine_irq: u32,
         /// [`PT_IRQ_TYPE_SPI`].
         pub irq_type: u32,
-        /// The guest's; must be the same.
-        pub spi: u16,
-        /// The rest of a union.
-        pub pad: [u16; 7],
+        /// A union; see [`BindPtIrq::spi`].
+        pub u: [u64; 2],
     }
 
     /// Maps device memory (`xen_domctl_memory_mapping`).
@@ -455,6 +453,25 @@ abi! {
         pub pad: [u8; 2],
         /// Out: the reader's port.
         pub evtchn: EvtchnPort,
+    }
+}
+
+impl BindPtIrq {
+    /// The guest's number of the interrupt, which must be the host's too.
+    pub const fn spi(&self) -> u16 {
+        self.u[0] as u16
+    }
+}
+
+impl SchedulerOp {
+    /// Parameters of the credit and credit2 schedulers.
+    pub const fn credit(&self) -> SchedCredit {
+        SchedCredit { weight: self.u[0] as u16, cap: (self.u[0] >> 16) as u16 }
+    }
+
+    /// Writes parameters of the credit and credit2 schedulers.
+    pub const fn set_credit(&mut self, credit: SchedCredit) {
+        self.u[0] = self.u[0] & !0xffff_ffff | (credit.cap as u64) << 16 | credit.weight as u64;
     }
 }
 

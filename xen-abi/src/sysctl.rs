@@ -270,11 +270,9 @@ abi! {
         /// [`crate::domctl::schedop::PUTINFO`] or `GETINFO`.
         pub cmd: u32,
         /// Unused.
-        pub pad0: u32,
-        /// A union: that of the credit scheduler.
-        pub credit: CreditSchedule,
-        /// The rest of the union.
-        pub pad1: u32,
+        pub pad: u32,
+        /// A union; see [`SchedulerOp::credit`].
+        pub u: [u64; 2],
     }
 
     /// Where PCI devices are (`xen_sysctl_pcitopoinfo`).
@@ -287,6 +285,23 @@ abi! {
         pub devs: GuestHandle<u32>,
         /// Out: their nodes.
         pub nodes: GuestHandle<u32>,
+    }
+}
+
+impl SchedulerOp {
+    /// Parameters of the credit scheduler; credit2 has only the first word, its rate limit.
+    pub const fn credit(&self) -> CreditSchedule {
+        CreditSchedule {
+            tslice_ms: self.u[0] as u32,
+            ratelimit_us: (self.u[0] >> 32) as u32,
+            vcpu_migr_delay_us: self.u[1] as u32,
+        }
+    }
+
+    /// Writes parameters of the credit scheduler.
+    pub const fn set_credit(&mut self, credit: CreditSchedule) {
+        self.u[0] = (credit.ratelimit_us as u64) << 32 | credit.tslice_ms as u64;
+        self.u[1] = credit.vcpu_migr_delay_us as u64;
     }
 }
 

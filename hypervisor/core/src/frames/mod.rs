@@ -1,0 +1,474 @@
+//! RAM: who owns each frame, who still uses it, and which are free.
+//!
+//! A frame is handed out with one reference; every mapping in another domain and every structure
+//! that pins it holds one more. Whoever drops the last one scrubs the frame, cleans it to the point
+//! of coherency and puts it back, so that free frames are clean and handing them out is quick. Only
+//! RAM that has not been used since boot is scrubbed when it is first handed out.
+
+mod account;
+mod bit_tree;
+mod buddy;
+mod table;
+
+use alloc::{sync::Arc, vec::Vec};
+use core::{
+    mem,
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+};
+
+use spin::Mutex;
+use xen_abi::{Domid, Errno, Mfn, PAGE_SIZE};
+
+use crate::machine::{CacheOp, Machine};
+use buddy::Buddy;
+use table::{FrameTable, Put, Use};
+
+pub use account::Account;
+pub use buddy::{MAX_ORDER, RamBank};
+
+/// No bound on where a block may lie.
+pub const ANYWHERE: Mfn = Mfn(u64::MAX);
+/// Blocks above this order are only handed out to a domain when they need little scrubbing, so that
+/// no allocation takes long: 4 MiB.
+const LARGEST_SCRUB: u32 = 10;
+
+/// Memory for the tables, provided by the machine at boot, zeroed.
+pub struct Storage {
+    /// A word for each frame of RAM.
+    pub entries: &'static [AtomicU32],
+    /// Bitmaps of free blocks.
+    pub words: &'static mut [u32],
+}
+
+impl Storage {
+    /// How long both have to be.
+    pub fn sizes(banks: &[RamBank]) -> (usize, usize) {
+        let entries = banks.iter().map(|bank| bank.frames as usize).sum();
+        (entries, Buddy::words(banks))
+    }
+}
+
+/// What a domain's frames must be like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// log2 of how many, contiguous and aligned.
+    pub order: u32,
+    /// All of them below this one.
+    pub limit: Mfn,
+    /// As they are: for the first domain, before which nobody used the RAM.
+    pub unscrubbed: bool,
+    /// The lowest there are, however large a block that breaks.
+    pub lowest: bool,
+}
+
+impl Wanted {
+    /// Scrubbed frames from anywhere.
+    pub const fn order(order: u32) -> Self {
+        Self { order, limit: ANYWHERE, unscrubbed: false, lowest: false }
+    }
+}
+
+struct Free {
+    buddy: Buddy,
+    frames: u32,
+    /// Sum of all domains' claims.
+    claimed: u32,
+}
+
+/// All RAM.
+pub struct Frames {
+    table: FrameTable,
+    free: Mutex<Free>,
+    accounts: Mutex<Vec<Arc<Account>>>,
+    /// Free frames that have not been scrubbed.
+    dirty: AtomicU32,
+    /// Frames that only [`Frames::alloc_reserved`] may use.
+    reserve: AtomicU32,
+    emptied: AtomicBool,
+}
+
+impl Frames {
+    /// Nothing is free until [`Frames::add`] says so.
+    pub fn new(banks: &[RamBank], storage: Storage) -> Self {
+        Self {
+            table: FrameTable::new(banks, storage.entries),
+            free: Mutex::new(Free { buddy: Buddy::new(banks, storage.words), frames: 0, claimed: 0 }),
+            accounts: Mutex::new(Vec::new()),
+            dirty: AtomicU32::new(0),
+            reserve: AtomicU32::new(0),
+            emptied: AtomicBool::new(false),
+        }
+    }
+
+    /// Makes a range of RAM free, at boot or once a boot module has been used. Its contents count
+    /// as unknown.
+    pub fn add(&self, start: Mfn, frames: u32) {
+        let mut free = self.free.lock();
+        free.buddy.give(start, frames);
+        free.frames += frames;
+        self.dirty.fetch_add(frames, Ordering::Relaxed);
+    }
+
+    /// Keeps some frames back for [`Frames::alloc_reserved`].
+    pub fn set_reserve(&self, frames: u32) {
+        self.reserve.store(frames, Ordering::Relaxed);
+    }
+
+    /// Frames of RAM.
+    pub fn total(&self) -> u32 {
+        self.table.len()
+    }
+
+    /// Free frames.
+    pub fn free(&self) -> u32 {
+        self.free.lock().frames
+    }
+
+    /// Free frames that have still to be scrubbed.
+    pub fn dirty(&self) -> u32 {
+        self.dirty.load(Ordering::Relaxed)
+    }
+
+    /// Pages that domains have claimed.
+    pub fn claimed(&self) -> u32 {
+        self.free.lock().claimed
+    }
+
+    /// One more than the highest frame of RAM.
+    pub fn end(&self) -> Mfn {
+        self.table.end()
+    }
+
+    /// Whether the frame is RAM.
+    pub fn contains(&self, mfn: Mfn) -> bool {
+        self.table.contains(mfn)
+    }
+
+    /// Who owns a frame that is in use.
+    pub fn owner(&self, mfn: Mfn) -> Option<Domid> {
+        self.table.owner(mfn)
+    }
+
+    /// How many references are held on a frame.
+    pub fn references(&self, mfn: Mfn) -> u32 {
+        self.table.references(mfn)
+    }
+
+    // The hypervisor's own frames.
+
+    /// Allocates zeroed frames for the hypervisor.
+    pub fn alloc<M: Machine>(&self, machine: &M, order: u32) -> Option<Mfn> {
+        self.alloc_own(machine, order, self.reserve.load(Ordering::Relaxed))
+    }
+
+    /// The same, from the reserve as well: for the heap, whose users cannot fail.
+    pub fn alloc_reserved<M: Machine>(&self, machine: &M, order: u32) -> Option<Mfn> {
+        self.alloc_own(machine, order, 0)
+    }
+
+    fn alloc_own<M: Machine>(&self, machine: &M, order: u32, reserve: u32) -> Option<Mfn> {
+        let mfn = {
+            let mut free = self.free.lock();
+            let kept = reserve.saturating_add(free.claimed);
+            free.take(&Wanted::order(order), kept)?
+        };
+        self.hand_out(machine, mfn, order, Use::Hypervisor, false);
+        Some(mfn)
+    }
+
+    /// Drops the hypervisor's hold of frames that [`Frames::alloc`] gave.
+    pub fn release<M: Machine>(&self, machine: &M, mfn: Mfn, order: u32) {
+        for frame in 0..1 << order {
+            self.put(machine, Mfn(mfn.0 + frame));
+        }
+    }
+
+    /// Lends a page of the hypervisor's to a domain: references to it can be taken in the domain's
+    /// name, it does not count as the domain's memory.
+    pub fn lend(&self, mfn: Mfn, to: Domid) {
+        self.table.lend(mfn, to);
+    }
+
+    /// Ends that and drops the hypervisor's hold; the page goes when the last mapping does.
+    pub fn end_loan<M: Machine>(&self, machine: &M, mfn: Mfn) {
+        self.table.take_back(mfn);
+        self.put(machine, mfn);
+    }
+
+    // Domains' frames.
+
+    /// Lets frames be allocated to an account.
+    pub fn open(&self, account: &Arc<Account>) -> Result<(), Errno> {
+        let mut accounts = self.accounts.lock();
+        accounts.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        match accounts.binary_search_by_key(&account.domid, |a| a.domid) {
+            Ok(_) => Err(Errno::EEXIST),
+            Err(at) => {
+                accounts.insert(at, account.clone());
+                Ok(())
+            }
+        }
+    }
+
+    /// Forgets an account that owns nothing.
+    pub fn forget(&self, domid: Domid) {
+        let mut accounts = self.accounts.lock();
+        if let Ok(at) = accounts.binary_search_by_key(&domid, |a| a.domid) {
+            accounts.remove(at);
+        }
+    }
+
+    /// Allocates memory of a domain. `None` when the account is full or closed, or memory is short.
+    pub fn alloc_for<M: Machine>(&self, machine: &M, account: &Account, wanted: &Wanted) -> Option<Mfn> {
+        if wanted.order > MAX_ORDER {
+            return None;
+        }
+        let pages = 1 << wanted.order;
+        if !account.reserve(pages) {
+            return None;
+        }
+        let taken = self.take_for(account, wanted);
+        match taken {
+            Some(mfn) => {
+                let to = Use::Domain(account.domid);
+                self.hand_out(machine, mfn, wanted.order, to, wanted.unscrubbed);
+            }
+            None => self.uncount(account, pages),
+        }
+        taken
+    }
+
+    fn take_for(&self, account: &Account, wanted: &Wanted) -> Option<Mfn> {
+        let pages = 1 << wanted.order;
+        let mut free = self.free.lock();
+        let own = account.claim.load(Ordering::Relaxed).min(pages);
+        let kept = self.reserve.load(Ordering::Relaxed).saturating_add(free.claimed - own);
+        let mfn = free.take(wanted, kept)?;
+        if !wanted.unscrubbed && self.scrubs_long(mfn, wanted.order) {
+            free.buddy.give(mfn, pages);
+            free.frames += pages;
+            return None;
+        }
+        account.claim.fetch_sub(own, Ordering::Relaxed);
+        free.claimed -= own;
+        Some(mfn)
+    }
+
+    fn scrubs_long(&self, mfn: Mfn, order: u32) -> bool {
+        let dirty = |frame: &u64| self.table.is_dirty(Mfn(mfn.0 + frame));
+        order > LARGEST_SCRUB && (0..1 << order).filter(dirty).count() > 1 << LARGEST_SCRUB
+    }
+
+    fn uncount(&self, account: &Account, pages: u32) {
+        account.give_up(pages);
+        if account.free(pages) {
+            self.emptied.store(true, Ordering::Release);
+        }
+    }
+
+    /// Sets aside memory for a domain beyond what it has; 0 drops the claim.
+    pub fn claim(&self, account: &Account, pages: u32) -> Result<(), Errno> {
+        let mut free = self.free.lock();
+        let old = account.claim.load(Ordering::Relaxed);
+        if pages == 0 {
+            account.claim.store(0, Ordering::Relaxed);
+            free.claimed -= old;
+            return Ok(());
+        }
+        if old != 0 || pages > account.limit() {
+            return Err(Errno::EINVAL);
+        }
+        let more = pages.checked_sub(account.owned()).filter(|more| *more != 0).ok_or(Errno::EINVAL)?;
+        if more > free.frames.saturating_sub(free.claimed) {
+            return Err(Errno::ENOMEM);
+        }
+        account.claim.store(more, Ordering::Relaxed);
+        free.claimed += more;
+        Ok(())
+    }
+
+    /// Takes a reference to a frame, if `owner` owns it: to be dropped with [`Frames::put`].
+    #[must_use]
+    pub fn get(&self, mfn: Mfn, owner: Domid) -> bool {
+        self.table.get(mfn, owner)
+    }
+
+    /// Takes a reference that ends with the value returned.
+    pub fn hold<'a, M: Machine>(&'a self, machine: &'a M, mfn: Mfn, owner: Domid) -> Option<Held<'a, M>> {
+        self.get(mfn, owner).then_some(Held { frames: self, machine, mfn })
+    }
+
+    /// Takes a reference to a frame that something else keeps alive meanwhile, whoever owns it.
+    pub fn hold_mapped<'a, M: Machine>(&'a self, machine: &'a M, mfn: Mfn) -> Option<Held<'a, M>> {
+        self.table.get_used(mfn).then_some(Held { frames: self, machine, mfn })
+    }
+
+    /// Drops a reference; the last one frees the frame.
+    pub fn put<M: Machine>(&self, machine: &M, mfn: Mfn) {
+        if let Put::Last(owner) = self.table.put(mfn) {
+            self.scrub(machine, mfn);
+            self.give(mfn, 1);
+            if let Some(owner) = owner {
+                self.uncount_freed(owner, 1);
+            }
+        }
+    }
+
+    /// Drops the hold that an owner has on a frame of its memory. False when it did so before, or
+    /// does not own it: the frame is then untouched.
+    pub fn give_up<M: Machine>(&self, machine: &M, mfn: Mfn, account: &Account) -> bool {
+        let first = self.table.take_allocated(mfn, account.domid);
+        if first {
+            account.give_up(1);
+            self.put(machine, mfn);
+        }
+        first
+    }
+
+    /// [`Frames::give_up`] for a run of frames that nothing maps any more, putting them back
+    /// together.
+    pub fn give_up_run<M: Machine>(&self, machine: &M, start: Mfn, frames: u32, account: &Account) {
+        let mut run = (start, 0);
+        for mfn in (0..u64::from(frames)).map(|frame| Mfn(start.0 + frame)) {
+            if !self.table.take_allocated(mfn, account.domid) {
+                continue;
+            }
+            account.give_up(1);
+            if self.table.put(mfn) == Put::Held {
+                continue;
+            }
+            self.scrub(machine, mfn);
+            if mfn.0 != run.0.0 + u64::from(run.1) {
+                self.give_counted(run, account.domid);
+                run = (mfn, 0);
+            }
+            run.1 += 1;
+        }
+        self.give_counted(run, account.domid);
+    }
+
+    fn give_counted(&self, (start, frames): (Mfn, u32), owner: Domid) {
+        if frames > 0 {
+            self.give(start, frames);
+            self.uncount_freed(owner, frames);
+        }
+    }
+
+    /// Gives up what a closed account still holds among `frames` entries of the table from entry
+    /// `from` on. Returns where to go on.
+    pub fn sweep<M: Machine>(&self, machine: &M, account: &Account, from: u32, frames: u32) -> Option<u32> {
+        let to = from.saturating_add(frames).min(self.table.len());
+        for mfn in (from..to).filter_map(|index| self.table.mfn_at(index)) {
+            self.give_up(machine, mfn, account);
+        }
+        (to < self.table.len()).then_some(to)
+    }
+
+    /// Whether a closed account has become empty since the last call.
+    pub fn take_emptied(&self) -> bool {
+        self.emptied.load(Ordering::Relaxed) && self.emptied.swap(false, Ordering::AcqRel)
+    }
+
+    fn uncount_freed(&self, owner: Domid, pages: u32) {
+        let account = {
+            let accounts = self.accounts.lock();
+            let found = accounts.binary_search_by_key(&owner, |a| a.domid);
+            found.ok().map(|at| accounts[at].clone())
+        };
+        if account.is_some_and(|account| account.free(pages)) {
+            self.emptied.store(true, Ordering::Release);
+        }
+    }
+
+    fn hand_out<M: Machine>(&self, machine: &M, mfn: Mfn, order: u32, to: Use, unscrubbed: bool) {
+        for mfn in (0..1 << order).map(|frame| Mfn(mfn.0 + frame)) {
+            if self.table.is_dirty(mfn) {
+                self.dirty.fetch_sub(1, Ordering::Relaxed);
+                if !unscrubbed {
+                    scrub(machine, mfn);
+                }
+            }
+            self.table.hand_out(mfn, to);
+        }
+    }
+
+    fn scrub<M: Machine>(&self, machine: &M, mfn: Mfn) {
+        scrub(machine, mfn);
+        self.table.set_free(mfn);
+    }
+
+    fn give(&self, start: Mfn, frames: u32) {
+        let mut free = self.free.lock();
+        free.buddy.give(start, frames);
+        free.frames += frames;
+    }
+}
+
+impl Free {
+    fn take(&mut self, wanted: &Wanted, kept: u32) -> Option<Mfn> {
+        let pages = 1u32 << wanted.order.min(MAX_ORDER);
+        if wanted.order > MAX_ORDER || self.frames < kept.saturating_add(pages) {
+            return None;
+        }
+        let mfn = if wanted.lowest {
+            self.buddy.take_lowest(wanted.order, wanted.limit)
+        } else {
+            self.buddy.take(wanted.order, wanted.limit)
+        }?;
+        self.frames -= pages;
+        Some(mfn)
+    }
+}
+
+/// RAM and the machine it is in: what most memory operations need.
+pub struct Mem<'a, M> {
+    /// The machine.
+    pub machine: &'a M,
+    /// Its RAM.
+    pub frames: &'a Frames,
+}
+
+impl<M> Clone for Mem<'_, M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M> Copy for Mem<'_, M> {}
+
+/// Zeroes a frame for its next owner, whose caches may be off.
+fn scrub<M: Machine>(machine: &M, mfn: Mfn) {
+    machine.zero_frame(mfn);
+    machine.cache_frame(mfn, 0, PAGE_SIZE, CacheOp::Clean);
+}
+
+/// A reference to a frame, dropped with this value.
+#[must_use]
+pub struct Held<'a, M: Machine> {
+    frames: &'a Frames,
+    machine: &'a M,
+    mfn: Mfn,
+}
+
+impl<M: Machine> Held<'_, M> {
+    /// The frame.
+    pub fn mfn(&self) -> Mfn {
+        self.mfn
+    }
+
+    /// Keeps the reference; it ends with [`Frames::put`].
+    pub fn keep(self) -> Mfn {
+        let mfn = self.mfn;
+        mem::forget(self);
+        mfn
+    }
+}
+
+impl<M: Machine> Drop for Held<'_, M> {
+    fn drop(&mut self) {
+        self.frames.put(self.machine, self.mfn);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,299 @@
+//! The frame table: for each frame of RAM its owner and how many references are held.
+//!
+//! One word a frame, changed only by compare-and-exchange:
+//!
+//! | bits | |
+//! |---|---|
+//! | 31..16 | owner's domid + 1; 0 while the frame is free |
+//! | 15 | allocated: the owner itself holds one of the references |
+//! | 14 | kept: the hypervisor's page, lent to the owner and not counted as its memory |
+//! | 13..0 | references; of a free frame, whether it is scrubbed |
+//!
+//! A frame whose count has reached zero can never be referenced again until it has been scrubbed
+//! and handed out anew: [`FrameTable::get`] refuses a count of zero.
+
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use xen_abi::{Domid, Mfn};
+
+use super::buddy::RamBank;
+
+const OWNER_SHIFT: u32 = 16;
+const ALLOCATED: u32 = 1 << 15;
+const KEPT: u32 = 1 << 14;
+const COUNT: u32 = KEPT - 1;
+
+/// A free frame that may hold anything.
+const FREE_DIRTY: u32 = 0;
+/// A free frame of zeroes.
+const FREE_CLEAN: u32 = 1;
+
+/// What became of a reference that was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Put {
+    /// Others hold the frame still.
+    Held,
+    /// It was the last; the caller scrubs the frame, marks it free and, when a domain owned it,
+    /// takes it off that domain's account.
+    Last(Option<Domid>),
+}
+
+/// What a frame is handed out for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// The hypervisor's own.
+    Hypervisor,
+    /// Memory of a domain.
+    Domain(Domid),
+}
+
+/// The table.
+pub(super) struct FrameTable {
+    banks: Vec<(RamBank, usize)>,
+    entries: &'static [AtomicU32],
+}
+
+impl FrameTable {
+    pub(super) fn new(banks: &[RamBank], entries: &'static [AtomicU32]) -> Self {
+        let mut first = 0;
+        let place = |bank: &RamBank| {
+            let at = first;
+            first += bank.frames as usize;
+            (*bank, at)
+        };
+        Self { banks: banks.iter().map(place).collect(), entries }
+    }
+
+    /// One more than the highest frame.
+    pub(super) fn end(&self) -> Mfn {
+        let end = |(bank, _): &(RamBank, usize)| bank.start.0 + u64::from(bank.frames);
+        Mfn(self.banks.iter().map(end).max().unwrap_or(0))
+    }
+
+    pub(super) fn len(&self) -> u32 {
+        self.entries.len() as u32
+    }
+
+    pub(super) fn contains(&self, mfn: Mfn) -> bool {
+        self.entry(mfn).is_some()
+    }
+
+    /// The frame that entry `index` describes.
+    pub(super) fn mfn_at(&self, index: u32) -> Option<Mfn> {
+        self.banks.iter().find_map(|(bank, first)| {
+            let offset = (index as usize).checked_sub(*first)?;
+            (offset < bank.frames as usize).then(|| Mfn(bank.start.0 + offset as u64))
+        })
+    }
+
+    fn entry(&self, mfn: Mfn) -> Option<&AtomicU32> {
+        self.banks
+            .iter()
+            .find_map(|(bank, first)| Some(first + bank.index(mfn)? as usize))
+            .and_then(|index| self.entries.get(index))
+    }
+
+    fn update(&self, mfn: Mfn, change: impl FnMut(u32) -> Option<u32>) -> Option<u32> {
+        self.entry(mfn)?.fetch_update(Ordering::AcqRel, Ordering::Acquire, change).ok()
+    }
+
+    /// Whether a free frame has still to be scrubbed.
+    pub(super) fn is_dirty(&self, mfn: Mfn) -> bool {
+        self.entry(mfn).is_some_and(|entry| entry.load(Ordering::Relaxed) == FREE_DIRTY)
+    }
+
+    /// Marks a frame that came from the free lists as in use, with one reference.
+    pub(super) fn hand_out(&self, mfn: Mfn, to: Use) {
+        let value = match to {
+            Use::Hypervisor => owner_bits(Domid::XEN) | 1,
+            Use::Domain(owner) => owner_bits(owner) | ALLOCATED | 1,
+        };
+        if let Some(entry) = self.entry(mfn) {
+            entry.store(value, Ordering::Release);
+        }
+    }
+
+    /// Marks a scrubbed frame as free.
+    pub(super) fn set_free(&self, mfn: Mfn) {
+        if let Some(entry) = self.entry(mfn) {
+            entry.store(FREE_CLEAN, Ordering::Release);
+        }
+    }
+
+    /// The owner of a frame that is in use.
+    pub(super) fn owner(&self, mfn: Mfn) -> Option<Domid> {
+        let value = self.entry(mfn)?.load(Ordering::Acquire);
+        (value & COUNT != 0).then(|| owner_of(value)).flatten()
+    }
+
+    /// References held now.
+    pub(super) fn references(&self, mfn: Mfn) -> u32 {
+        match self.entry(mfn).map(|entry| entry.load(Ordering::Acquire)) {
+            Some(value) if value >> OWNER_SHIFT != 0 => value & COUNT,
+            _ => 0,
+        }
+    }
+
+    /// Takes a reference to a frame that `owner` owns. False when it does not, or when the count
+    /// is at its end.
+    pub(super) fn get(&self, mfn: Mfn, owner: Domid) -> bool {
+        let wanted = owner_bits(owner);
+        self.update(mfn, |value| {
+            let owned = value >> OWNER_SHIFT << OWNER_SHIFT == wanted;
+            (owned && value & COUNT != 0 && value & COUNT != COUNT).then(|| value + 1)
+        })
+        .is_some()
+    }
+
+    /// Takes a reference to a frame in use, whoever owns it.
+    pub(super) fn get_used(&self, mfn: Mfn) -> bool {
+        self.update(mfn, |value| {
+            let used = value >> OWNER_SHIFT != 0 && value & COUNT != 0;
+            (used && value & COUNT != COUNT).then(|| value + 1)
+        })
+        .is_some()
+    }
+
+    /// Drops a reference.
+    pub(super) fn put(&self, mfn: Mfn) -> Put {
+        let old = self.update(mfn, |value| (value & COUNT != 0).then(|| value - 1));
+        let old = old.unwrap_or_else(|| panic!("reference to {mfn:?} dropped twice"));
+        if old & COUNT > 1 {
+            return Put::Held;
+        }
+        let counted = old & KEPT == 0 && owner_of(old) != Some(Domid::XEN);
+        Put::Last(if counted { owner_of(old) } else { None })
+    }
+
+    /// Makes the caller the one that drops the owner's own reference: true once for each frame.
+    pub(super) fn take_allocated(&self, mfn: Mfn, owner: Domid) -> bool {
+        self.update(mfn, |value| {
+            let allocated = value & ALLOCATED != 0 && owner_of(value) == Some(owner);
+            allocated.then(|| value & !ALLOCATED)
+        })
+        .is_some()
+    }
+
+    /// Lends a page of the hypervisor's to a domain, which then counts as its owner for references.
+    pub(super) fn lend(&self, mfn: Mfn, to: Domid) {
+        self.update(mfn, |value| Some(value & COUNT | owner_bits(to) | KEPT));
+    }
+
+    /// Ends that: no new references in the domain's name.
+    pub(super) fn take_back(&self, mfn: Mfn) {
+        self.update(mfn, |value| Some(value & COUNT | owner_bits(Domid::XEN)));
+    }
+}
+
+fn owner_bits(owner: Domid) -> u32 {
+    (u32::from(owner.0) + 1) << OWNER_SHIFT
+}
+
+fn owner_of(value: u32) -> Option<Domid> {
+    let owner = value >> OWNER_SHIFT;
+    owner.checked_sub(1).map(|domid| Domid(domid as u16))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::boxed::Box;
+
+    const D: Domid = Domid(0);
+    const M: Mfn = Mfn(0x40005);
+
+    fn table() -> FrameTable {
+        let banks =
+            [RamBank { start: Mfn(0x40000), frames: 16 }, RamBank { start: Mfn(0x10_0000_0000), frames: 4 }];
+        let entries: Box<[AtomicU32]> = (0..20).map(|_| AtomicU32::new(0)).collect();
+        FrameTable::new(&banks, Box::leak(entries))
+    }
+
+    #[test]
+    fn a_free_frame_cannot_be_referenced() {
+        let table = table();
+        assert!(!table.get(M, D));
+        table.set_free(M);
+        assert!(!table.get(M, D));
+        assert_eq!(table.owner(M), None);
+    }
+
+    #[test]
+    fn only_the_owner_named_gets_a_reference() {
+        let table = table();
+        table.hand_out(M, Use::Domain(D));
+        assert!(!table.get(M, Domid(1)));
+        assert!(table.get(M, D));
+        assert_eq!(table.references(M), 2);
+    }
+
+    #[test]
+    fn the_last_reference_names_whose_account_shrinks() {
+        let table = table();
+        table.hand_out(M, Use::Domain(D));
+        assert!(table.get(M, D));
+        assert_eq!(table.put(M), Put::Held);
+        assert_eq!(table.put(M), Put::Last(Some(D)));
+        assert!(!table.get(M, D), "a dying frame came back to life");
+    }
+
+    #[test]
+    fn the_owners_reference_is_taken_once() {
+        let table = table();
+        table.hand_out(M, Use::Domain(D));
+        assert!(!table.take_allocated(M, Domid(3)));
+        assert!(table.take_allocated(M, D));
+        assert!(!table.take_allocated(M, D));
+    }
+
+    #[test]
+    fn references_do_not_overflow_into_the_flags() {
+        let table = table();
+        table.hand_out(M, Use::Domain(D));
+        for _ in 1..COUNT {
+            assert!(table.get(M, D));
+        }
+        assert!(!table.get(M, D));
+        assert_eq!(table.owner(M), Some(D));
+        for _ in 1..COUNT {
+            assert_eq!(table.put(M), Put::Held);
+        }
+        assert_eq!(table.put(M), Put::Last(Some(D)));
+    }
+
+    #[test]
+    #[should_panic(expected = "dropped twice")]
+    fn dropping_what_nobody_holds_is_a_bug() {
+        let table = table();
+        table.hand_out(M, Use::Hypervisor);
+        table.put(M);
+        table.put(M);
+    }
+
+    #[test]
+    fn a_lent_page_is_not_counted() {
+        let table = table();
+        table.hand_out(M, Use::Hypervisor);
+        assert!(!table.get(M, D));
+        table.lend(M, D);
+        assert!(table.get(M, D));
+        table.take_back(M);
+        assert!(!table.get(M, D));
+        assert_eq!(table.put(M), Put::Held);
+        assert_eq!(table.put(M), Put::Last(None));
+    }
+
+    #[test]
+    fn frames_outside_ram_are_nobodys() {
+        let table = table();
+        for mfn in [Mfn(0x3ffff), Mfn(0x40010), Mfn(u64::MAX), Mfn(0x10_0000_0004)] {
+            assert!(!table.contains(mfn));
+            assert!(!table.get(mfn, D));
+            assert_eq!(table.owner(mfn), None);
+        }
+        assert_eq!(table.mfn_at(17), Some(Mfn(0x10_0000_0001)));
+        assert_eq!(table.mfn_at(20), None);
+        assert_eq!(table.end(), Mfn(0x10_0000_0004));
+    }
+}

@@ -1,0 +1,277 @@
+//! Changing mappings.
+
+use xen_abi::{Errno, Gfn, Mfn};
+
+use super::{
+    P2mGuard,
+    descriptor::{self, Entry, LAST_LEVEL, P2mType, order_of},
+    walk::{self, ENTRIES, GFN_END, ROOT_LEVEL, Slot},
+};
+use crate::machine::Machine;
+
+/// Which translations the TLBs may still hold although the tables do not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stale {
+    Nothing,
+    Page(u32),
+    All,
+}
+
+impl Stale {
+    fn add(&mut self, gfn: u32, order: u32) {
+        *self = match *self {
+            Self::Nothing if order == 0 => Self::Page(gfn),
+            same @ Self::Page(page) if order == 0 && page == gfn => same,
+            _ => Self::All,
+        };
+    }
+}
+
+/// What is to happen to a frame once no TLB knows it any more.
+#[derive(Clone, Copy, Debug)]
+enum Release {
+    /// A reference is dropped.
+    Reference(Mfn),
+    /// The domain gives frames of its memory back.
+    Memory(Mfn, u32),
+    /// A table is freed.
+    Table(Mfn),
+}
+
+const PENDING: usize = 32;
+
+/// Releases that wait for the next flush.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    items: [Option<Release>; PENDING],
+    count: usize,
+}
+
+/// What becomes of RAM that is unmapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ram {
+    /// The domain keeps owning it.
+    Keep,
+    /// It goes back to the free frames, unless others hold it.
+    Free,
+}
+
+impl<M: Machine> P2mGuard<'_, M> {
+    /// Maps `frames` frames from `mfn` on at `gfn` and following, in the largest entries that fit.
+    /// What was mapped there is replaced. After an error the first part may be mapped.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` beyond the address space or while the domain dies, `ENOMEM` without memory for
+    /// tables.
+    pub fn map(&mut self, gfn: Gfn, mfn: Mfn, frames: u64, kind: P2mType) -> Result<(), Errno> {
+        let end = gfn.0.checked_add(frames).filter(|end| *end <= GFN_END).ok_or(Errno::EINVAL)?;
+        if !self.p2m.torn.is_alive() {
+            return Err(Errno::EINVAL);
+        }
+        let (mut at, mut mfn) = (gfn.0, mfn);
+        while at < end {
+            let done = self.map_entry(at as u32, mfn, end - at, kind)?;
+            at += done;
+            mfn.0 += done;
+        }
+        Ok(())
+    }
+
+    /// Maps one entry's worth; says how many frames that was.
+    fn map_entry(&mut self, gfn: u32, mfn: Mfn, left: u64, kind: P2mType) -> Result<u64, Errno> {
+        let fits = |level: &u32| {
+            let frames = 1 << order_of(*level);
+            left >= frames && (u64::from(gfn) | mfn.0) & (frames - 1) == 0
+        };
+        let mut level = (ROOT_LEVEL..LAST_LEVEL).find(fits).unwrap_or(LAST_LEVEL);
+        loop {
+            let (slot, entry) = self.descend(gfn, level)?;
+            match entry {
+                Entry::Table(table) if !self.is_empty(table) => level += 1,
+                Entry::Table(table) => {
+                    self.clear(slot, gfn);
+                    self.release(Release::Table(table));
+                }
+                _ => {
+                    self.write_leaf(slot, gfn, entry, descriptor::leaf(mfn, kind, level));
+                    self.note_mapped(gfn, 1 << order_of(level));
+                    return Ok(1 << order_of(level));
+                }
+            }
+        }
+    }
+
+    /// The entry of `level` for a frame, with the tables above it made where missing.
+    fn descend(&mut self, gfn: u32, level: u32) -> Result<(Slot, Entry), Errno> {
+        loop {
+            let (slot, entry) = walk::find(self.mem.machine, self.p2m.root, gfn, level);
+            if slot.level == level {
+                return Ok((slot, entry));
+            }
+            match entry {
+                Entry::Leaf(mfn, kind) => self.shatter(slot, gfn, mfn, kind)?,
+                _ => {
+                    let table = self.alloc_table()?;
+                    self.mem.machine.table_barrier();
+                    slot.store(self.mem.machine, descriptor::table(table));
+                }
+            }
+        }
+    }
+
+    fn alloc_table(&mut self) -> Result<Mfn, Errno> {
+        let mem = self.mem;
+        self.p2m.pool.alloc(mem.machine, mem.frames).ok_or(Errno::ENOMEM)
+    }
+
+    /// Replaces a block by a table that maps the same.
+    fn shatter(&mut self, slot: Slot, gfn: u32, mfn: Mfn, kind: P2mType) -> Result<(), Errno> {
+        let table = self.alloc_table()?;
+        let machine = self.mem.machine;
+        let level = slot.level + 1;
+        let accessed = descriptor::is_accessed(slot.load(machine));
+        for index in 0..ENTRIES {
+            let first = Mfn(mfn.0 + (u64::from(index) << order_of(level)));
+            let leaf = descriptor::leaf(first, kind, level);
+            let leaf = if accessed { leaf } else { descriptor::unaccessed(leaf) };
+            Slot { table, index, level }.store(machine, leaf);
+        }
+        self.clear(slot, gfn);
+        self.flush_tlb();
+        slot.store(machine, descriptor::table(table));
+        machine.table_barrier();
+        Ok(())
+    }
+
+    fn write_leaf(&mut self, slot: Slot, gfn: u32, old: Entry, value: u64) {
+        let machine = self.mem.machine;
+        if let Entry::Leaf(mfn, kind) = old {
+            if slot.load(machine) == value {
+                return;
+            }
+            self.clear(slot, gfn);
+            self.flush_tlb();
+            self.drop_leaf(slot.level, mfn, kind, Ram::Keep);
+        }
+        slot.store(machine, value);
+        machine.table_barrier();
+    }
+
+    fn note_mapped(&mut self, gfn: u32, frames: u32) {
+        let last = gfn + (frames - 1);
+        self.p2m.lowest = self.p2m.lowest.min(gfn);
+        self.p2m.highest = self.p2m.highest.max(Some(last));
+    }
+
+    /// Unmaps one frame and says what was there.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` when nothing was; `ENOMEM` when a block had to be split and no memory was left:
+    /// the mapping is then unchanged.
+    pub fn unmap(&mut self, gfn: Gfn, ram: Ram) -> Result<super::Mapping, Errno> {
+        let mapping = self.lookup(gfn).ok_or(Errno::ENOENT)?;
+        self.unmap_range(gfn, 1, ram)?;
+        Ok(mapping)
+    }
+
+    /// Unmaps whatever is mapped in a range.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` beyond the address space; `ENOMEM` as in [`P2mGuard::unmap`], with the range unmapped
+    /// up to there.
+    pub fn unmap_range(&mut self, gfn: Gfn, frames: u64, ram: Ram) -> Result<(), Errno> {
+        let end = gfn.0.checked_add(frames).filter(|end| *end <= GFN_END).ok_or(Errno::EINVAL)?;
+        let mut at = gfn.0;
+        while at < end && self.p2m.torn.is_alive() {
+            at += self.unmap_entry(at as u32, end - at, ram)?;
+        }
+        Ok(())
+    }
+
+    /// Unmaps one entry's worth, or skips as much; says how many frames that was.
+    fn unmap_entry(&mut self, gfn: u32, left: u64, ram: Ram) -> Result<u64, Errno> {
+        loop {
+            let (slot, entry) = walk::find(self.mem.machine, self.p2m.root, gfn, LAST_LEVEL);
+            let frames = 1 << order_of(slot.level);
+            let within = u64::from(gfn) & (frames - 1);
+            let Entry::Leaf(mfn, kind) = entry else {
+                return Ok(frames - within);
+            };
+            if within == 0 && left >= frames {
+                self.clear(slot, gfn);
+                self.drop_leaf(slot.level, mfn, kind, ram);
+                return Ok(frames);
+            }
+            self.shatter(slot, gfn, mfn, kind)?;
+        }
+    }
+
+    /// Notes what has to happen to the frames of a mapping that is gone.
+    pub(super) fn drop_leaf(&mut self, level: u32, mfn: Mfn, kind: P2mType, ram: Ram) {
+        let frames = 1 << order_of(level);
+        if kind.is_foreign() {
+            for frame in 0..u64::from(frames) {
+                self.release(Release::Reference(Mfn(mfn.0 + frame)));
+            }
+        } else if kind.is_ram() && ram == Ram::Free {
+            self.release(Release::Memory(mfn, frames));
+        }
+    }
+
+    fn release(&mut self, what: Release) {
+        if self.p2m.pending.count == PENDING {
+            self.flush();
+        }
+        let pending = &mut self.p2m.pending;
+        pending.items[pending.count] = Some(what);
+        pending.count += 1;
+    }
+
+    /// Writes an entry as nothing.
+    pub(super) fn clear(&mut self, slot: Slot, gfn: u32) {
+        slot.store(self.mem.machine, 0);
+        self.p2m.stale.add(gfn, order_of(slot.level));
+    }
+
+    fn is_empty(&self, table: Mfn) -> bool {
+        (0..ENTRIES).all(|index| self.mem.machine.load64(table, index as usize * 8) == 0)
+    }
+
+    /// Makes removals take effect on every CPU, then drops what they held.
+    pub fn flush(&mut self) {
+        self.flush_tlb();
+        let count = core::mem::take(&mut self.p2m.pending.count);
+        for index in 0..count {
+            if let Some(item) = self.p2m.pending.items[index].take() {
+                self.finish(item);
+            }
+        }
+    }
+
+    fn finish(&mut self, item: Release) {
+        let mem = self.mem;
+        match item {
+            Release::Reference(mfn) => mem.frames.put(mem.machine, mfn),
+            Release::Memory(mfn, frames) => {
+                mem.frames.give_up_run(mem.machine, mfn, frames, &self.p2m.account);
+            }
+            Release::Table(mfn) => self.p2m.pool.free(mem.machine, mem.frames, mfn),
+        }
+    }
+
+    pub(super) fn flush_tlb(&mut self) {
+        let machine = self.mem.machine;
+        let stale = core::mem::replace(&mut self.p2m.stale, Stale::Nothing);
+        if stale == Stale::Nothing {
+            return;
+        }
+        machine.table_barrier();
+        match stale {
+            Stale::Page(gfn) => machine.flush_guest_page(self.p2m.vmid, Gfn(gfn.into())),
+            _ => machine.flush_guest_tlb(self.p2m.vmid),
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Stage 2: which machine frame, if any, stands behind each frame that a guest sees.
+//!
+//! All access goes through [`P2mGuard`], which holds the domain's p2m lock. Removing a mapping only
+//! notes what has to happen next: when the guard ends (or [`P2mGuard::flush`] is called) the TLBs
+//! are flushed first, and only then are references dropped and frames freed. An entry that changes
+//! is written as zero and flushed before its new value (break before make).
+
+mod descriptor;
+mod map;
+mod pool;
+mod teardown;
+mod walk;
+
+use alloc::sync::Arc;
+
+use spin::MutexGuard;
+use xen_abi::{Errno, Gfn, Mfn};
+
+use crate::{
+    frames::{Account, Held, Mem},
+    machine::{Access, CacheOp, Machine, Vmid},
+};
+use descriptor::{Entry, LAST_LEVEL, order_of};
+use map::{Pending, Stale};
+use teardown::Torn;
+use walk::Slot;
+
+pub use descriptor::P2mType;
+pub use pool::Pool;
+pub use walk::{GFN_END, IPA_BITS};
+
+/// What a frame of the guest's is mapped to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mapping {
+    /// The machine frame.
+    pub mfn: Mfn,
+    /// As what.
+    pub kind: P2mType,
+    /// log2 of the frames that the entry maps, of which this is one.
+    pub order: u32,
+}
+
+/// The stage-2 tables of a domain.
+pub struct P2m {
+    root: Mfn,
+    vmid: Vmid,
+    account: Arc<Account>,
+    /// Memory for the tables.
+    pub pool: Pool,
+    lowest: u32,
+    highest: Option<u32>,
+    stale: Stale,
+    pending: Pending,
+    torn: Torn,
+}
+
+impl P2m {
+    /// Empty tables. `limit` bounds their memory, in pages, beyond the root.
+    pub fn new<M: Machine>(
+        mem: Mem<'_, M>,
+        account: &Arc<Account>,
+        vmid: Vmid,
+        limit: Option<u32>,
+    ) -> Result<Self, Errno> {
+        let root = mem.frames.alloc(mem.machine, walk::ROOT_ORDER).ok_or(Errno::ENOMEM)?;
+        mem.machine.flush_guest_tlb(vmid);
+        Ok(Self {
+            root,
+            vmid,
+            account: account.clone(),
+            pool: Pool::new(limit),
+            lowest: u32::MAX,
+            highest: None,
+            stale: Stale::Nothing,
+            pending: Pending::default(),
+            torn: Torn::Alive,
+        })
+    }
+
+    /// The root's first frame.
+    pub fn root(&self) -> Mfn {
+        self.root
+    }
+
+    /// The tag of its translations.
+    pub fn vmid(&self) -> Vmid {
+        self.vmid
+    }
+
+    /// The highest frame that was ever mapped.
+    pub fn highest(&self) -> Option<Gfn> {
+        self.highest.map(|gfn| Gfn(gfn.into()))
+    }
+
+    /// What a frame is mapped to. Nothing, once the tables are being torn down.
+    pub fn lookup<M: Machine>(&self, machine: &M, gfn: Gfn) -> Option<Mapping> {
+        let gfn = walk::checked(gfn)?;
+        if !self.torn.is_alive() {
+            return None;
+        }
+        let (slot, Entry::Leaf(mfn, kind)) = walk::find(machine, self.root, gfn, LAST_LEVEL) else {
+            return None;
+        };
+        let order = order_of(slot.level);
+        let within = gfn & ((1 << order) - 1);
+        Some(Mapping { mfn: Mfn(mfn.0 + u64::from(within)), kind, order })
+    }
+}
+
+/// A domain's p2m, locked.
+pub struct P2mGuard<'a, M: Machine> {
+    p2m: MutexGuard<'a, P2m>,
+    mem: Mem<'a, M>,
+}
+
+impl<'a, M: Machine> P2mGuard<'a, M> {
+    /// Wraps the lock that [`crate::domain::Domain`] holds.
+    pub fn new(p2m: MutexGuard<'a, P2m>, mem: Mem<'a, M>) -> Self {
+        Self { p2m, mem }
+    }
+
+    /// What a frame is mapped to.
+    pub fn lookup(&self, gfn: Gfn) -> Option<Mapping> {
+        self.p2m.lookup(self.mem.machine, gfn)
+    }
+
+    /// The RAM behind a frame with a reference, if the mapping allows the access.
+    pub fn hold(&self, gfn: Gfn, access: Access) -> Option<(Held<'a, M>, P2mType)> {
+        let mapping = self.lookup(gfn)?;
+        let allowed = access == Access::Read || mapping.kind.is_writable();
+        if !allowed || !mapping.kind.is_any_ram() {
+            return None;
+        }
+        // The mapping itself keeps the frame alive while the lock is held.
+        let held = self.mem.frames.hold_mapped(self.mem.machine, mapping.mfn)?;
+        Some((held, mapping.kind))
+    }
+
+    /// The domain's own writable RAM behind a frame, with a reference.
+    pub fn hold_own(&self, gfn: Gfn) -> Option<Held<'a, M>> {
+        let mapping = self.lookup(gfn).filter(|m| m.kind == P2mType::RamRw)?;
+        self.mem.frames.hold(self.mem.machine, mapping.mfn, self.p2m.account.domid)
+    }
+
+    /// Makes an access that faulted work, if the tables allow it: another CPU may have been
+    /// changing the entry, or it waited to be marked as accessed.
+    pub fn resolve_fault(&mut self, gfn: Gfn, write: bool) -> bool {
+        let Some(number) = walk::checked(gfn) else {
+            return false;
+        };
+        let Some(mapping) = self.lookup(gfn) else {
+            return false;
+        };
+        let (slot, _) = walk::find(self.mem.machine, self.p2m.root, number, LAST_LEVEL);
+        let value = slot.load(self.mem.machine);
+        if !descriptor::is_accessed(value) {
+            slot.store(self.mem.machine, descriptor::accessed(value));
+            self.mem.machine.table_barrier();
+        }
+        !write || mapping.kind.is_writable()
+    }
+
+    /// Cleans (and, with `op`, invalidates) up to `frames` frames of RAM from `from` on. Asks
+    /// `pause` now and then. Returns where to go on when it stopped early.
+    pub fn cache_range(
+        &mut self,
+        from: Gfn,
+        frames: u64,
+        op: CacheOp,
+        mut pause: impl FnMut() -> bool,
+    ) -> Option<Gfn> {
+        let end = from.0.saturating_add(frames).min(GFN_END);
+        let mut at = from.0;
+        while at < end {
+            let (next, ram) = self.next_ram(at as u32, end as u32);
+            at = next;
+            if let Some(mfn) = ram {
+                self.mem.machine.cache_frame(mfn, 0, xen_abi::PAGE_SIZE, op);
+                at += 1;
+            }
+            if at < end && pause() {
+                return Some(Gfn(at));
+            }
+        }
+        None
+    }
+
+    /// The next frame of RAM at or after `gfn`, or how far there is none.
+    fn next_ram(&self, gfn: u32, end: u32) -> (u64, Option<Mfn>) {
+        let (slot, entry) = walk::find(self.mem.machine, self.p2m.root, gfn, LAST_LEVEL);
+        let order = order_of(slot.level);
+        match entry {
+            Entry::Leaf(mfn, kind) if kind.is_any_ram() => {
+                let within = gfn & ((1 << order) - 1);
+                (gfn.into(), Some(Mfn(mfn.0 + u64::from(within))))
+            }
+            _ => {
+                let next = ((u64::from(gfn) >> order) + 1) << order;
+                (next.min(end.into()), None)
+            }
+        }
+    }
+
+    /// For maintenance by set and way: cleans and invalidates the RAM that the guest accessed since
+    /// the last call, and makes its next access fault so that the next call knows. `from` and the
+    /// result are as in [`P2mGuard::cache_range`].
+    pub fn flush_accessed(&mut self, from: Gfn, mut pause: impl FnMut() -> bool) -> Option<Gfn> {
+        let end = self.p2m.highest.map_or(0, |highest| u64::from(highest) + 1);
+        let mut at = from.0.max(self.p2m.lowest.into());
+        while at < end {
+            let (slot, entry) = walk::find(self.mem.machine, self.p2m.root, at as u32, LAST_LEVEL);
+            let order = order_of(slot.level);
+            if let Entry::Leaf(mfn, kind) = entry
+                && kind.is_any_ram()
+            {
+                self.flush_leaf(slot, mfn);
+            }
+            at = ((at >> order) + 1) << order;
+            if at < end && pause() {
+                return Some(Gfn(at));
+            }
+        }
+        None
+    }
+
+    fn flush_leaf(&mut self, slot: Slot, mfn: Mfn) {
+        let machine = self.mem.machine;
+        let value = slot.load(machine);
+        if !descriptor::is_accessed(value) {
+            return;
+        }
+        slot.store(machine, descriptor::unaccessed(value));
+        machine.table_barrier();
+        machine.flush_guest_tlb(self.p2m.vmid);
+        for frame in 0..1 << order_of(slot.level) {
+            let mfn = Mfn(mfn.0 + frame);
+            machine.cache_frame(mfn, 0, xen_abi::PAGE_SIZE, CacheOp::CleanInvalidate);
+        }
+    }
+
+    /// Memory for the tables.
+    pub fn pool(&mut self) -> &mut Pool {
+        &mut self.p2m.pool
+    }
+
+    /// The highest frame that was ever mapped.
+    pub fn highest(&self) -> Option<Gfn> {
+        self.p2m.highest()
+    }
+}
+
+impl<M: Machine> Drop for P2mGuard<'_, M> {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+//! Finding an entry in the tables.
+//!
+//! Three levels of 512 entries; the root is two tables side by side, so that its index has ten
+//! bits and guest-physical addresses forty.
+
+use xen_abi::{Gfn, Mfn};
+
+use super::descriptor::{Entry, LAST_LEVEL, decode, order_of};
+use crate::machine::Machine;
+
+/// Width of a guest-physical address.
+pub const IPA_BITS: u32 = 40;
+/// One more than the highest frame that can be mapped.
+pub const GFN_END: u64 = 1 << (IPA_BITS - xen_abi::PAGE_SHIFT);
+/// The level of the root.
+pub(super) const ROOT_LEVEL: u32 = 1;
+/// log2 of the root's frames.
+pub(super) const ROOT_ORDER: u32 = 1;
+/// Entries of a table.
+pub(super) const ENTRIES: u32 = 512;
+/// Entries of the root.
+pub(super) const ROOT_ENTRIES: u32 = ENTRIES << ROOT_ORDER;
+
+/// Where an entry is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slot {
+    pub(super) table: Mfn,
+    pub(super) index: u32,
+    pub(super) level: u32,
+}
+
+impl Slot {
+    /// The root's entry for a frame.
+    pub(super) fn root(root: Mfn, gfn: u32) -> Self {
+        Self::root_entry(root, gfn >> order_of(ROOT_LEVEL))
+    }
+
+    /// The root's entry `index`, below [`ROOT_ENTRIES`].
+    pub(super) fn root_entry(root: Mfn, index: u32) -> Self {
+        Self { table: Mfn(root.0 + u64::from(index / ENTRIES)), index: index % ENTRIES, level: ROOT_LEVEL }
+    }
+
+    /// The entry for a frame in a table of `level`.
+    pub(super) fn of(table: Mfn, level: u32, gfn: u32) -> Self {
+        Self { table, index: gfn >> order_of(level) & (ENTRIES - 1), level }
+    }
+
+    pub(super) fn load<M: Machine>(&self, machine: &M) -> u64 {
+        machine.load64(self.table, self.index as usize * 8)
+    }
+
+    pub(super) fn store<M: Machine>(&self, machine: &M, value: u64) {
+        machine.store64(self.table, self.index as usize * 8, value);
+    }
+
+    pub(super) fn entry<M: Machine>(&self, machine: &M) -> Entry {
+        decode(self.load(machine), self.level)
+    }
+}
+
+/// The frame's number when the tables can map it.
+pub(super) fn checked(gfn: Gfn) -> Option<u32> {
+    (gfn.0 < GFN_END).then_some(gfn.0 as u32)
+}
+
+/// The deepest entry on the way to a frame, at `down_to` at the latest: a leaf, an empty one, or a
+/// table when the walk stopped there.
+pub(super) fn find<M: Machine>(machine: &M, root: Mfn, gfn: u32, down_to: u32) -> (Slot, Entry) {
+    let mut slot = Slot::root(root, gfn);
+    loop {
+        let entry = slot.entry(machine);
+        match entry {
+            Entry::Table(next) if slot.level < down_to.min(LAST_LEVEL) => {
+                slot = Slot::of(next, slot.level + 1, gfn);
+            }
+            _ => return (slot, entry),
+        }
+    }
+}

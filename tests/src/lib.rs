@@ -1,1 +1,11 @@
-//! Placeholder.
+//! Boots whole systems in QEMU and drives them over the serial line.
+//!
+//! `cargo xtask test` makes the artifacts and runs these tests. Each case is a function of the
+//! hypervisor that it runs on: `tests/reference.rs` proves it on Debian's Xen before it judges ours.
+#![forbid(unsafe_code)]
+
+pub mod artifacts;
+pub mod cases;
+pub mod console;
+
+pub use console::Console;

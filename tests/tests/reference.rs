@@ -1,0 +1,12 @@
+//! The cases on Debian's Xen: what fails here says nothing about our hypervisor.
+use system_tests::{artifacts::Hypervisor::Xen, cases};
+
+#[test]
+fn debian_dom0_runs_xl() {
+    cases::debian_dom0_runs_xl(Xen);
+}
+
+#[test]
+fn debian_guest_boots_from_its_disk() {
+    cases::debian_guest_boots_from_its_disk(Xen);
+}

@@ -1,7 +1,7 @@
 //! Debian's dom0: an initramfs with its unmodified xl, xenstored, xenconsoled and hotplug scripts.
 use crate::{Result, debian, fresh, initramfs::Initramfs, modules, step};
 use machine::{Arch, Domain, paths};
-use std::{env, path::PathBuf};
+use std::{env, path::Path};
 
 const INIT: &str = include_str!("../scripts/dom0-init.sh");
 
@@ -48,7 +48,7 @@ pub fn make(arch: Arch) -> Result<Domain> {
     Ok(Domain { kernel, ramdisk: Some(archive), args: "console=hvc0 rdinit=/init".into() })
 }
 
-fn write(arch: Arch, to: &PathBuf) -> Result<()> {
+fn write(arch: Arch, to: &Path) -> Result<()> {
     let root = paths::debian_root(arch);
     let mut a = Initramfs::new()?;
     for dir in ["data", "mnt", "var/lib/xen", "var/lib/xenstored", "var/log/xen"] {

@@ -125,10 +125,10 @@ fn fill(to: &Path, contents: &Contents) -> Result<()> {
 }
 
 fn put<T: fatfs::ReadWriteSeek>(root: &Dir<'_, T>, item: &Item, wanted: &[u8]) -> std::io::Result<()> {
-    if let Ok(mut old) = root.open_file(&item.name) {
-        if item.keep || same(&mut old, wanted)? {
-            return Ok(());
-        }
+    if let Ok(mut old) = root.open_file(&item.name)
+        && (item.keep || same(&mut old, wanted)?)
+    {
+        return Ok(());
     }
     let mut file = root.create_file(&item.name)?;
     file.truncate()?;

@@ -105,13 +105,14 @@ impl Path {
     /// Lists this path and every directory above it, this one first, the root last. A special name stands alone.
     pub fn ancestry(&self) -> impl Iterator<Item = &str> {
         let text = self.as_str();
-        let above = text.bytes().enumerate().rev().filter(|&(_, byte)| byte == b'/').filter_map(move |(slash, _)| {
-            match slash {
-                0 if text.len() == 1 => None,
-                0 => Some("/"),
-                _ => text.get(..slash),
-            }
-        });
+        let above =
+            text.bytes().enumerate().rev().filter(|&(_, byte)| byte == b'/').filter_map(move |(slash, _)| {
+                match slash {
+                    0 if text.len() == 1 => None,
+                    0 => Some("/"),
+                    _ => text.get(..slash),
+                }
+            });
         core::iter::once(text).chain(above)
     }
 }
@@ -164,7 +165,9 @@ mod tests {
 
     #[test]
     fn malformed_paths_are_refused() {
-        for raw in ["", "//", "/a/", "a/", "/a//b", "a//b", "/a b", "/a.b", "/a\u{e9}", "@releaseDomain", "/a\n"] {
+        for raw in
+            ["", "//", "/a/", "a/", "/a//b", "a//b", "/a b", "/a.b", "/a\u{e9}", "@releaseDomain", "/a\n"]
+        {
             assert_eq!(resolve(raw), Err(Error::Einval), "{raw:?}");
         }
         assert_eq!(Path::resolve(b"/\xff", Domid(1), Special::Allowed, None), Err(Error::Einval));

@@ -123,6 +123,11 @@ impl Accounts {
         self.accounts.get(&domid).copied().unwrap_or_default()
     }
 
+    /// Lists the domains that have something on their account.
+    pub(crate) fn domains(&self) -> impl Iterator<Item = Domid> {
+        self.accounts.keys().copied()
+    }
+
     /// Gives a domain's account for a change of watches or transactions.
     pub(crate) fn get_mut(&mut self, domid: Domid) -> &mut Account {
         self.accounts.entry(domid).or_default()
@@ -161,7 +166,11 @@ impl Accounts {
         account.memory += bytes;
         if account.memory > soft_limit && !account.warned && domid != Domid(0) {
             account.warned = true;
-            log::warn!("xenstore: d{} uses {} bytes, more than the {soft_limit} it should", domid.0, account.memory);
+            log::warn!(
+                "xenstore: d{} uses {} bytes, more than the {soft_limit} it should",
+                domid.0,
+                account.memory
+            );
         }
     }
 

@@ -81,16 +81,6 @@ impl Store {
         self.nodes.get(path)
     }
 
-    /// Gives the number of nodes.
-    pub fn len(&self) -> usize {
-        self.nodes.len()
-    }
-
-    /// Tells whether there are no nodes; there always are.
-    pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
-    }
-
     /// Puts a node in, new or in the place of an old one. The parent exists.
     pub fn put(&mut self, path: &Path, mut node: Node, accounts: &mut Accounts) {
         node.changed = self.next_generation();
@@ -209,7 +199,8 @@ mod tests {
 
     #[test]
     fn names_that_sort_around_the_slash_are_listed_once() {
-        let (store, _) = store_of(&["/a", "/a/b", "/a/b-c", "/a/b-c/d", "/a/b/x", "/a/b/x/y", "/a/b0", "/a/b0/z", "/a-b"]);
+        let (store, _) =
+            store_of(&["/a", "/a/b", "/a/b-c", "/a/b-c/d", "/a/b/x", "/a/b/x/y", "/a/b0", "/a/b0/z", "/a-b"]);
         assert_eq!(store.children("/a"), ["b", "b-c", "b0"]);
         assert_eq!(store.children("/"), ["a", "a-b", "tool"]);
         assert_eq!(store.children("/a/b"), ["x"]);
@@ -219,7 +210,9 @@ mod tests {
     #[test]
     fn a_subtree_has_no_neighbours() {
         let (store, _) = store_of(&["/a", "/a/b", "/a/b-c", "/a/b-c/d", "/a/b/x", "/a/b0"]);
-        let subtree = |path| store.subtree(&Path::known(path)).iter().map(|path| path.as_str().into()).collect::<Vec<String>>();
+        let subtree = |path| {
+            store.subtree(&Path::known(path)).iter().map(|path| path.as_str().into()).collect::<Vec<String>>()
+        };
         assert_eq!(subtree("/a/b"), ["/a/b", "/a/b/x"]);
         assert_eq!(subtree("/a/none"), [""; 0]);
         assert_eq!(subtree("/").len(), 9);

@@ -165,7 +165,8 @@ impl Transaction {
         self.seen.iter().all(|(path, seen)| {
             let node = store.get(path.as_str());
             let children = node.map(|node| node.children_changed);
-            node.map(|node| node.changed) == seen.content && (seen.children.is_none() || seen.children == children)
+            node.map(|node| node.changed) == seen.content
+                && (seen.children.is_none() || seen.children == children)
         })
     }
 

@@ -128,19 +128,21 @@ impl View<'_> {
             Some(_) => Error::Eacces,
             None => Error::Enoent,
         };
-        let may_know = self.nearest_directory(path).perms.access(&self.caller).overlaps(need);
+        let may_know = self.nearest_directory(path)?.perms.access(&self.caller).overlaps(need);
         Err(if may_know { error } else { Error::Eacces })
     }
 
-    /// Gives the lowest node above `path` that exists. The look is not noted: where it matters what is missing in
-    /// between, those nodes are made, and that is.
-    fn nearest_directory(&self, path: &Path) -> Node {
-        let above = path.ancestry().skip(1).chain(core::iter::once("/"));
-        let mut found = above.filter_map(|dir| match &self.transaction {
-            Some(transaction) => transaction.get(dir, self.store),
-            None => self.store.get(dir),
-        });
-        found.next().cloned().unwrap_or_else(|| unreachable!("the root is never removed"))
+    /// Gives the lowest node above `path` that exists.
+    fn nearest_directory(&mut self, path: &Path) -> Result<Node> {
+        let mut dir = path.clone();
+        while let Some(parent) = dir.parent() {
+            if let Some(node) = self.look(&parent)? {
+                return Ok(node);
+            }
+            dir = parent;
+        }
+        // Only the root has no parent, and it is never removed.
+        self.look(&Path::root())?.ok_or(Error::Eio)
     }
 
     /// Makes a node and the missing directories above it. All of them are made or none.
@@ -189,13 +191,18 @@ impl View<'_> {
     fn check_quotas(&self, nodes: &[(Path, Node)]) -> Result<()> {
         let limits = &self.accounts.limits;
         for (_, node) in nodes {
-            Accounts::allow(&self.caller, node.size(), 0, limits.node_size)?;
+            // As in the C daemon, a node stays below this limit where others may be reached.
+            Accounts::allow(&self.caller, node.size(), 1, limits.node_size)?;
         }
         let domid = self.caller.domid;
         match &self.transaction {
             Some(transaction) => {
-                let new = nodes.iter().filter(|(path, _)| transaction.get(path.as_str(), self.store).is_none()).count();
-                let owned = self.accounts.get(domid).nodes.saturating_add_signed(transaction.node_growth(domid));
+                let new = nodes
+                    .iter()
+                    .filter(|(path, _)| transaction.get(path.as_str(), self.store).is_none())
+                    .count();
+                let owned =
+                    self.accounts.get(domid).nodes.saturating_add_signed(transaction.node_growth(domid));
                 if new > 0 {
                     Accounts::allow(&self.caller, owned, new, limits.nodes)?;
                 }
@@ -271,11 +278,12 @@ impl View<'_> {
 
 /// Removes a node with all below it from the store, children before their parents.
 pub(crate) fn remove_all(store: &mut Store, accounts: &mut Accounts, root: &Path) -> Vec<Change> {
-    let remove = |path: Path| {
+    let mut changes = Vec::new();
+    for path in store.subtree(root).into_iter().rev() {
         let mut change = Change::new(&path, path == *root, None);
         change.show_to_readers_of(store);
+        changes.push(change);
         store.remove(&path, accounts);
-        change
-    };
-    store.subtree(root).into_iter().rev().map(remove).collect()
+    }
+    changes
 }

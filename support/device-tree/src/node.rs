@@ -1,0 +1,259 @@
+//! Nodes and the ways around the tree.
+
+use core::fmt;
+
+use crate::property::Property;
+use crate::token::Token;
+use crate::tree::Tree;
+
+/// How deep nodes may be nested; boards stay below half of it.
+pub(crate) const MAX_DEPTH: usize = 32;
+
+/// A node. It knows its way from the root, so that going up costs nothing.
+#[derive(Clone, Copy)]
+pub struct Node<'a> {
+    tree: Tree<'a>,
+    /// Where the nodes on the way begin, the root first and this one last.
+    path: [u32; MAX_DEPTH],
+    /// How many of them there are.
+    depth: usize,
+}
+
+impl<'a> Node<'a> {
+    pub(crate) fn root(tree: Tree<'a>) -> Self {
+        let begin = tree.blocks.token(0).map_or(0, |(_, at, _)| at);
+        let mut path = [0; MAX_DEPTH];
+        path[0] = begin as u32;
+        Self { tree, path, depth: 1 }
+    }
+
+    fn below(parent: &Self, begin: usize) -> Option<Self> {
+        let mut node = *parent;
+        *node.path.get_mut(parent.depth)? = begin as u32;
+        node.depth += 1;
+        Some(node)
+    }
+
+    fn begin(&self) -> usize {
+        self.path[self.depth - 1] as usize
+    }
+
+    /// The tree it belongs to.
+    pub fn tree(&self) -> Tree<'a> {
+        self.tree
+    }
+
+    /// The name with the unit address; empty for the root.
+    pub fn name(&self) -> &'a str {
+        match self.tree.blocks.token(self.begin()) {
+            Ok((Token::Begin { name }, ..)) => core::str::from_utf8(name).unwrap_or_default(),
+            _ => "",
+        }
+    }
+
+    /// The name without the unit address.
+    pub fn base_name(&self) -> &'a str {
+        let name = self.name();
+        name.split_once('@').map_or(name, |(base, _)| base)
+    }
+
+    /// The unit address: what follows the `@`.
+    pub fn unit_address(&self) -> Option<&'a str> {
+        self.name().split_once('@').map(|(_, address)| address)
+    }
+
+    /// Says whether this is the root.
+    pub fn is_root(&self) -> bool {
+        self.depth == 1
+    }
+
+    /// How many nodes are above it.
+    pub fn depth(&self) -> usize {
+        self.depth - 1
+    }
+
+    /// The node above it.
+    pub fn parent(&self) -> Option<Self> {
+        (!self.is_root()).then(|| Self { depth: self.depth - 1, ..*self })
+    }
+
+    /// Its properties.
+    pub fn properties(&self) -> Properties<'a> {
+        let at = self.tree.blocks.token(self.begin()).map_or(usize::MAX, |(_, _, next)| next);
+        Properties { tree: self.tree, at }
+    }
+
+    /// Finds a property.
+    pub fn property(&self, name: &str) -> Option<Property<'a>> {
+        self.properties().find(|property| property.name == name)
+    }
+
+    /// Says whether there is such a property.
+    pub fn has(&self, name: &str) -> bool {
+        self.property(name).is_some()
+    }
+
+    /// A property's value, if it is one cell.
+    pub fn u32(&self, name: &str) -> Option<u32> {
+        self.property(name)?.as_u32()
+    }
+
+    /// A property's value, if it is one string.
+    pub fn str(&self, name: &str) -> Option<&'a str> {
+        self.property(name)?.as_str()
+    }
+
+    /// The nodes below it, without theirs.
+    pub fn children(&self) -> Children<'a> {
+        Children { parent: *self, at: self.properties().skip_all() }
+    }
+
+    /// Finds a child; without a unit address, the first one of that name.
+    pub fn child(&self, name: &str) -> Option<Self> {
+        let by_base = !name.contains('@');
+        self.children().find(|child| child.name() == name || by_base && child.base_name() == name)
+    }
+
+    /// Its phandle, under either name.
+    pub fn phandle(&self) -> Option<u32> {
+        self.u32("phandle").or_else(|| self.u32("linux,phandle"))
+    }
+
+    /// Says whether it is compatible with one of some names.
+    pub fn is_compatible(&self, names: &[&str]) -> bool {
+        self.property("compatible").is_some_and(|property| property.strings().any(|own| names.contains(&own)))
+    }
+
+    /// Says whether its device is there to be used: no `status`, or `okay`.
+    pub fn is_available(&self) -> bool {
+        self.property("status").is_none_or(|status| matches!(status.as_str(), Some("okay" | "ok")))
+    }
+}
+
+impl PartialEq for Node<'_> {
+    /// Nodes of one blob are the same if they begin at the same place.
+    fn eq(&self, other: &Self) -> bool {
+        core::ptr::eq(self.tree.as_bytes(), other.tree.as_bytes()) && self.begin() == other.begin()
+    }
+}
+
+impl Eq for Node<'_> {}
+
+impl fmt::Debug for Node<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Node<'_> {
+    /// Writes the path.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_root() {
+            return f.write_str("/");
+        }
+        for depth in 2..=self.depth {
+            write!(f, "/{}", Self { depth, ..*self }.name())?;
+        }
+        Ok(())
+    }
+}
+
+/// The properties of a node.
+#[derive(Clone, Debug)]
+pub struct Properties<'a> {
+    tree: Tree<'a>,
+    at: usize,
+}
+
+impl Properties<'_> {
+    /// The offset of what follows the properties.
+    fn skip_all(mut self) -> usize {
+        while let Ok((Token::Property { .. }, _, next)) = self.tree.blocks.token(self.at) {
+            self.at = next;
+        }
+        self.at
+    }
+}
+
+impl<'a> Iterator for Properties<'a> {
+    type Item = Property<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.tree.blocks.token(self.at) {
+            Ok((Token::Property { name, value }, _, next)) => {
+                self.at = next;
+                Some(Property { name: core::str::from_utf8(name).unwrap_or_default(), value })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The children of a node.
+#[derive(Clone, Debug)]
+pub struct Children<'a> {
+    parent: Node<'a>,
+    at: usize,
+}
+
+impl<'a> Iterator for Children<'a> {
+    type Item = Node<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let blocks = &self.parent.tree.blocks;
+        let Ok((Token::Begin { .. }, begin, mut next)) = blocks.token(self.at) else { return None };
+        let mut open = 1;
+        while open > 0 {
+            let (token, _, after) = blocks.token(next).ok()?;
+            next = after;
+            match token {
+                Token::Begin { .. } => open += 1,
+                Token::EndNode => open -= 1,
+                Token::Property { .. } => {}
+                Token::End => return None,
+            }
+        }
+        self.at = next;
+        Node::below(&self.parent, begin)
+    }
+}
+
+/// All nodes of a tree, each before its children.
+#[derive(Clone, Debug)]
+pub struct Nodes<'a> {
+    tree: Tree<'a>,
+    /// The node that was found last, or an ancestor of it.
+    last: Option<Node<'a>>,
+    at: usize,
+}
+
+impl<'a> Nodes<'a> {
+    pub(crate) fn new(tree: Tree<'a>) -> Self {
+        Self { tree, last: None, at: 0 }
+    }
+}
+
+impl<'a> Iterator for Nodes<'a> {
+    type Item = Node<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let (token, begin, next) = self.tree.blocks.token(self.at).ok()?;
+            match token {
+                Token::Begin { .. } => {
+                    let node = match &self.last {
+                        None => Node::root(self.tree),
+                        Some(parent) => Node::below(parent, begin)?,
+                    };
+                    self.last = Some(node);
+                    self.at = next;
+                    return Some(node);
+                }
+                Token::EndNode => self.last = Some(self.last?.parent()?),
+                Token::Property { .. } => {}
+                Token::End => return None,
+            }
+            self.at = next;
+        }
+    }
+}

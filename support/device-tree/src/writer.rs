@@ -1,0 +1,164 @@
+//! Makes a blob, for trees that are copied with changes. Names are taken as they are.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::address::Region;
+use crate::node::Node;
+use crate::property::Property;
+use crate::tree::MAGIC;
+
+const HEADER_SIZE: usize = 40;
+
+/// A blob in the making: nodes are begun and ended, and properties belong to the node begun last.
+///
+/// All properties of a node must come before its children. Nothing is checked but by [`crate::Tree::parse`] of the
+/// result.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    reservations: Vec<u8>,
+    boot_cpu: u32,
+    structure: Vec<u8>,
+    strings: Vec<u8>,
+    offsets: BTreeMap<String, u32>,
+}
+
+impl Writer {
+    /// Begins a tree.
+    pub fn new(reservations: impl IntoIterator<Item = Region>, boot_cpu: u32) -> Self {
+        let mut bytes = Vec::new();
+        for region in reservations.into_iter().chain([Region::default()]) {
+            bytes.extend(region.base.to_be_bytes());
+            bytes.extend(region.size.to_be_bytes());
+        }
+        Self {
+            reservations: bytes,
+            boot_cpu,
+            structure: Vec::new(),
+            strings: Vec::new(),
+            offsets: BTreeMap::new(),
+        }
+    }
+
+    /// Begins a node; the first one, the root, has an empty name.
+    pub fn begin_node(&mut self, name: &str) -> &mut Self {
+        self.cell(1);
+        self.structure.extend(name.bytes());
+        self.structure.push(0);
+        self.align()
+    }
+
+    /// Ends the node.
+    pub fn end_node(&mut self) -> &mut Self {
+        self.cell(2)
+    }
+
+    /// Gives the node a property.
+    pub fn property(&mut self, name: &str, value: &[u8]) -> &mut Self {
+        let name_offset = self.intern(name);
+        self.cell(3).cell(value.len() as u32).cell(name_offset);
+        self.structure.extend(value);
+        self.align()
+    }
+
+    /// Gives the node a property of cells.
+    pub fn cells(&mut self, name: &str, cells: &[u32]) -> &mut Self {
+        let value: Vec<u8> = cells.iter().flat_map(|cell| cell.to_be_bytes()).collect();
+        self.property(name, &value)
+    }
+
+    /// Gives the node a property of one cell.
+    pub fn u32(&mut self, name: &str, value: u32) -> &mut Self {
+        self.property(name, &value.to_be_bytes())
+    }
+
+    /// Gives the node a property of two cells.
+    pub fn u64(&mut self, name: &str, value: u64) -> &mut Self {
+        self.property(name, &value.to_be_bytes())
+    }
+
+    /// Gives the node a property of regions, with two cells for each address and size.
+    pub fn regions(&mut self, name: &str, regions: &[Region]) -> &mut Self {
+        let numbers = regions.iter().flat_map(|region| [region.base, region.size]);
+        let value: Vec<u8> = numbers.flat_map(u64::to_be_bytes).collect();
+        self.property(name, &value)
+    }
+
+    /// Gives the node a property of a string.
+    pub fn str(&mut self, name: &str, value: &str) -> &mut Self {
+        self.strs(name, &[value])
+    }
+
+    /// Gives the node a property of strings.
+    pub fn strs(&mut self, name: &str, values: &[&str]) -> &mut Self {
+        let value: Vec<u8> = values.iter().flat_map(|text| text.bytes().chain([0])).collect();
+        self.property(name, &value)
+    }
+
+    /// Copies a property.
+    pub fn copy(&mut self, property: &Property<'_>) -> &mut Self {
+        self.property(property.name, property.value)
+    }
+
+    /// Copies a node with all below it.
+    pub fn copy_node(&mut self, node: &Node<'_>) -> &mut Self {
+        self.begin_node(node.name());
+        for property in node.properties() {
+            self.copy(&property);
+        }
+        for child in node.children() {
+            self.copy_node(&child);
+        }
+        self.end_node()
+    }
+
+    /// Ends the tree and returns the blob.
+    pub fn finish(mut self) -> Vec<u8> {
+        self.cell(9);
+        let reservations = HEADER_SIZE;
+        let structure = reservations + self.reservations.len();
+        let strings = structure + self.structure.len();
+        let total = (strings + self.strings.len()).next_multiple_of(8);
+        let fields = [
+            MAGIC,
+            total as u32,
+            structure as u32,
+            strings as u32,
+            reservations as u32,
+            17,
+            16,
+            self.boot_cpu,
+            self.strings.len() as u32,
+            self.structure.len() as u32,
+        ];
+        let mut blob: Vec<u8> = fields.into_iter().flat_map(u32::to_be_bytes).collect();
+        blob.extend(self.reservations);
+        blob.extend(self.structure);
+        blob.extend(self.strings);
+        blob.resize(total, 0);
+        blob
+    }
+
+    fn cell(&mut self, cell: u32) -> &mut Self {
+        self.structure.extend(cell.to_be_bytes());
+        self
+    }
+
+    fn align(&mut self) -> &mut Self {
+        self.structure.resize(self.structure.len().next_multiple_of(4), 0);
+        self
+    }
+
+    /// Finds or makes the place of a name among the strings.
+    fn intern(&mut self, name: &str) -> u32 {
+        if let Some(offset) = self.offsets.get(name) {
+            return *offset;
+        }
+        let offset = self.strings.len() as u32;
+        self.strings.extend(name.bytes());
+        self.strings.push(0);
+        self.offsets.insert(name.into(), offset);
+        offset
+    }
+}

@@ -2,7 +2,9 @@
 use crate::{
     Console,
     artifacts::{self, Hypervisor},
+    host_disk::{self, HostDisk},
 };
+use machine::Disk;
 use std::time::Duration;
 
 const BOOT: Duration = Duration::from_secs(180);
@@ -15,13 +17,13 @@ fn name(case: &str, on: Hypervisor) -> String {
 
 /// Boots Debian's dom0 to its shell.
 #[track_caller]
-fn debian_dom0(case: &str, on: Hypervisor) -> Console {
+fn debian_dom0(name: &str, on: Hypervisor, disk: Disk) -> Console {
     let mut machine = on.machine();
     machine.memory_mib = 2048;
     machine.hypervisor_args += " dom0_mem=512M";
     machine.dom0 = Some(artifacts::debian_dom0());
-    machine.disks.push(artifacts::data_disk());
-    let mut c = Console::boot(&name(case, on), &machine);
+    machine.disks.push(disk);
+    let mut c = Console::boot(name, &machine);
     c.expect("init: dom0 is ready", BOOT);
     c.expect(PROMPT, COMMAND);
     c
@@ -29,26 +31,39 @@ fn debian_dom0(case: &str, on: Hypervisor) -> Console {
 
 /// Debian's dom0 reaches its shell with its daemons running, and xl sees it.
 pub fn debian_dom0_runs_xl(on: Hypervisor) {
-    let mut c = debian_dom0("debian-dom0", on);
+    let mut c = debian_dom0(&name("debian-dom0", on), on, artifacts::data_disk());
     let list = c.command("xl list", PROMPT, COMMAND);
     assert!(list.contains("Domain-0"), "{list}");
     let files = c.command("ls /root", PROMPT, COMMAND);
-    assert!(files.contains("win.cfg"), "{files}");
+    assert!(files.contains("hello.cfg"), "{files}");
     let daemons = c.command("ps", PROMPT, COMMAND);
     assert!(daemons.contains("xenstored") && daemons.contains("xenconsoled"), "{daemons}");
 }
 
-/// Debian's guest, by the config that its users write, reaches the shell of its root disk.
-pub fn debian_guest_boots_from_its_disk(on: Hypervisor) {
-    let mut c = debian_dom0("debian-guest", on);
+/// Debian's guest, by the config that its users write, reaches the shell of its root disk; what it
+/// writes there is on the disk when all is shut down, and the file system is clean.
+pub fn debian_guest_keeps_its_disk(on: Hypervisor) {
+    let name = name("debian-guest", on);
+    let disk = HostDisk::copy(&name).expect("space for a copy of the disk");
+    let mut c = debian_dom0(&name, on, disk.attach());
     c.command("losetup /dev/loop0 /root/disk.img", PROMPT, COMMAND);
     c.send_line("xl create -c /root/win.cfg");
     c.expect("guest: Linux", BOOT);
     c.expect("root on /dev/xvda", COMMAND);
     c.expect("# ", COMMAND);
-    c.command("echo written > /root/proof; sync", "# ", COMMAND);
+    c.command("seq 1 100000 > /root/proof", "# ", COMMAND);
     c.send_line("poweroff");
     c.expect(PROMPT, BOOT);
     let list = c.command("xl list", PROMPT, COMMAND);
     assert!(!list.contains("win"), "{list}");
+    c.command("losetup -d /dev/loop0; umount /root /data", PROMPT, COMMAND);
+    c.send_line("poweroff -f");
+    c.expect_exit(COMMAND);
+    drop(c);
+
+    let root = disk.extract("disk.img").expect("the guest's disk is on dom0's");
+    host_disk::fsck(&root).unwrap_or_else(|e| panic!("{e}"));
+    let proof = host_disk::cat(&root, "/root/proof").unwrap_or_else(|e| panic!("{e}"));
+    let written: String = (1..=100_000).map(|n| format!("{n}\n")).collect();
+    assert!(proof == written.as_bytes(), "{} bytes came back", proof.len());
 }

@@ -7,5 +7,6 @@
 pub mod artifacts;
 pub mod cases;
 pub mod console;
+pub mod host_disk;
 
 pub use console::Console;

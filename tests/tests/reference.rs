@@ -7,6 +7,6 @@ fn debian_dom0_runs_xl() {
 }
 
 #[test]
-fn debian_guest_boots_from_its_disk() {
-    cases::debian_guest_boots_from_its_disk(Xen);
+fn debian_guest_keeps_its_disk() {
+    cases::debian_guest_keeps_its_disk(Xen);
 }

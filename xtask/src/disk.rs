@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const SIZE: u64 = 512 << 20;
+const SIZE: u64 = 256 << 20;
 
 /// The config of the Debian guest with an appended tree, as its users write it.
 const WIN_CFG: &str = "\

@@ -43,6 +43,12 @@ pub fn debian_dom0() -> Domain {
     }
 }
 
+/// Gives Debian's kernel with the RAM disk that looks for a root disk.
+pub fn debian_guest(args: &str) -> Domain {
+    let initrd = made(paths::debian(Arch::Arm32).join("guest/initrd"));
+    Domain { kernel: debian_dom0().kernel, ramdisk: Some(initrd), args: args.into() }
+}
+
 /// Gives the disk with dom0's `/root`; what a test writes to it ends with the machine.
 pub fn data_disk() -> Disk {
     Disk { file: made(paths::target_dir().join("disks/arm32.img")), snapshot: true }

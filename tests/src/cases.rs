@@ -4,7 +4,7 @@ use crate::{
     artifacts::{self, Hypervisor},
     host_disk::{self, HostDisk},
 };
-use machine::Disk;
+use machine::{Disk, DomU};
 use std::time::Duration;
 
 const BOOT: Duration = Duration::from_secs(180);
@@ -66,4 +66,19 @@ pub fn debian_guest_keeps_its_disk(on: Hypervisor) {
     let proof = host_disk::cat(&root, "/root/proof").unwrap_or_else(|e| panic!("{e}"));
     let written: String = (1..=100_000).map(|n| format!("{n}\n")).collect();
     assert!(proof == written.as_bytes(), "{} bytes came back", proof.len());
+}
+
+/// A Debian kernel that the hypervisor starts from the device tree, without any dom0, runs on its
+/// emulated UART.
+pub fn debian_guest_starts_without_dom0(on: Hypervisor) {
+    let mut machine = on.machine();
+    machine.domus.push(DomU {
+        boot: artifacts::debian_guest("console=ttyAMA0 rdinit=/init"),
+        memory_kib: 128 << 10,
+        vcpus: 1,
+        vpl011: true,
+        enhanced: false,
+    });
+    let mut c = Console::boot(&name("dom0less", on), &machine);
+    c.expect("DOM1: initrd: /dev/xvda cannot be mounted; a shell instead", BOOT);
 }

@@ -10,3 +10,8 @@ fn debian_dom0_runs_xl() {
 fn debian_guest_keeps_its_disk() {
     cases::debian_guest_keeps_its_disk(Xen);
 }
+
+#[test]
+fn debian_guest_starts_without_dom0() {
+    cases::debian_guest_starts_without_dom0(Xen);
+}

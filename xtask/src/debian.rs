@@ -41,6 +41,7 @@ pub fn toolstack(arch: Arch) -> Result<()> {
         "libxentoolcore1",
         "libxentoollog1",
         "libyajl2",
+        "ncurses-base",
         "util-linux",
         "xen-utils-common",
         "xenstore-utils",

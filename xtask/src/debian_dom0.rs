@@ -65,6 +65,8 @@ fn write(arch: Arch, to: &Path) -> Result<()> {
     for file in ["bin/bash", "usr/bin/flock", "usr/bin/getopt", "lib/arm-linux-gnueabihf/libgcc_s.so.1"] {
         a.package_file(&root, file)?;
     }
+    // Xentop draws with the terminal's description, which init names.
+    a.package_file(&root, "lib/terminfo/l/linux")?;
     for program in XEN_PROGRAMS {
         a.package_file(&root, &format!("usr/lib/xen-4.17/bin/{program}"))?;
     }

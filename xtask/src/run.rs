@@ -14,10 +14,11 @@ pub fn run(arch: Arch, what: &Run) -> Result<()> {
     if arch != Arch::Arm32 {
         return Err(format!("run: {} is not supported yet", arch.name()));
     }
-    setup::ensure(&[Purpose::Build, Purpose::Emulate])?;
+    let mut purposes = vec![Purpose::Build, Purpose::Emulate];
     if what.what != Subject::Dom0 || what.hypervisor == Hypervisor::DebianXen {
-        setup::ensure(&[Purpose::Debian])?;
+        purposes.push(Purpose::Debian);
     }
+    setup::ensure(&purposes)?;
     let mut packages = build::samples()?;
     if what.what != Subject::Debian {
         packages.push("dom0".into());

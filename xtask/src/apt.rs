@@ -65,9 +65,10 @@ impl Apt {
         }
         let what = format!("fetching {} Debian packages for {}", missing.len(), self.arch.debian());
         step(&what, || {
+            self.download(&missing)?;
             for package in missing {
-                eprintln!("xtask:   {package}");
-                let file = self.download(package)?;
+                let file =
+                    self.downloaded(package).ok_or_else(|| format!("apt-get downloaded no {package}"))?;
                 check(Command::new("dpkg-deb").arg("-x").arg(file).arg(paths::debian_root(self.arch)))?;
                 write(&self.stamp(package), b"")?;
             }
@@ -96,18 +97,19 @@ impl Apt {
         self.dir.join("unpacked").join(package)
     }
 
-    fn download(&self, package: &str) -> Result<PathBuf> {
-        if let Some(file) = self.downloaded(package) {
-            return Ok(file);
+    fn download(&self, packages: &[&String]) -> Result<()> {
+        let wanted: Vec<&&String> = packages.iter().filter(|p| self.downloaded(p).is_none()).collect();
+        if wanted.is_empty() {
+            return Ok(());
         }
         self.update_once()?;
-        let get = || output(self.command("apt-get").args(["--quiet", "download", package]));
+        let get = || output(self.command("apt-get").args(["--quiet", "download"]).args(&wanted));
         if get().is_err() {
             // The lists can be older than what the mirror has.
             self.update()?;
             get()?;
         }
-        self.downloaded(package).ok_or_else(|| format!("apt-get downloaded no {package}"))
+        Ok(())
     }
 
     fn downloaded(&self, package: &str) -> Option<PathBuf> {

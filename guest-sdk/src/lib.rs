@@ -1,2 +1,33 @@
-#![no_std]
-//! Placeholder, replaced by the first commit of this crate.
+#![cfg_attr(target_os = "none", no_std)]
+#![doc = include_str!("../README.md")]
+
+extern crate alloc;
+
+mod arch;
+pub mod byte_ring;
+pub mod console;
+mod env;
+pub mod event;
+pub mod exec;
+#[cfg(not(target_os = "none"))]
+pub mod fake;
+pub mod grant;
+pub mod hypercall;
+mod lock;
+pub mod memory;
+pub mod ring;
+pub mod shared;
+mod shared_info;
+pub mod smp;
+mod start;
+mod system;
+pub mod time;
+pub mod xenbus;
+pub mod xenstore;
+
+pub use env::Env;
+pub use lock::{IrqLock, RawIrqLock};
+pub use start::Exit;
+#[doc(hidden)]
+pub use start::start;
+pub use xen_abi as abi;

@@ -1,0 +1,94 @@
+//! What a domain was started with.
+
+use xen_abi::{Errno, features};
+
+use crate::{console::Console, hypercall::version, xenstore::Xenstore};
+
+/// What the loader left for the program.
+#[derive(Debug)]
+pub(crate) struct BootInfo {
+    pub(crate) bootargs: &'static str,
+    pub(crate) device_tree: &'static [u8],
+    pub(crate) initrd: Option<&'static [u8]>,
+    pub(crate) vcpus: usize,
+    pub(crate) memory: u64,
+}
+
+/// The surroundings of a program, given to its `main`.
+#[derive(Clone, Copy, Debug)]
+pub struct Env(&'static BootInfo);
+
+impl Env {
+    /// Hands over what the loader left.
+    pub(crate) fn new(boot: &'static BootInfo) -> Self {
+        Self(boot)
+    }
+
+    /// The surroundings of a fake domain: nothing but console and store.
+    #[cfg(not(target_os = "none"))]
+    pub(crate) fn fake() -> Self {
+        static NOTHING: BootInfo = BootInfo {
+            bootargs: "",
+            device_tree: &[],
+            initrd: None,
+            vcpus: 1,
+            memory: 0,
+        };
+        Self::new(&NOTHING)
+    }
+
+    /// The command line.
+    pub fn bootargs(&self) -> &'static str {
+        self.0.bootargs
+    }
+
+    /// The value of `key=value` in the command line; empty for a `key` alone.
+    pub fn bootarg(&self, key: &str) -> Option<&'static str> {
+        self.0
+            .bootargs
+            .split_ascii_whitespace()
+            .find_map(|word| match word.split_once('=') {
+                Some((k, value)) => (k == key).then_some(value),
+                None => (word == key).then_some(""),
+            })
+    }
+
+    /// The device tree, flattened. Empty on the host.
+    pub fn device_tree(&self) -> &'static [u8] {
+        self.0.device_tree
+    }
+
+    /// The ramdisk, if there is one.
+    pub fn initrd(&self) -> Option<&'static [u8]> {
+        self.0.initrd
+    }
+
+    /// How many vCPUs there are; one runs, see [`crate::smp`].
+    pub fn vcpus(&self) -> usize {
+        self.0.vcpus
+    }
+
+    /// Bytes of memory.
+    pub fn memory(&self) -> u64 {
+        self.0.memory
+    }
+
+    /// The console.
+    pub fn console(&self) -> Console {
+        Console::new()
+    }
+
+    /// Whether this is dom0.
+    pub fn is_dom0(&self) -> bool {
+        version::features(0).is_ok_and(|bits| bits & 1 << features::DOM0 != 0)
+    }
+
+    /// Connects to xenstore.
+    ///
+    /// # Errors
+    ///
+    /// As [`Xenstore::connect`].
+    pub async fn xenstore(&self) -> Result<Xenstore, Errno> {
+        Xenstore::connect().await
+    }
+}

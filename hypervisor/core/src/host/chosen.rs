@@ -1,0 +1,166 @@
+//! `/chosen`: command lines, the console, and the modules that the loader has put into memory.
+//!
+//! Xen's `docs/misc/arm/device-tree/booting.txt`. A module is a node that is compatible with
+//! `multiboot,module`; those of a domain to be built at boot are below its `xen,domain` node.
+
+use device_tree::{Node, Region, Tree};
+
+use super::Error;
+
+/// What a module is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModuleKind {
+    /// A kernel.
+    Kernel,
+    /// An initial RAM disk.
+    Ramdisk,
+    /// Part of a guest's device tree.
+    DeviceTree,
+    /// A security policy.
+    Policy,
+    /// It does not say.
+    Unknown,
+}
+
+/// A module in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Module<'a> {
+    /// What it is for.
+    pub kind: ModuleKind,
+    /// Where it is.
+    pub region: Region,
+    /// The command line that comes with it.
+    pub bootargs: Option<&'a str>,
+}
+
+const MODULE: &[&str] = &["multiboot,module", "xen,multiboot-module"];
+const DOMAIN: &[&str] = &["xen,domain"];
+const KINDS: [(&str, ModuleKind); 6] = [
+    ("xen,linux-zimage", ModuleKind::Kernel),
+    ("multiboot,kernel", ModuleKind::Kernel),
+    ("xen,linux-initrd", ModuleKind::Ramdisk),
+    ("multiboot,ramdisk", ModuleKind::Ramdisk),
+    ("multiboot,device-tree", ModuleKind::DeviceTree),
+    ("xen,xsm-policy", ModuleKind::Policy),
+];
+
+impl<'a> Module<'a> {
+    fn read(node: &Node<'a>) -> Result<Self, Error<'a>> {
+        // `/chosen` has no `ranges`, yet these are addresses of memory.
+        let mut reg = node.reg().map_err(|error| Error::Tree(*node, error))?;
+        let kind = KINDS.into_iter().find(|(name, _)| node.is_compatible(&[name]));
+        Ok(Self {
+            kind: kind.map_or(ModuleKind::Unknown, |(_, kind)| kind),
+            region: reg.next().ok_or(Error::Address(*node, 0))?,
+            bootargs: node.str("bootargs"),
+        })
+    }
+}
+
+/// The modules directly below a `xen,domain` node.
+pub fn modules_of<'a>(node: &Node<'a>) -> impl Iterator<Item = Result<Module<'a>, Error<'a>>> + use<'a> {
+    node.children().filter(|child| child.is_compatible(MODULE)).map(|child| Module::read(&child))
+}
+
+/// The nodes of domains that are built at boot.
+pub fn domains<'a>(tree: &Tree<'a>) -> impl Iterator<Item = Node<'a>> + use<'a> {
+    let chosen = tree.root().child("chosen");
+    chosen.into_iter().flat_map(|chosen| chosen.children().filter(|node| node.is_compatible(DOMAIN)))
+}
+
+/// Every module in memory: dom0's, the other domains', and what `linux,initrd-start` names.
+pub fn all_modules<'a>(tree: &Tree<'a>) -> impl Iterator<Item = Result<Module<'a>, Error<'a>>> + use<'a> {
+    let nodes = tree.nodes().filter(|node| is_below_chosen(node) && node.is_compatible(MODULE));
+    nodes.map(|node| Module::read(&node)).chain(initrd(tree).map(Ok))
+}
+
+/// Dom0's modules. Of those that do not say what they are, the first is the kernel and the second
+/// the RAM disk.
+pub fn dom0_modules<'a>(tree: &Tree<'a>) -> impl Iterator<Item = Result<Module<'a>, Error<'a>>> + use<'a> {
+    let mut guesses = [ModuleKind::Kernel, ModuleKind::Ramdisk].into_iter();
+    let own = |node: &Node<'a>| {
+        let domain = node.parent().is_some_and(|parent| parent.is_compatible(DOMAIN));
+        is_below_chosen(node) && !domain && node.is_compatible(MODULE)
+    };
+    let modules = tree.nodes().filter(own).map(move |node| {
+        let mut module = Module::read(&node)?;
+        if module.kind == ModuleKind::Unknown {
+            module.kind = guesses.next().unwrap_or(ModuleKind::Unknown);
+        }
+        Ok(module)
+    });
+    modules.chain(initrd(tree).map(Ok))
+}
+
+/// Dom0's module of a kind, the first if there are several.
+pub fn dom0_module<'a>(tree: &Tree<'a>, kind: ModuleKind) -> Result<Option<Module<'a>>, Error<'a>> {
+    for module in dom0_modules(tree) {
+        let module = module?;
+        if module.kind == kind {
+            return Ok(Some(module));
+        }
+    }
+    Ok(None)
+}
+
+fn is_below_chosen(node: &Node<'_>) -> bool {
+    let mut node = *node;
+    while let Some(parent) = node.parent() {
+        if parent.is_root() {
+            return node.name() == "chosen";
+        }
+        node = parent;
+    }
+    false
+}
+
+fn initrd<'a>(tree: &Tree<'a>) -> impl Iterator<Item = Module<'a>> + use<'a> {
+    let ends = || {
+        let chosen = tree.root().child("chosen")?;
+        let address = |name| {
+            let property = chosen.property(name)?;
+            property.as_u32().map(u64::from).or_else(|| property.as_u64())
+        };
+        let base = address("linux,initrd-start")?;
+        let size = address("linux,initrd-end")?.checked_sub(base)?;
+        Some(Region { base, size }).filter(|region| region.size > 0)
+    };
+    let module = |region| Module { kind: ModuleKind::Ramdisk, region, bootargs: None };
+    ends().map(module).into_iter()
+}
+
+/// The hypervisor's own command line. `bootargs` is only ours when dom0's is elsewhere.
+pub fn command_line<'a>(tree: &Tree<'a>) -> &'a str {
+    let Some(chosen) = tree.root().child("chosen") else { return "" };
+    let dom0_has_its_own = || {
+        let kernel = dom0_module(tree, ModuleKind::Kernel).ok().flatten();
+        let with_kernel = kernel.and_then(|kernel| kernel.bootargs);
+        chosen.has("xen,dom0-bootargs") || with_kernel.is_some_and(|args| !args.is_empty())
+    };
+    chosen
+        .str("xen,xen-bootargs")
+        .or_else(|| dom0_has_its_own().then(|| chosen.str("bootargs")).flatten())
+        .unwrap_or("")
+}
+
+/// Dom0's command line: the kernel module's, else `xen,dom0-bootargs`, else `bootargs`.
+pub fn dom0_command_line<'a>(tree: &Tree<'a>) -> Option<&'a str> {
+    let kernel = dom0_module(tree, ModuleKind::Kernel).ok().flatten();
+    let chosen = tree.root().child("chosen")?;
+    kernel
+        .and_then(|kernel| kernel.bootargs)
+        .filter(|args| !args.is_empty())
+        .or_else(|| chosen.str("xen,dom0-bootargs"))
+        .or_else(|| chosen.str("bootargs"))
+}
+
+/// The node of the console: what `dtuart` says, else `stdout-path`. Both are a path or an alias,
+/// with options after a colon.
+pub fn console<'a>(tree: &Tree<'a>, dtuart: Option<&str>) -> Option<Node<'a>> {
+    let stdout = || {
+        let chosen = tree.root().child("chosen")?;
+        chosen.str("stdout-path").or_else(|| chosen.str("linux,stdout-path"))
+    };
+    let path = dtuart.or_else(stdout)?;
+    tree.find(path.split(':').next()?)
+}

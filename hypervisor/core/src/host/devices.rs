@@ -1,0 +1,137 @@
+//! The devices that the hypervisor drives itself: processors, interrupt controller, timer,
+//! firmware.
+
+use alloc::vec::Vec;
+
+use device_tree::{Node, Phandles, Region, Tree, gic};
+
+use super::Error;
+
+const GIC_V2: &[&str] =
+    &["arm,cortex-a15-gic", "arm,cortex-a7-gic", "arm,gic-400", "arm,cortex-a9-gic", "arm,eb11mp-gic"];
+const TIMER: &[&str] = &["arm,armv8-timer", "arm,armv7-timer"];
+const PSCI_STANDARD: &[&str] = &["arm,psci-0.2", "arm,psci-1.0"];
+const PSCI_LEGACY: &[&str] = &["arm,psci"];
+
+/// A node's register block `index`, as the CPU addresses it.
+pub fn register<'a>(node: &Node<'a>, index: usize) -> Result<Region, Error<'a>> {
+    let bad = Error::Address(*node, index);
+    let region = node.reg().map_err(|error| Error::Tree(*node, error))?.nth(index).ok_or(bad)?;
+    let region = node.parent().and_then(|bus| bus.translate(region)).ok_or(bad)?;
+    if region.size == 0 { Err(bad) } else { Ok(region) }
+}
+
+/// A node's interrupt `index`, by its id at the GIC.
+pub fn interrupt<'a>(
+    node: &Node<'a>,
+    index: usize,
+    phandles: &Phandles<'a>,
+) -> Result<(u32, gic::Trigger), Error<'a>> {
+    let interrupts = node.interrupts(phandles).map_err(|error| Error::Tree(*node, error))?;
+    let found = interrupts.get(index).and_then(|interrupt| gic::decode(&interrupt.cells));
+    found.ok_or(Error::Interrupt(*node, index))
+}
+
+/// A GICv2 with virtualization.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GicV2<'a> {
+    /// Its node.
+    pub node: Node<'a>,
+    /// Distributor.
+    pub distributor: Region,
+    /// CPU interface.
+    pub cpu: Region,
+    /// Virtual interface control.
+    pub control: Region,
+    /// Virtual CPU interface.
+    pub virtual_cpu: Region,
+    /// Maintenance interrupt.
+    pub maintenance: u32,
+}
+
+impl<'a> GicV2<'a> {
+    /// Finds it.
+    pub fn find(tree: &Tree<'a>, phandles: &Phandles<'a>) -> Result<Self, Error<'a>> {
+        let node = available(tree, GIC_V2).ok_or(Error::Missing("GICv2"))?;
+        Ok(Self {
+            node,
+            distributor: register(&node, 0)?,
+            cpu: register(&node, 1)?,
+            control: register(&node, 2)?,
+            virtual_cpu: register(&node, 3)?,
+            maintenance: interrupt(&node, 0, phandles)?.0,
+        })
+    }
+}
+
+/// Private interrupts of the generic timer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timer<'a> {
+    /// Its node.
+    pub node: Node<'a>,
+    /// Physical timer, secure.
+    pub secure: u32,
+    /// Physical timer, non-secure.
+    pub physical: u32,
+    /// Virtual timer.
+    pub virtual_timer: u32,
+    /// Hypervisor's timer.
+    pub hypervisor: u32,
+    /// Frequency, where firmware does not set the register.
+    pub frequency: Option<u32>,
+}
+
+impl<'a> Timer<'a> {
+    /// Finds it.
+    pub fn find(tree: &Tree<'a>, phandles: &Phandles<'a>) -> Result<Self, Error<'a>> {
+        let node = available(tree, TIMER).ok_or(Error::Missing("generic timer"))?;
+        let ppi = |index| interrupt(&node, index, phandles).map(|(id, _)| id);
+        Ok(Self {
+            node,
+            secure: ppi(0)?,
+            physical: ppi(1)?,
+            virtual_timer: ppi(2)?,
+            hypervisor: ppi(3)?,
+            frequency: node.u32("clock-frequency"),
+        })
+    }
+}
+
+/// How firmware starts CPUs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Psci {
+    /// Version 0.1, with the number of CPU_ON.
+    Legacy(u32),
+    /// Version 0.2 or later.
+    Standard,
+}
+
+impl Psci {
+    /// Finds it. Firmware above us is called by SMC; another method is another hypervisor's.
+    pub fn find<'a>(tree: &Tree<'a>) -> Result<Self, Error<'a>> {
+        let node = available(tree, PSCI_STANDARD).or_else(|| available(tree, PSCI_LEGACY));
+        let node = node.ok_or(Error::Missing("PSCI firmware"))?;
+        if node.str("method") != Some("smc") {
+            return Err(Error::Property(node, "method"));
+        }
+        if node.is_compatible(PSCI_STANDARD) {
+            return Ok(Self::Standard);
+        }
+        node.u32("cpu_on").map(Self::Legacy).ok_or(Error::Property(node, "cpu_on"))
+    }
+}
+
+/// Affinities of the processors that can be used, in the tree's order.
+pub fn processors<'a>(tree: &Tree<'a>) -> Result<Vec<u64>, Error<'a>> {
+    let cpus = tree.root().child("cpus").ok_or(Error::Missing("/cpus"))?;
+    let is_cpu = |node: &Node<'_>| node.str("device_type") == Some("cpu") && node.is_available();
+    let affinity = |node: Node<'a>| {
+        let mut reg = node.reg().map_err(|error| Error::Tree(node, error))?;
+        reg.next().map(|region| region.base).ok_or(Error::Address(node, 0))
+    };
+    cpus.children().filter(is_cpu).map(affinity).collect()
+}
+
+fn available<'a>(tree: &Tree<'a>, names: &[&str]) -> Option<Node<'a>> {
+    tree.nodes().find(|node| node.is_compatible(names) && node.is_available())
+}

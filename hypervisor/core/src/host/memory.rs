@@ -1,0 +1,126 @@
+//! Where RAM is, and which of it is taken.
+
+use core::ops::Range;
+
+use device_tree::{Node, Region, Tree};
+use heapless::Vec;
+
+use super::{Error, chosen};
+
+/// The most ranges that are told apart.
+pub const MAX_RANGES: usize = 32;
+
+/// Disjoint ranges of physical addresses, in ascending order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ranges(Vec<Range<u64>, MAX_RANGES>);
+
+impl Ranges {
+    /// All RAM that the tree lists.
+    pub fn of_ram<'a>(tree: &Tree<'a>) -> Result<Self, Error<'a>> {
+        let mut ranges = Self::default();
+        for node in tree.root().children().filter(is_memory) {
+            for region in regions(&node)? {
+                ranges.add(range(region))?;
+            }
+        }
+        if ranges.0.is_empty() { Err(Error::Missing("memory")) } else { Ok(ranges) }
+    }
+
+    /// Adds a range; where it overlaps or touches others they become one.
+    pub fn add<'a>(&mut self, mut range: Range<u64>) -> Result<(), Error<'a>> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        self.0.retain(|other| {
+            let apart = other.end < range.start || range.end < other.start;
+            if !apart {
+                range = range.start.min(other.start)..range.end.max(other.end);
+            }
+            apart
+        });
+        let at = self.0.partition_point(|other| other.start < range.start);
+        self.0.insert(at, range).map_err(|_| Error::TooManyRanges)
+    }
+
+    /// Takes a range out.
+    pub fn remove<'a>(&mut self, hole: Range<u64>) -> Result<(), Error<'a>> {
+        if hole.is_empty() {
+            return Ok(());
+        }
+        let mut rest = Vec::new();
+        for range in &self.0 {
+            let below = range.start..range.end.min(hole.start);
+            let above = range.start.max(hole.end)..range.end;
+            for part in [below, above].into_iter().filter(|part| !part.is_empty()) {
+                rest.push(part).map_err(|_| Error::TooManyRanges)?;
+            }
+        }
+        self.0 = rest;
+        Ok(())
+    }
+
+    /// Takes out what only partly fills a page of `size` bytes, a power of two.
+    pub fn keep_whole_pages(&mut self, size: u64) {
+        for range in &mut self.0 {
+            let start = range.start.checked_next_multiple_of(size).unwrap_or(range.end);
+            *range = start..(range.end & !(size - 1)).max(start);
+        }
+        self.0.retain(|range| !range.is_empty());
+    }
+
+    /// The ranges.
+    pub fn as_slice(&self) -> &[Range<u64>] {
+        &self.0
+    }
+
+    /// How many addresses are in them.
+    pub fn total(&self) -> u64 {
+        self.0.iter().map(|range| range.end - range.start).sum()
+    }
+}
+
+fn is_memory(node: &Node<'_>) -> bool {
+    let is = match node.str("device_type") {
+        Some(kind) => kind == "memory",
+        None => node.base_name() == "memory",
+    };
+    is && node.is_available()
+}
+
+fn regions<'a>(node: &Node<'a>) -> Result<impl Iterator<Item = Region> + use<'a>, Error<'a>> {
+    node.regions().map_err(|error| Error::Tree(*node, error))
+}
+
+fn range(region: Region) -> Range<u64> {
+    region.base..region.base.saturating_add(region.size)
+}
+
+/// Calls `f` with each range that firmware or loader keeps for itself, for good: what the header
+/// of the tree lists, and the children of `/reserved-memory` that have an address.
+pub fn reserved<'a>(
+    tree: &Tree<'a>,
+    mut f: impl FnMut(Range<u64>) -> Result<(), Error<'a>>,
+) -> Result<(), Error<'a>> {
+    let Some(node) = tree.root().child("reserved-memory") else { return Ok(()) };
+    for child in node.children().filter(Node::is_available) {
+        for region in regions(&child)? {
+            f(range(region))?;
+        }
+    }
+    Ok(())
+}
+
+/// Calls `f` with each range that holds something until boot is over: boot modules, and what the
+/// header of the tree lists, where loaders put the tree and the initial RAM disk.
+pub fn in_use<'a>(
+    tree: &Tree<'a>,
+    mut f: impl FnMut(Range<u64>) -> Result<(), Error<'a>>,
+) -> Result<(), Error<'a>> {
+    for region in tree.reservations() {
+        f(range(region))?;
+    }
+    for module in chosen::all_modules(tree) {
+        f(range(module?.region))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! The board that runs us, as its device tree describes it.
+//!
+//! The tree comes from firmware and boot loader: what it says is believed about the hardware, but
+//! nothing about it is assumed. What is missing or makes no sense is an [`Error`] that says which
+//! node and why. [`memory`] and [`chosen`] work without a heap, since they say where one can be.
+
+pub mod chosen;
+pub mod devices;
+pub mod memory;
+
+use core::fmt;
+
+use device_tree::Node;
+
+/// What is wrong with the description of the board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error<'a> {
+    /// No node is compatible with this.
+    Missing(&'static str),
+    /// A node lacks a property, or the property makes no sense.
+    Property(Node<'a>, &'static str),
+    /// A node's `reg` has too few entries, or one that is no address of the CPU.
+    Address(Node<'a>, usize),
+    /// A node's `interrupts` has too few entries, or one that is none of this interrupt controller.
+    Interrupt(Node<'a>, usize),
+    /// The tree itself.
+    Tree(Node<'a>, device_tree::Error),
+    /// There are more pieces of memory than there is room to list.
+    TooManyRanges,
+}
+
+impl fmt::Display for Error<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(what) => write!(f, "the device tree has no {what}"),
+            Self::Property(node, name) => write!(f, "{node}: bad or missing `{name}`"),
+            Self::Address(node, index) => write!(f, "{node}: bad or missing `reg` entry {index}"),
+            Self::Interrupt(node, index) => write!(f, "{node}: bad or missing interrupt {index}"),
+            Self::Tree(node, error) => write!(f, "{node}: {error}"),
+            Self::TooManyRanges => f.write_str("memory is in too many pieces"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

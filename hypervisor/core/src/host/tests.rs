@@ -1,0 +1,251 @@
+extern crate std;
+
+use std::{string::ToString, vec, vec::Vec};
+
+use device_tree::{Phandles, Region, Tree, Writer};
+
+use super::{
+    chosen::{self, ModuleKind},
+    devices::{GicV2, Psci, Timer, processors},
+    memory::{self, Ranges},
+};
+
+/// A tree whose root has two cells for addresses and sizes.
+fn tree(fill: impl FnOnce(&mut Writer)) -> Vec<u8> {
+    let mut writer = Writer::new([Region { base: 0x4800_0000, size: 0x2000 }], 0);
+    writer.begin_node("");
+    writer.u32("#address-cells", 2).u32("#size-cells", 2);
+    fill(&mut writer);
+    writer.end_node();
+    writer.finish()
+}
+
+fn module(writer: &mut Writer, name: &str, compatible: &[&str], base: u64, args: Option<&str>) {
+    writer.begin_node(name);
+    writer.strs("compatible", compatible);
+    writer.regions("reg", &[Region { base, size: 0x1000 }]);
+    if let Some(args) = args {
+        writer.str("bootargs", args);
+    }
+    writer.end_node();
+}
+
+fn chosen_node(writer: &mut Writer, fill: impl FnOnce(&mut Writer)) {
+    writer.begin_node("chosen");
+    writer.u32("#address-cells", 2).u32("#size-cells", 2);
+    fill(writer);
+    writer.end_node();
+}
+
+fn ranges(of: &[core::ops::Range<u64>]) -> Ranges {
+    let mut ranges = Ranges::default();
+    for range in of {
+        ranges.add(range.clone()).unwrap();
+    }
+    ranges
+}
+
+#[test]
+fn ranges_that_touch_become_one() {
+    let ranges = ranges(&[10..20, 40..50, 20..30, 45..60]);
+    assert_eq!(ranges.as_slice(), [10..30, 40..60]);
+    assert_eq!(ranges.total(), 40);
+}
+
+#[test]
+fn a_hole_splits_what_it_lies_in() {
+    let mut ranges = ranges(&[10..30, 40..60]);
+    ranges.remove(20..50).unwrap();
+    ranges.remove(52..53).unwrap();
+    ranges.remove(0..5).unwrap();
+    assert_eq!(ranges.as_slice(), [10..20, 50..52, 53..60]);
+}
+
+#[test]
+fn partial_pages_are_dropped() {
+    let mut ranges = ranges(&[1..0x1000, 0x1800..0x4800, 0x5000..u64::MAX]);
+    ranges.keep_whole_pages(0x1000);
+    assert_eq!(ranges.as_slice(), [0x2000..0x4000, 0x5000..u64::MAX & !0xfff]);
+}
+
+#[test]
+fn memory_in_too_many_pieces_is_an_error() {
+    let mut ranges = ranges(&[0..1000]);
+    let split = (0..100).map(|n| ranges.remove(n * 10..n * 10 + 1));
+    assert!(split.filter_map(Result::err).count() > 0);
+}
+
+#[test]
+fn ram_is_found_by_type_or_name() {
+    let blob = tree(|writer| {
+        for (name, kind) in [("memory@40000000", Some("memory")), ("ram@8000000000", Some("memory"))] {
+            writer.begin_node(name);
+            kind.map(|kind| writer.str("device_type", kind));
+            let base = u64::from_str_radix(name.split_once('@').unwrap().1, 16).unwrap();
+            writer.regions("reg", &[Region { base, size: 0x1000_0000 }]);
+            writer.end_node();
+        }
+        writer.begin_node("memory-controller@1000").end_node();
+    });
+    let ram = Ranges::of_ram(&Tree::parse(&blob).unwrap()).unwrap();
+    assert_eq!(ram.as_slice(), [0x4000_0000..0x5000_0000, 0x80_0000_0000..0x80_1000_0000]);
+}
+
+#[test]
+fn a_tree_without_memory_is_refused() {
+    let blob = tree(|_| {});
+    let error = Ranges::of_ram(&Tree::parse(&blob).unwrap()).unwrap_err();
+    assert_eq!(error.to_string(), "the device tree has no memory");
+}
+
+#[test]
+fn reserved_memory_is_kept_and_what_boot_uses_listed() {
+    let blob = tree(|writer| {
+        writer.begin_node("reserved-memory");
+        writer.u32("#address-cells", 2).u32("#size-cells", 2).property("ranges", &[]);
+        writer.begin_node("firmware@50000000");
+        writer.regions("reg", &[Region { base: 0x5000_0000, size: 0x10_0000 }]);
+        writer.end_node();
+        writer.begin_node("anywhere").u64("size", 0x1000).end_node();
+        writer.end_node();
+        chosen_node(writer, |writer| {
+            module(writer, "module@0", &["multiboot,module"], 0x6000_0000, None);
+            writer.begin_node("domU1").str("compatible", "xen,domain");
+            writer.u32("#address-cells", 2).u32("#size-cells", 2);
+            module(writer, "module@1", &["multiboot,module"], 0x6100_0000, None);
+            writer.end_node();
+        });
+    });
+    let tree = Tree::parse(&blob).unwrap();
+    let mut reserved = vec![];
+    memory::reserved(&tree, |range| Ok(reserved.push(range))).unwrap();
+    assert_eq!(reserved, [0x5000_0000..0x5010_0000]);
+    let mut used = vec![];
+    memory::in_use(&tree, |range| Ok(used.push(range.start))).unwrap();
+    assert_eq!(used, [0x4800_0000, 0x6000_0000, 0x6100_0000]);
+}
+
+#[test]
+fn modules_that_do_not_say_are_kernel_and_ramdisk() {
+    let blob = tree(|writer| {
+        chosen_node(writer, |writer| {
+            module(writer, "module@1", &["xen,xsm-policy", "multiboot,module"], 1, None);
+            module(writer, "module@2", &["multiboot,module"], 2, None);
+            writer.begin_node("domU1").str("compatible", "xen,domain");
+            writer.u32("#address-cells", 2).u32("#size-cells", 2);
+            module(writer, "module@3", &["multiboot,module"], 3, None);
+            writer.end_node();
+            module(writer, "module@4", &["xen,multiboot-module"], 4, None);
+        });
+    });
+    let tree = Tree::parse(&blob).unwrap();
+    let found: Vec<_> =
+        chosen::dom0_modules(&tree).map(|m| m.map(|m| (m.kind, m.region.base)).unwrap()).collect();
+    let wanted = [(ModuleKind::Policy, 1), (ModuleKind::Kernel, 2), (ModuleKind::Ramdisk, 4)];
+    assert_eq!(found, wanted);
+    let domain = chosen::domains(&tree).next().unwrap();
+    assert_eq!(chosen::modules_of(&domain).count(), 1);
+}
+
+#[test]
+fn a_module_without_an_address_is_named() {
+    let blob = tree(|writer| {
+        chosen_node(writer, |writer| {
+            writer.begin_node("module").str("compatible", "multiboot,module").end_node();
+        });
+    });
+    let tree = Tree::parse(&blob).unwrap();
+    let error = chosen::dom0_module(&tree, ModuleKind::Kernel).unwrap_err();
+    assert_eq!(error.to_string(), "/chosen/module: bad or missing `reg` entry 0");
+}
+
+#[test]
+fn bootargs_are_ours_only_when_dom0_has_its_own() {
+    let lines = |own: Option<&str>, dom0: Option<&str>, kernel: Option<&str>| {
+        let blob = tree(|writer| {
+            chosen_node(writer, |writer| {
+                writer.str("bootargs", "common");
+                own.map(|own| writer.str("xen,xen-bootargs", own));
+                dom0.map(|dom0| writer.str("xen,dom0-bootargs", dom0));
+                module(writer, "module@1", &["multiboot,kernel", "multiboot,module"], 1, kernel);
+            });
+        });
+        let tree = Tree::parse(&blob).unwrap();
+        (chosen::command_line(&tree).to_string(), chosen::dom0_command_line(&tree).unwrap().to_string())
+    };
+    let pair = |own: &str, dom0: &str| (own.to_string(), dom0.to_string());
+    assert_eq!(lines(None, None, None), pair("", "common"));
+    assert_eq!(lines(Some("own"), None, None), pair("own", "common"));
+    assert_eq!(lines(None, Some("dom0"), None), pair("common", "dom0"));
+    assert_eq!(lines(None, Some("dom0"), Some("kernel")), pair("common", "kernel"));
+    assert_eq!(lines(Some("own"), Some("dom0"), None), pair("own", "dom0"));
+}
+
+#[test]
+fn the_console_is_a_path_or_an_alias_with_options() {
+    let blob = tree(|writer| {
+        writer.begin_node("aliases").str("serial0", "/uart@1").end_node();
+        writer.begin_node("uart@1").end_node();
+        writer.begin_node("uart@2").end_node();
+        writer.begin_node("chosen").str("stdout-path", "/uart@2:115200n8").end_node();
+    });
+    let tree = Tree::parse(&blob).unwrap();
+    assert_eq!(chosen::console(&tree, None).unwrap().name(), "uart@2");
+    assert_eq!(chosen::console(&tree, Some("serial0:9600")).unwrap().name(), "uart@1");
+    assert!(chosen::console(&tree, Some("serial1")).is_none());
+}
+
+/// The interrupt controller, timer, firmware and processors of QEMU's `virt`.
+fn board(method: &str) -> Vec<u8> {
+    tree(|writer| {
+        writer.u32("interrupt-parent", 1);
+        writer.begin_node("psci").strs("compatible", &["arm,psci-1.0", "arm,psci-0.2", "arm,psci"]);
+        writer.str("method", method).u32("cpu_on", 0x8400_0003).end_node();
+        writer.begin_node("cpus").u32("#address-cells", 1).u32("#size-cells", 0);
+        for (name, affinity) in [("cpu@0", 0), ("cpu@100", 0x100)] {
+            writer.begin_node(name).str("device_type", "cpu").u32("reg", affinity).end_node();
+        }
+        writer.begin_node("cpu-map").end_node();
+        writer.end_node();
+        writer.begin_node("intc@8000000").str("compatible", "arm,cortex-a15-gic");
+        writer.u32("phandle", 1).u32("#interrupt-cells", 3).property("interrupt-controller", &[]);
+        let block = |base| Region { base, size: 0x1_0000 };
+        writer.regions("reg", &[block(0x800_0000), block(0x801_0000), block(0x803_0000), block(0x804_0000)]);
+        writer.cells("interrupts", &[1, 9, 4]).end_node();
+        writer.begin_node("timer").str("compatible", "arm,armv7-timer");
+        writer.cells("interrupts", &[1, 13, 4, 1, 14, 4, 1, 11, 4, 1, 10, 4]).end_node();
+    })
+}
+
+#[test]
+fn the_devices_of_a_board_are_found() {
+    let blob = board("smc");
+    let tree = Tree::parse(&blob).unwrap();
+    let phandles = Phandles::of(&tree);
+    let gic = GicV2::find(&tree, &phandles).unwrap();
+    assert_eq!((gic.control.base, gic.maintenance), (0x803_0000, 25));
+    let timer = Timer::find(&tree, &phandles).unwrap();
+    assert_eq!((timer.virtual_timer, timer.hypervisor), (27, 26));
+    assert_eq!(Psci::find(&tree).unwrap(), Psci::Standard);
+    assert_eq!(processors(&tree).unwrap(), [0, 0x100]);
+}
+
+#[test]
+fn firmware_that_is_a_hypervisor_is_not_used() {
+    let blob = board("hvc");
+    let error = Psci::find(&Tree::parse(&blob).unwrap()).unwrap_err().to_string();
+    assert_eq!(error, "/psci: bad or missing `method`");
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let blob = tree(|_| {});
+    let tree = Tree::parse(&blob).unwrap();
+    let phandles = Phandles::of(&tree);
+    let error = GicV2::find(&tree, &phandles).unwrap_err().to_string();
+    assert_eq!(error, "the device tree has no GICv2");
+    assert_eq!(
+        Timer::find(&tree, &phandles).unwrap_err().to_string(),
+        "the device tree has no generic timer"
+    );
+}

@@ -1,8 +1,9 @@
 //! The Rust control domain, but for what only runs on bare metal.
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 extern crate alloc;
 
 pub mod shell;
 pub mod storage;
+pub mod store;

@@ -4,10 +4,12 @@ mod fat;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod virtio;
 
 use core::fmt;
 
 pub use fat::{DirEntry, File, FsError, Volume};
+pub use virtio::VirtioDisk;
 
 /// Why a disk did not serve a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,109 @@
+#![no_std]
+#![forbid(unsafe_code)]
+#![doc = include_str!("../README.md")]
+//!
+//! # Format
+//!
+//! [`MAGIC`]; the length of what follows, 4 bytes little-endian; the paths that names begin with,
+//! each a length byte and its bytes, ended by a length of 0; then the symbols by ascending
+//! address, each the distance from the one before, the number of its path, a length byte and the
+//! rest of its name. Distances and numbers are little-endian base 128, continued by bit 7.
+
+#[cfg(any(test, feature = "encode"))]
+extern crate alloc;
+
+#[cfg(any(test, feature = "encode"))]
+mod encode;
+#[cfg(any(test, feature = "encode"))]
+pub use encode::encode;
+
+use core::fmt;
+
+/// What a table begins with.
+pub const MAGIC: [u8; 4] = *b"SYMS";
+
+/// A table.
+#[derive(Clone, Copy, Debug)]
+pub struct Table<'a> {
+    paths: &'a [u8],
+    symbols: &'a [u8],
+}
+
+/// A function and a place in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Symbol<'a> {
+    path: &'a str,
+    name: &'a str,
+    /// Bytes from its beginning.
+    pub offset: u32,
+}
+
+impl<'a> Table<'a> {
+    /// Finds the table at the start of some bytes, if one is there.
+    pub fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let rest = bytes.strip_prefix(&MAGIC)?;
+        let (len, rest) = rest.split_first_chunk()?;
+        let paths = rest.get(..u32::from_le_bytes(*len) as usize)?;
+        let mut symbols = paths;
+        while !text(&mut symbols)?.is_empty() {}
+        Some(Self { paths, symbols })
+    }
+
+    /// Names the function that an address lies in or after.
+    pub fn find(&self, address: u32) -> Option<Symbol<'a>> {
+        let mut rest = self.symbols;
+        let mut at = 0u32;
+        let mut found = None;
+        while !rest.is_empty() {
+            at = at.checked_add(number(&mut rest)?)?;
+            if at > address {
+                break;
+            }
+            found = Some((at, number(&mut rest)?, text(&mut rest)?));
+        }
+        let (at, path, name) = found?;
+        Some(Symbol { path: self.path(path)?, name, offset: address - at })
+    }
+
+    fn path(&self, index: u32) -> Option<&'a str> {
+        let mut rest = self.paths;
+        // Number 0 is for names without a path.
+        let mut path = "";
+        for _ in 0..index {
+            path = text(&mut rest)?;
+        }
+        Some(path)
+    }
+}
+
+impl fmt::Display for Symbol<'_> {
+    /// Writes the whole name and the offset.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, name, offset } = self;
+        let separator = if path.is_empty() { "" } else { "::" };
+        write!(f, "{path}{separator}{name}+{offset:#x}")
+    }
+}
+
+fn number(rest: &mut &[u8]) -> Option<u32> {
+    let mut value = 0;
+    for shift in (0..32).step_by(7) {
+        let (byte, after) = rest.split_first()?;
+        *rest = after;
+        value |= u32::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+fn text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
+    let (len, after) = rest.split_first()?;
+    let (text, after) = after.split_at_checked(usize::from(*len))?;
+    *rest = after;
+    core::str::from_utf8(text).ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,82 @@
 
 extern crate alloc;
 
+use alloc::boxed::Box;
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+pub mod cmdline;
+pub mod current;
 pub mod domain;
+mod entry;
+#[cfg(any(test, feature = "fakes"))]
+pub mod fake;
+pub mod frames;
+pub mod host;
+pub mod hypercall;
+pub mod log_ring;
 pub mod machine;
+pub mod p2m;
+pub mod percpu;
 pub mod regs;
+pub mod sched;
+pub mod time;
+pub mod timers;
+pub mod trap;
 pub mod vcpu;
+
+pub use current::Current;
+
+use machine::{CpuId, Machine};
+use percpu::PerCpu;
+use sched::Scheduler;
+use time::Clock;
+
+/// What the board knows when it makes the hypervisor.
+pub struct Params {
+    /// How many CPUs may ever come up, at most [`MAX_CPUS`].
+    pub cpus: usize,
+}
+
+/// CPUs that one hypervisor serves.
+pub const MAX_CPUS: usize = 64;
+
+/// All of it. Each part has its own lock; the order is in ARCHITECTURE.md.
+pub struct Hypervisor<M: Machine> {
+    /// The hardware.
+    pub machine: M,
+    /// System time.
+    pub clock: Clock,
+    /// Who runs.
+    pub sched: Scheduler<M>,
+    cpus: Box<[PerCpu<M>]>,
+    online: AtomicU32,
+    /// How many vCPUs exist, for what is kept ready for them.
+    vcpus: AtomicUsize,
+}
+
+impl<M: Machine> Hypervisor<M> {
+    /// A hypervisor without domains, on the boot CPU.
+    pub fn new(machine: M, params: Params) -> Self {
+        let clock = Clock::new(machine.ticks_per_second(), machine.ticks());
+        let cpus = params.cpus.clamp(1, MAX_CPUS);
+        let sched = Scheduler::new(cpus, clock.frequency());
+        let cpus = (0..cpus).map(|_| PerCpu::new()).collect();
+        Self { machine, clock, sched, cpus, online: AtomicU32::new(0), vcpus: AtomicUsize::new(0) }
+    }
+
+    /// A CPU is up and about to ask what to run. CPUs come in the order of their numbers.
+    pub fn add_cpu(&self, cpu: CpuId) {
+        self.sched_online(cpu);
+        self.online.fetch_max(cpu.0 + 1, Ordering::SeqCst);
+    }
+
+    /// How many CPUs are up; they are numbered 0..n.
+    pub fn online_cpus(&self) -> u32 {
+        self.online.load(Ordering::SeqCst)
+    }
+
+    /// State of a CPU.
+    pub fn percpu(&self, cpu: CpuId) -> &PerCpu<M> {
+        &self.cpus[cpu.0 as usize]
+    }
+}

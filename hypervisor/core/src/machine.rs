@@ -60,6 +60,21 @@ impl ListRegister {
     }
 }
 
+/// A system register as a trapped instruction names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SysReg {
+    /// A 32-bit one of coprocessor 15: opc1, CRn, CRm, opc2.
+    Cp15(u8, u8, u8, u8),
+    /// A 64-bit one of coprocessor 15: opc1, CRm.
+    Cp15Wide(u8, u8),
+    /// A 32-bit one of coprocessor 14: opc1, CRn, CRm, opc2.
+    Cp14(u8, u8, u8, u8),
+    /// A 64-bit one of coprocessor 14: opc1, CRm.
+    Cp14Wide(u8, u8),
+    /// Of AArch64: op0, op1, CRn, CRm, op2.
+    A64(u8, u8, u8, u8, u8),
+}
+
 /// How a physical interrupt line signals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
@@ -150,8 +165,7 @@ pub trait Machine: Sync + Send + Sized + 'static {
 
     /// A context as at reset, for vCPU `index` of a domain whose guests see `vmpidr`; `root` is the
     /// stage-2 root and `vmid` its tag; `counter_offset` goes to CNTVOFF.
-    fn new_context(&self, root: Mfn, vmid: Vmid, vmpidr: u64, counter_offset: u64)
-    -> Self::Context;
+    fn new_context(&self, root: Mfn, vmid: Vmid, vmpidr: u64, counter_offset: u64) -> Self::Context;
     /// Sets EL1 state and general registers of a vCPU that is not running (domctl, PSCI CPU_ON,
     /// domain building).
     fn set_context(&self, context: &Self::Context, to: &xen_abi::arch::VcpuGuestContext);
@@ -160,12 +174,39 @@ pub trait Machine: Sync + Send + Sized + 'static {
     /// The virtual timer's compare value (in CNTVCT ticks) of a vCPU that is not loaded, when it
     /// is enabled, unmasked and not yet met.
     fn virtual_timer_deadline(&self, context: &Self::Context) -> Option<u64>;
-    /// Masks the virtual timer of a context that is not loaded, as its interrupt is injected.
-    fn mask_virtual_timer(&self, context: &Self::Context);
     /// Raises an undefined-instruction exception in the vCPU that is loaded here.
     fn inject_undefined(&self, regs: &mut Self::Regs);
     /// Raises a synchronous external abort there; `instruction` for a fetch, else a data access.
     fn inject_abort(&self, regs: &mut Self::Regs, va: u64, instruction: bool);
+    /// Makes an asynchronous abort pending there, taken when the guest unmasks them.
+    fn inject_serror(&self);
+
+    // Registers of the vCPU that is loaded here, beside those that a trap saves.
+
+    /// A general register that `regs` says is banked ([`GuestRegs::is_banked`]).
+    fn read_banked(&self, regs: &Self::Regs, n: u8) -> u64;
+    /// Writes it.
+    fn write_banked(&self, regs: &mut Self::Regs, n: u8, value: u64);
+    /// CNTKCTL: what user mode may read of the timers.
+    fn timer_control(&self) -> u32;
+    /// ACTLR.
+    fn auxiliary_control(&self) -> u64;
+    /// SCTLR.
+    fn system_control(&self) -> u64;
+    /// Whether writes of the registers that control stage 1 trap (HCR.TVM).
+    fn traps_translation_writes(&self) -> bool;
+    /// Switches that on or off.
+    fn set_traps_translation_writes(&self, on: bool);
+    /// Does such a write for the guest; false where there is no such register.
+    fn write_translation_register(&self, register: SysReg, value: u64) -> bool;
+
+    // What the processors are.
+
+    /// MIDR.
+    fn midr(&self) -> u32;
+    /// An identification register: coprocessor 15, c0, `crm` (1..=7), `op2` of the AArch32 ones when
+    /// `aarch32`, else the AArch64 one of `op0` 3, `op1` 0, c0. What all CPUs have in common.
+    fn id_register(&self, aarch32: bool, crm: u8, op2: u8) -> u64;
 
     // Interrupts.
 
@@ -175,6 +216,8 @@ pub trait Machine: Sync + Send + Sized + 'static {
     fn read_list_register(&self, index: usize) -> ListRegister;
     /// Writes it.
     fn write_list_register(&self, index: usize, value: ListRegister);
+    /// One bit for each list register that is neither pending nor active there (ELRSR).
+    fn empty_list_registers(&self) -> u64;
     /// Asks for (or not) a maintenance interrupt when list registers run empty.
     fn set_underflow_interrupt(&self, on: bool);
     /// Sets up a shared peripheral interrupt for a guest: trigger, target CPU, enabled or not.

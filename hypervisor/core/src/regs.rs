@@ -2,6 +2,12 @@
 //!
 //! Both implementations compile everywhere: the same hypercall and trap tests run through each.
 
+mod arm32;
+mod arm64;
+
+pub use arm32::Arm32Regs;
+pub use arm64::Arm64Regs;
+
 /// General registers as a trap left them.
 pub trait GuestRegs: Default + Clone + Send + Sync + 'static {
     /// Whether the guest runs in AArch32 state now.
@@ -16,9 +22,13 @@ pub trait GuestRegs: Default + Clone + Send + Sync + 'static {
     fn set_hypercall_number(&mut self, value: u64);
     /// Stores a hypercall's result, sign extended to the register.
     fn set_result(&mut self, value: i64);
-    /// Register `n` as an instruction syndrome names it (31 reads as zero in AArch64).
+    /// Whether register `n`, as an instruction syndrome names it, is one that the mode banks: then it
+    /// is not here but with the machine.
+    fn is_banked(&self, n: u8) -> bool;
+    /// Register `n` as an instruction syndrome names it (31 reads as zero in AArch64). Zero for a
+    /// banked one.
     fn get(&self, n: u8) -> u64;
-    /// Writes register `n` as a syndrome names it (31 is ignored in AArch64).
+    /// Writes register `n` as a syndrome names it (31 is ignored in AArch64), if it is not banked.
     fn set(&mut self, n: u8, value: u64);
     /// Program counter.
     fn pc(&self) -> u64;
@@ -28,4 +38,6 @@ pub trait GuestRegs: Default + Clone + Send + Sync + 'static {
     fn pstate(&self) -> u64;
     /// Sets the processor state.
     fn set_pstate(&mut self, value: u64);
+    /// Whether the trap came from EL0 (User mode).
+    fn is_user(&self) -> bool;
 }

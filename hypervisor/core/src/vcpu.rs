@@ -1,9 +1,14 @@
 //! A virtual CPU.
 
 use alloc::sync::Arc;
-use core::{fmt, ops::Deref, sync::atomic::AtomicBool};
+use core::{fmt, ops::Deref};
 
-use crate::{domain::Domain, machine::Machine};
+use crate::{
+    domain::Domain,
+    machine::Machine,
+    sched::{Runstate, VcpuSched},
+    timers::VcpuTimers,
+};
 
 /// A virtual CPU. It lives inside its domain; [`VcpuRef`] is how one is held.
 pub struct Vcpu<M: Machine> {
@@ -11,8 +16,25 @@ pub struct Vcpu<M: Machine> {
     pub id: u32,
     /// Registers while it is not running.
     pub context: M::Context,
-    /// Off: never started, or PSCI CPU_OFF. Changed under the domain's `lifecycle` lock.
-    pub is_down: AtomicBool,
+    /// Whether and where it runs.
+    pub sched: VcpuSched,
+    /// What it did when.
+    pub runstate: Runstate,
+    /// Its timers.
+    pub timers: VcpuTimers,
+}
+
+impl<M: Machine> Vcpu<M> {
+    /// A vCPU that is down, and paused as often as its domain is.
+    pub fn new(id: u32, context: M::Context, domain_pauses: u32) -> Self {
+        Self {
+            id,
+            context,
+            sched: VcpuSched::new(domain_pauses),
+            runstate: Runstate::new(),
+            timers: VcpuTimers::new(),
+        }
+    }
 }
 
 /// A vCPU together with the domain that keeps it alive.
@@ -26,19 +48,24 @@ impl<M: Machine> VcpuRef<M> {
     /// The vCPU `id` of `domain`, if it has been created.
     pub fn new(domain: &Arc<Domain<M>>, id: u32) -> Option<Self> {
         let index = usize::try_from(id).ok()?;
-        (index < domain.vcpus().len()).then(|| Self {
-            domain: domain.clone(),
-            index,
-        })
+        (index < domain.vcpus().len()).then(|| Self { domain: domain.clone(), index })
+    }
+
+    /// From a domain and one of its own vCPUs.
+    pub(crate) fn from_parts(domain: &Arc<Domain<M>>, vcpu: &Vcpu<M>) -> Self {
+        Self { domain: domain.clone(), index: vcpu.id as usize }
     }
 }
 
 impl<M: Machine> Clone for VcpuRef<M> {
     fn clone(&self) -> Self {
-        Self {
-            domain: self.domain.clone(),
-            index: self.index,
-        }
+        Self { domain: self.domain.clone(), index: self.index }
+    }
+}
+
+impl<M: Machine> PartialEq for VcpuRef<M> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.domain, &other.domain) && self.index == other.index
     }
 }
 
@@ -52,6 +79,12 @@ impl<M: Machine> Deref for VcpuRef<M> {
 /// `d1v0`, the prefix of log lines.
 impl<M: Machine> fmt::Display for VcpuRef<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "d{}v{}", self.domain.id.0, self.index)
+        write!(f, "{}v{}", self.domain.id, self.index)
+    }
+}
+
+impl<M: Machine> fmt::Debug for VcpuRef<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }

@@ -1,0 +1,45 @@
+//! The vCPU that is loaded on this CPU, with the registers of its last trap.
+
+use alloc::sync::Arc;
+
+use crate::{
+    Hypervisor,
+    domain::Domain,
+    machine::{CpuId, Machine},
+    percpu::PerCpu,
+    vcpu::{Vcpu, VcpuRef},
+};
+
+/// What is loaded on this CPU. Everything that serves a trap gets it.
+pub struct Current<'a, M: Machine> {
+    /// The hypervisor.
+    pub hv: &'a Hypervisor<M>,
+    /// The domain that made the trap.
+    pub domain: &'a Arc<Domain<M>>,
+    /// Its vCPU.
+    pub vcpu: &'a Vcpu<M>,
+    /// The general registers.
+    pub regs: &'a mut M::Regs,
+    /// This CPU.
+    pub cpu: CpuId,
+    /// Its state.
+    pub pcpu: &'a PerCpu<M>,
+}
+
+impl<'a, M: Machine> Current<'a, M> {
+    /// For `vcpu`, which is loaded on `cpu`.
+    pub fn new(hv: &'a Hypervisor<M>, vcpu: &'a VcpuRef<M>, regs: &'a mut M::Regs, cpu: CpuId) -> Self {
+        Self { hv, domain: &vcpu.domain, vcpu, regs, cpu, pcpu: hv.percpu(cpu) }
+    }
+
+    /// A handle on the vCPU that outlives the trap.
+    pub fn vcpu_ref(&self) -> VcpuRef<M> {
+        VcpuRef::from_parts(self.domain, self.vcpu)
+    }
+
+    /// Whether a long operation should stop here and be continued: an interrupt waits, or another
+    /// vCPU has become more urgent.
+    pub fn must_stop(&self) -> bool {
+        self.pcpu.wants_reschedule() || self.hv.machine.interrupt_waiting()
+    }
+}

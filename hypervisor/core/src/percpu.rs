@@ -1,0 +1,64 @@
+//! State of one physical CPU.
+
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use spin::Mutex;
+
+use crate::{machine::Machine, timers::TimerQueue};
+
+/// State of one physical CPU.
+pub struct PerCpu<M: Machine> {
+    /// Whether the scheduler has to be asked before a guest goes on.
+    reschedule: AtomicBool,
+    /// Whether what runs here lets others go first.
+    yielded: AtomicBool,
+    /// Software timers that end here.
+    pub(crate) timers: Mutex<TimerQueue<M>>,
+    /// When the running vCPU has to be looked at again; `u64::MAX` for never.
+    pub(crate) slice_end: AtomicU64,
+    /// What the hypervisor timer is set to; `u64::MAX` for off.
+    pub(crate) armed: AtomicU64,
+    /// Ticks spent without work.
+    pub(crate) idle_ticks: AtomicU64,
+    /// Since when there is no work; 0 when there is.
+    pub(crate) idle_since: AtomicU64,
+}
+
+impl<M: Machine> PerCpu<M> {
+    pub(crate) fn new() -> Self {
+        Self {
+            reschedule: AtomicBool::new(true),
+            yielded: AtomicBool::new(false),
+            timers: Mutex::new(TimerQueue::new()),
+            slice_end: AtomicU64::new(u64::MAX),
+            armed: AtomicU64::new(u64::MAX),
+            idle_ticks: AtomicU64::new(0),
+            idle_since: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether the scheduler has to be asked before a guest goes on.
+    pub fn wants_reschedule(&self) -> bool {
+        self.reschedule.load(Ordering::Relaxed)
+    }
+
+    /// Makes it be asked. Whoever does that from another CPU kicks this one afterwards.
+    pub(crate) fn reschedule(&self) {
+        self.reschedule.store(true, Ordering::Release);
+    }
+
+    /// Notes that it is being asked. What made others ask is seen from here on.
+    pub(crate) fn rescheduling(&self) {
+        self.reschedule.swap(false, Ordering::SeqCst);
+    }
+
+    pub(crate) fn set_yield(&self) {
+        self.yielded.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn take_yield(&self) -> bool {
+        let yielded = self.yielded.load(Ordering::Relaxed);
+        self.yielded.store(false, Ordering::Relaxed);
+        yielded
+    }
+}

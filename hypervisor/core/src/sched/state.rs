@@ -1,0 +1,162 @@
+//! Whether a vCPU may run, and where it is.
+
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use crate::machine::CpuId;
+
+/// Sleeps until something is pending.
+pub(super) const BLOCKED: u32 = 1 << 0;
+/// Off.
+pub(super) const DOWN: u32 = 1 << 1;
+/// Its domain shut down.
+pub(super) const SHUT_DOWN: u32 = 1 << 2;
+/// One pause; pauses are counted above the flags.
+const PAUSE: u32 = 1 << 8;
+const FLAGS: u32 = PAUSE - 1;
+
+/// What a vCPU is in the scheduler's hands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(super) enum Place {
+    /// Nowhere: not to be run.
+    Off = 0,
+    /// In the queue.
+    Ready = 1,
+    /// Its registers are in a CPU, whether that runs it, waits with it or is about to save it.
+    Loaded = 2,
+}
+
+/// Whether and where a vCPU runs.
+pub struct VcpuSched {
+    /// Flags, and a count of pauses. It may run when this is 0.
+    halted: AtomicU32,
+    place: AtomicU32,
+    /// Where it runs or ran last.
+    cpu: AtomicU32,
+    /// CPUs it may run on.
+    hard: AtomicU64,
+    /// CPUs it likes to run on.
+    soft: AtomicU64,
+    /// Weighted run time; whoever holds the vCPU in [`Place::Loaded`] or the queue's lock changes it.
+    key: AtomicU64,
+}
+
+impl VcpuSched {
+    pub(crate) fn new(domain_pauses: u32) -> Self {
+        Self {
+            halted: AtomicU32::new(DOWN | (domain_pauses << FLAGS.count_ones())),
+            place: AtomicU32::new(Place::Off as u32),
+            cpu: AtomicU32::new(0),
+            hard: AtomicU64::new(u64::MAX),
+            soft: AtomicU64::new(u64::MAX),
+            key: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether nothing keeps it from running.
+    pub fn is_runnable(&self) -> bool {
+        self.halted.load(Ordering::SeqCst) == 0
+    }
+
+    /// Whether it sleeps until something is pending.
+    pub fn is_blocked(&self) -> bool {
+        self.has(BLOCKED)
+    }
+
+    /// Whether it is off.
+    pub fn is_down(&self) -> bool {
+        self.has(DOWN)
+    }
+
+    /// Whether it only waits for something to happen, and would run at once then.
+    pub(super) fn only_blocked(&self) -> bool {
+        self.halted.load(Ordering::SeqCst) == BLOCKED
+    }
+
+    fn has(&self, flag: u32) -> bool {
+        self.halted.load(Ordering::SeqCst) & flag != 0
+    }
+
+    /// Sets a flag; says whether it was clear.
+    pub(super) fn halt(&self, flag: u32) -> bool {
+        self.halted.fetch_or(flag, Ordering::SeqCst) & flag == 0
+    }
+
+    /// Clears a flag; says whether that made the vCPU runnable.
+    pub(super) fn release(&self, flag: u32) -> bool {
+        self.halted.fetch_and(!flag, Ordering::SeqCst) == flag
+    }
+
+    pub(super) fn pause(&self) {
+        self.halted.fetch_add(PAUSE, Ordering::SeqCst);
+    }
+
+    /// Takes back one pause; says whether that made the vCPU runnable.
+    pub(super) fn unpause(&self) -> bool {
+        self.halted.fetch_sub(PAUSE, Ordering::SeqCst) == PAUSE
+    }
+
+    pub(super) fn place(&self) -> Place {
+        match self.place.load(Ordering::SeqCst) {
+            0 => Place::Off,
+            1 => Place::Ready,
+            _ => Place::Loaded,
+        }
+    }
+
+    pub(super) fn set_place(&self, place: Place) {
+        self.place.store(place as u32, Ordering::SeqCst);
+    }
+
+    /// Takes the vCPU for the queue, if it is nowhere.
+    pub(super) fn claim(&self) -> bool {
+        let (off, ready) = (Place::Off as u32, Place::Ready as u32);
+        self.place.compare_exchange(off, ready, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    /// Whether its registers are in a CPU.
+    pub fn is_loaded(&self) -> bool {
+        self.place() == Place::Loaded
+    }
+
+    /// Where it runs or ran last.
+    pub fn cpu(&self) -> CpuId {
+        CpuId(self.cpu.load(Ordering::SeqCst))
+    }
+
+    pub(super) fn set_cpu(&self, cpu: CpuId) {
+        self.cpu.store(cpu.0, Ordering::SeqCst);
+    }
+
+    /// Whether it may run on `cpu`.
+    pub(super) fn allows(&self, cpu: CpuId) -> bool {
+        self.hard.load(Ordering::Relaxed) >> cpu.0 & 1 != 0
+    }
+
+    /// CPUs it may run on, one bit each.
+    pub fn hard_affinity(&self) -> u64 {
+        self.hard.load(Ordering::Relaxed)
+    }
+
+    /// CPUs it likes to run on, one bit each.
+    pub fn soft_affinity(&self) -> u64 {
+        self.soft.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_hard(&self, cpus: u64) {
+        self.hard.store(cpus, Ordering::SeqCst);
+    }
+
+    /// Sets what it likes; only ever a hint.
+    pub fn set_soft_affinity(&self, cpus: u64) {
+        self.soft.store(cpus, Ordering::Relaxed);
+    }
+
+    pub(super) fn key(&self) -> u64 {
+        self.key.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_key(&self, key: u64) {
+        self.key.store(key, Ordering::Relaxed);
+    }
+}

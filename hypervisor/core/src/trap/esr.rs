@@ -1,0 +1,312 @@
+//! Why the guest stopped: the syndrome (HSR, ESR_EL2), decoded once. Both states use the same
+//! encoding (Arm ARM, "ISS encoding").
+
+use crate::machine::SysReg;
+
+/// Exception classes.
+mod ec {
+    pub const WFX: u32 = 0x01;
+    pub const CP15: u32 = 0x03;
+    pub const CP15_WIDE: u32 = 0x04;
+    pub const CP14: u32 = 0x05;
+    pub const CP14_DC: u32 = 0x06;
+    pub const COPROCESSOR: u32 = 0x07;
+    pub const CP10_ID: u32 = 0x08;
+    pub const CP14_WIDE: u32 = 0x0c;
+    pub const HVC32: u32 = 0x12;
+    pub const SMC32: u32 = 0x13;
+    pub const HVC64: u32 = 0x16;
+    pub const SMC64: u32 = 0x17;
+    pub const SYSREG: u32 = 0x18;
+    pub const INSTRUCTION_ABORT: u32 = 0x20;
+    pub const DATA_ABORT: u32 = 0x24;
+}
+
+/// What the machine gives with an abort, as its registers hold it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FaultRegisters {
+    /// HDFAR, HIFAR, FAR_EL2: the virtual address.
+    pub far: u64,
+    /// HPFAR: the page of the intermediate address, shifted as the register has it.
+    pub hpfar: u64,
+}
+
+/// The condition of a trapped instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// That of the instruction itself (14: always).
+    Known(u8),
+    /// That of the If-Then block that the guest is in, if any.
+    FromItState,
+}
+
+/// What every trapped instruction has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Instruction {
+    /// 2 or 4 bytes.
+    pub len: u8,
+    /// Whether it was to be executed at all.
+    pub condition: Condition,
+}
+
+/// A read or write of a system register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegisterAccess {
+    /// The instruction.
+    pub instruction: Instruction,
+    /// Which.
+    pub register: SysReg,
+    /// General register that takes or gives the value; its low half for a 64-bit access of AArch32.
+    pub rt: u8,
+    /// The high half then.
+    pub rt2: u8,
+    /// Whether the register is read.
+    pub is_read: bool,
+}
+
+/// How an abort came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing is mapped at stage 2.
+    Translation,
+    /// Stage 2 does not allow the access.
+    Permission,
+    /// The access was not marked yet.
+    AccessFlag,
+    /// Anything else: external aborts among them.
+    Other,
+}
+
+/// An abort of stage 2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abort {
+    /// Virtual address.
+    pub va: u64,
+    /// Intermediate address; not valid for [`Fault::Permission`].
+    pub ipa: u64,
+    /// What went wrong.
+    pub fault: Fault,
+    /// While the guest's own tables were being walked.
+    pub on_walk: bool,
+    /// Length of the instruction.
+    pub len: u8,
+}
+
+/// A load or store that can be done for the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// log2 of the bytes.
+    pub size: u8,
+    /// General register.
+    pub rt: u8,
+    /// Whether memory is written.
+    pub is_write: bool,
+    /// Whether a loaded value is sign-extended.
+    pub sign_extend: bool,
+    /// Whether the register is 64 bits wide.
+    pub wide: bool,
+}
+
+/// Why the guest stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// A physical interrupt; the machine has acknowledged and served it by now.
+    Interrupt,
+    /// `HVC` with this immediate.
+    Hvc(u16),
+    /// `SMC`; AArch64 tells its immediate.
+    Smc(Instruction, u16),
+    /// `WFI`.
+    WaitForInterrupt(Instruction),
+    /// `WFE`.
+    WaitForEvent(Instruction),
+    /// A system register.
+    Register(RegisterAccess),
+    /// `VMRS` of an identification register, by its number there.
+    FloatId(RegisterAccess),
+    /// Other coprocessor accesses, none of which a guest has.
+    Coprocessor(Instruction),
+    /// A data abort, with what the instruction wanted if the syndrome says.
+    DataAbort(Abort, Option<Transfer>, CacheMaintenance),
+    /// An instruction abort.
+    InstructionAbort(Abort),
+    /// An asynchronous abort that the guest caused.
+    SError,
+    /// Anything else that traps: an undefined instruction to the guest.
+    Undefined,
+}
+
+/// Whether an abort is that of a cache maintenance instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheMaintenance(pub bool);
+
+impl Exit {
+    /// Decodes a syndrome. `faults` is asked for only where its registers matter.
+    pub fn decode(esr: u32, faults: impl FnOnce() -> FaultRegisters) -> Self {
+        match esr >> 26 {
+            ec::HVC32 | ec::HVC64 => Self::Hvc(esr as u16),
+            ec::DATA_ABORT => {
+                let cache = CacheMaintenance(esr >> 8 & 1 != 0);
+                Self::DataAbort(abort(esr, faults()), transfer(esr), cache)
+            }
+            ec::INSTRUCTION_ABORT => Self::InstructionAbort(abort(esr, faults())),
+            ec::WFX if esr & 1 == 0 => Self::WaitForInterrupt(instruction(esr)),
+            ec::WFX => Self::WaitForEvent(instruction(esr)),
+            ec::CP15 => Self::Register(narrow(esr, SysReg::Cp15)),
+            ec::CP14 => Self::Register(narrow(esr, SysReg::Cp14)),
+            ec::CP15_WIDE => Self::Register(wide(esr, SysReg::Cp15Wide)),
+            ec::CP14_WIDE => Self::Register(wide(esr, SysReg::Cp14Wide)),
+            ec::CP10_ID => Self::FloatId(narrow(esr, SysReg::Cp15)),
+            ec::CP14_DC | ec::COPROCESSOR => Self::Coprocessor(instruction(esr)),
+            ec::SYSREG => Self::Register(sysreg(esr)),
+            ec::SMC32 => Self::Smc(smc_instruction(esr), 0),
+            ec::SMC64 => Self::Smc(instruction(esr), esr as u16),
+            _ => Self::Undefined,
+        }
+    }
+}
+
+fn len(esr: u32) -> u8 {
+    if esr >> 25 & 1 != 0 { 4 } else { 2 }
+}
+
+fn instruction(esr: u32) -> Instruction {
+    let known = esr >> 24 & 1 != 0;
+    // AArch64 has no conditional instructions that trap, and says so by "valid, always".
+    let condition = if known { Condition::Known((esr >> 20 & 0xf) as u8) } else { Condition::FromItState };
+    Instruction { len: len(esr), condition }
+}
+
+/// ARMv8 says in bit 19 whether CV and COND mean anything; ARMv7 leaves all of them zero, as `SMC`
+/// traps before its condition is looked at.
+fn smc_instruction(esr: u32) -> Instruction {
+    if esr & 0x01ff_ffff == 0 || esr >> 19 & 1 != 0 {
+        return instruction(esr);
+    }
+    Instruction { len: len(esr), condition: Condition::Known(14) }
+}
+
+fn narrow(esr: u32, register: fn(u8, u8, u8, u8) -> SysReg) -> RegisterAccess {
+    let field = |shift: u32, mask: u32| (esr >> shift & mask) as u8;
+    RegisterAccess {
+        instruction: instruction(esr),
+        register: register(field(14, 7), field(10, 0xf), field(1, 0xf), field(17, 7)),
+        rt: field(5, 0x1f),
+        rt2: 0,
+        is_read: esr & 1 != 0,
+    }
+}
+
+fn wide(esr: u32, register: fn(u8, u8) -> SysReg) -> RegisterAccess {
+    let field = |shift: u32, mask: u32| (esr >> shift & mask) as u8;
+    RegisterAccess {
+        instruction: instruction(esr),
+        register: register(field(16, 0xf), field(1, 0xf)),
+        rt: field(5, 0x1f),
+        rt2: field(10, 0x1f),
+        is_read: esr & 1 != 0,
+    }
+}
+
+fn sysreg(esr: u32) -> RegisterAccess {
+    let field = |shift: u32, mask: u32| (esr >> shift & mask) as u8;
+    RegisterAccess {
+        instruction: Instruction { len: len(esr), condition: Condition::Known(14) },
+        register: SysReg::A64(field(20, 3), field(14, 7), field(10, 0xf), field(1, 0xf), field(17, 7)),
+        rt: field(5, 0x1f),
+        rt2: 0,
+        is_read: esr & 1 != 0,
+    }
+}
+
+fn abort(esr: u32, registers: FaultRegisters) -> Abort {
+    let fault = match esr & 0x3c {
+        0x04 => Fault::Translation,
+        0x08 => Fault::AccessFlag,
+        0x0c => Fault::Permission,
+        _ => Fault::Other,
+    };
+    Abort {
+        va: registers.far,
+        ipa: (registers.hpfar & !0xf) << 8 | (registers.far & 0xfff),
+        fault,
+        on_walk: esr >> 7 & 1 != 0,
+        len: len(esr),
+    }
+}
+
+fn transfer(esr: u32) -> Option<Transfer> {
+    let bit = |n: u32| esr >> n & 1 != 0;
+    bit(24).then(|| Transfer {
+        size: (esr >> 22 & 3) as u8,
+        rt: (esr >> 16 & 0x1f) as u8,
+        is_write: bit(6),
+        sign_extend: bit(21),
+        wide: bit(15),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn no_faults() -> FaultRegisters {
+        panic!("not an abort")
+    }
+
+    #[test]
+    fn a_hypercall_is_told_by_its_immediate() {
+        assert_eq!(Exit::decode(0x4a00_0ea1, no_faults), Exit::Hvc(0xea1));
+        assert_eq!(Exit::decode(0x5a00_0000, no_faults), Exit::Hvc(0));
+    }
+
+    #[test]
+    fn a_load_from_a_device_says_where_and_into_what() {
+        // LDR r3, [..] faulting at 0x3001004: EC 0x24, IL, ISV, word, SRT 3, translation level 3.
+        let esr = 0x24 << 26 | 1 << 25 | 1 << 24 | 2 << 22 | 3 << 16 | 0x07;
+        let registers = FaultRegisters { far: 0xf000_1004, hpfar: 0x3001 << 4 };
+        let Exit::DataAbort(abort, Some(transfer), cache) = Exit::decode(esr, || registers) else {
+            panic!("a data abort")
+        };
+        assert_eq!((abort.ipa, abort.va, abort.fault), (0x300_1004, 0xf000_1004, Fault::Translation));
+        assert_eq!((transfer.size, transfer.rt, transfer.is_write, abort.len), (2, 3, false, 4));
+        assert!(!cache.0);
+    }
+
+    #[test]
+    fn the_upper_half_of_a_40_bit_address_comes_from_hpfar() {
+        let registers = FaultRegisters { far: 0xabc, hpfar: 0xf_ffff_fff0 };
+        let Exit::InstructionAbort(abort) = Exit::decode(0x20 << 26 | 0x0f, || registers) else {
+            panic!("an instruction abort")
+        };
+        assert_eq!((abort.ipa, abort.fault), (0xff_ffff_ffff_fabc & 0xfff_ffff_ffff, Fault::Permission));
+    }
+
+    #[test]
+    fn an_arm_mcr_names_its_register() {
+        // MCR p15, 0, r4, c14, c2, 1 (CNTP_CTL), condition AL.
+        let esr = 0x03 << 26 | 1 << 25 | 1 << 24 | 14 << 20 | 1 << 17 | 14 << 10 | 4 << 5 | 2 << 1;
+        let Exit::Register(access) = Exit::decode(esr, no_faults) else { panic!("a register") };
+        assert_eq!(access.register, SysReg::Cp15(0, 14, 2, 1));
+        assert_eq!((access.rt, access.is_read), (4, false));
+        assert_eq!(access.instruction, Instruction { len: 4, condition: Condition::Known(14) });
+    }
+
+    #[test]
+    fn a_64_bit_read_names_two_registers() {
+        // MRRC p15, 2, r6, r7, c14 (CNTP_CVAL).
+        let esr = 0x04 << 26 | 1 << 25 | 1 << 24 | 14 << 20 | 2 << 16 | 7 << 10 | 6 << 5 | 14 << 1 | 1;
+        let Exit::Register(access) = Exit::decode(esr, no_faults) else { panic!("a register") };
+        assert_eq!(access.register, SysReg::Cp15Wide(2, 14));
+        assert_eq!((access.rt, access.rt2, access.is_read), (6, 7, true));
+    }
+
+    #[test]
+    fn every_syndrome_decodes_to_something() {
+        for ec in 0..64 {
+            for iss in [0, 0x1ff_ffff, 0xaa_aaaa, 0x155_5555] {
+                let _ = Exit::decode(ec << 26 | iss, FaultRegisters::default);
+            }
+        }
+    }
+}

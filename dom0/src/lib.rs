@@ -4,6 +4,7 @@
 
 extern crate alloc;
 
+pub mod devices;
 pub mod shell;
 pub mod storage;
 pub mod store;

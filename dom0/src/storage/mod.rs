@@ -3,7 +3,7 @@
 mod fat;
 mod stream;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod virtio;
 
 use core::fmt;

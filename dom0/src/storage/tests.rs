@@ -19,7 +19,7 @@ use hadris_fat::{
 use super::{Disk, DiskError, FsError, Volume};
 
 /// Runs a future that never waits.
-fn ready<F: Future>(future: F) -> F::Output {
+pub(crate) fn ready<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
         Poll::Pending => panic!("a memory disk made its caller wait"),
@@ -28,7 +28,7 @@ fn ready<F: Future>(future: F) -> F::Output {
 
 /// A disk in memory that counts its requests and fails when told to.
 #[derive(Clone)]
-struct MemoryDisk {
+pub(crate) struct MemoryDisk {
     bytes: Rc<RefCell<Vec<u8>>>,
     reads: Rc<Cell<usize>>,
     broken: Rc<Cell<bool>>,
@@ -83,6 +83,7 @@ fn disk() -> MemoryDisk {
         let hole = root.find("first-hole").unwrap().unwrap();
         volume.delete(&hole).unwrap();
         write("image", &pattern(300_001));
+        write("disk.img", &pattern(65536));
         write("A rather long file name.config", b"");
         volume.sync().unwrap();
         let _ = volume.read_file(&root.find("win.cfg").unwrap().unwrap()).unwrap();
@@ -94,7 +95,7 @@ fn disk() -> MemoryDisk {
     }
 }
 
-fn mounted() -> (MemoryDisk, Volume<MemoryDisk>) {
+pub(crate) fn mounted() -> (MemoryDisk, Volume<MemoryDisk>) {
     let disk = disk();
     let volume = ready(Volume::mount(disk.clone())).unwrap();
     (disk, volume)

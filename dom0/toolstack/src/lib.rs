@@ -1,2 +1,9 @@
 #![no_std]
-//! Placeholder, replaced by the first commit of this crate.
+#![forbid(unsafe_code)]
+#![doc = include_str!("../README.md")]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod config;

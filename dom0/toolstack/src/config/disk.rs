@@ -106,7 +106,9 @@ impl<'a> Draft<'a> {
                 "raw" | "qcow" | "qcow2" | "vhd" => set(&mut self.format, prefix, "format")?,
                 "phy" | "file" | "tap" | "tap2" | "tapdisk" | "aio" | "ioemu" => {}
                 "iscsi" | "nbd" | "enbd" | "drbd" => set(&mut self.script, prefix, "script")?,
-                _ if tail.starts_with('/') => return Err(format!("unknown deprecated disk prefix `{prefix}:'")),
+                _ if !tail.starts_with(|next: char| next.is_ascii_lowercase() || next.is_ascii_digit()) => {
+                    return Err(format!("unknown deprecated disk prefix `{prefix}:'"));
+                }
                 _ => break,
             }
             self.had_prefix = true;
@@ -294,7 +296,10 @@ mod tests {
         }
         let pieces = ["phy:/dev/loop0", "xvda", "w"];
         assert_eq!(Disk::parse_all(pieces), Ok(disk("/dev/loop0", "xvda")));
-        assert_eq!(Disk::parse_all(["format=raw", "vdev=xvda", "target=/dev/loop0"]), Ok(disk("/dev/loop0", "xvda")));
+        assert_eq!(
+            Disk::parse_all(["format=raw", "vdev=xvda", "target=/dev/loop0"]),
+            Ok(disk("/dev/loop0", "xvda"))
+        );
     }
 
     #[test]

@@ -461,7 +461,10 @@ mod tests {
 
     #[test]
     fn no_text_makes_the_parser_fail_otherwise() {
-        let alphabet = ["a", "=", "+=", "[", "]", ",", "'", "\"", "\\", "\n", ";", "#", "1", " ", "x", "\u{0}", "\u{20ac}"];
+        let alphabet = [
+            "a", "=", "+=", "[", "]", ",", "'", "\"", "\\", "\n", ";", "#", "1", " ", "x", "\u{0}",
+            "\u{20ac}",
+        ];
         let mut state = 7_u64;
         for _ in 0..20_000 {
             let mut text = String::new();
@@ -470,7 +473,9 @@ mod tests {
                 text.push_str(alphabet[(state >> 33) as usize % alphabet.len()]);
             }
             if let Err(problems) = parse(&text) {
-                assert!(problems.iter().all(|problem| problem.place.line as usize <= text.lines().count() + 1));
+                assert!(
+                    problems.iter().all(|problem| problem.place.line as usize <= text.lines().count() + 1)
+                );
             }
         }
     }

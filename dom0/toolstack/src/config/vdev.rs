@@ -148,8 +148,28 @@ mod tests {
     #[test]
     fn names_that_mean_nothing_are_refused() {
         for name in [
-            "", "xvd", "xvda01", "xvda256", "hde", "hda64", "sdq", "sda16", "d0", "d0p256", "d1048576p0", "dp", "d+1p2",
-            "vda", "xvdA", "xvda 1", "-1", "0x", "2147483648", "08", "xvdzzzzzzzzzzzzzzzzz", "xvda1p1",
+            "",
+            "xvd",
+            "xvda01",
+            "xvda256",
+            "hde",
+            "hda64",
+            "sdq",
+            "sda16",
+            "d0",
+            "d0p256",
+            "d1048576p0",
+            "dp",
+            "d+1p2",
+            "vda",
+            "xvdA",
+            "xvda 1",
+            "-1",
+            "0x",
+            "2147483648",
+            "08",
+            "xvdzzzzzzzzzzzzzzzzz",
+            "xvda1p1",
         ] {
             assert_eq!(Vdev::parse(name), None, "{name}");
         }

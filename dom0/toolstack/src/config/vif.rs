@@ -40,7 +40,9 @@ impl Vif {
     fn keyword(&mut self, key: &str, value: &str) -> Result<(), String> {
         let number = || value.parse().map_err(|_| format!("{key} is no number: `{value}'"));
         match key {
-            "mac" => self.mac = Some(parse_mac(value).ok_or_else(|| format!("Invalid parameter `mac': {value}"))?),
+            "mac" => {
+                self.mac = Some(parse_mac(value).ok_or_else(|| format!("Invalid parameter `mac': {value}"))?)
+            }
             "bridge" => self.bridge = Some(value.into()),
             "devid" => self.devid = Some(number()?),
             "mtu" => self.mtu = Some(number()?),
@@ -76,7 +78,9 @@ mod tests {
     #[test]
     fn descriptions_mean_what_the_manual_says() {
         assert_eq!(Vif::parse(""), Ok(Vif::default()));
-        let vif = Vif::parse("mac=00:16:3e:01:2:ff, bridge=xenbr0,devid=3,mtu=9000,vifname=v,untrusted,type=vif").unwrap();
+        let vif =
+            Vif::parse("mac=00:16:3e:01:2:ff, bridge=xenbr0,devid=3,mtu=9000,vifname=v,untrusted,type=vif")
+                .unwrap();
         assert_eq!(vif.mac, Some([0, 0x16, 0x3e, 1, 2, 0xff]));
         assert_eq!((vif.bridge.as_deref(), vif.name.as_deref()), (Some("xenbr0"), Some("v")));
         assert_eq!((vif.devid, vif.mtu, vif.untrusted), (Some(3), Some(9000), true));

@@ -116,3 +116,48 @@ fn set_cells(node: &mut DeviceTreeNode) {
 fn cells(values: &[u64]) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_be_bytes()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::DomU;
+    use dtoolkit::{Node, Property};
+
+    fn domain(kernel: &Path, ramdisk: Option<&Path>) -> Domain {
+        Domain { kernel: kernel.into(), ramdisk: ramdisk.map(Into::into), args: "quiet".into() }
+    }
+
+    #[test]
+    fn modules_follow_each_other_and_say_what_they_are() {
+        let file = std::env::current_exe().unwrap();
+        let size = fs::metadata(&file).unwrap().len();
+        let mut machine = Machine::new(Arch::Arm32, "xen".into());
+        machine.dom0 = Some(domain(&file, Some(&file)));
+        let boot = domain(&file, None);
+        machine.domus.push(DomU { boot, memory_kib: 65536, vcpus: 2, vpl011: true, enhanced: false });
+
+        let mut board = DeviceTree::new();
+        board.root.add_child(node("pcie@10000000"));
+        let (dtb, loaded) = describe(&machine, &board.to_dtb()).unwrap();
+
+        let fdt = Fdt::new(&dtb).unwrap();
+        assert!(fdt.find_node("/pcie@10000000").is_none());
+        let addresses: Vec<u64> = loaded.iter().map(|l| l.address).collect();
+        assert!(addresses.windows(2).all(|w| w[0] + size <= w[1]));
+        let kernel = fdt.find_node(&format!("/chosen/module@{:x}", addresses[0])).unwrap();
+        assert_eq!(kernel.property("reg").unwrap().value(), cells(&[addresses[0], size]));
+        assert_eq!(kernel.property("compatible").unwrap().value(), b"multiboot,kernel\0multiboot,module\0");
+        let guest = fdt.find_node(&format!("/chosen/domU1/module@{:x}", addresses[2])).unwrap();
+        assert_eq!(guest.property("bootargs").unwrap().value(), b"quiet\0");
+        let chosen = fdt.find_node("/chosen").unwrap();
+        assert_eq!(chosen.property("xen,dom0-bootargs").unwrap().value(), b"quiet\0");
+    }
+
+    #[test]
+    fn a_missing_module_is_named() {
+        let mut machine = Machine::new(Arch::Arm32, "xen".into());
+        machine.dom0 = Some(domain(Path::new("/no/such/kernel"), None));
+        let e = describe(&machine, &DeviceTree::new().to_dtb()).err().unwrap();
+        assert!(e.contains("/no/such/kernel"), "{e}");
+    }
+}

@@ -1,22 +1,252 @@
 //! A domain: its identity, its parts and their locks.
+//!
+//! The order of the locks is in ARCHITECTURE.md. A domain lives as long as somebody holds an [`Arc`]
+//! of it; it stays in the [`list`] until nobody holds a page of its memory any more.
 
-use alloc::boxed::Box;
+mod create;
+mod destroy;
+mod lifecycle;
+mod list;
+mod params;
+mod vmids;
 
-use spin::Once;
-use xen_abi::Domid;
+use alloc::{boxed::Box, sync::Arc};
+use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, Ordering};
 
-use crate::{machine::Machine, vcpu::Vcpu};
+use spin::{Mutex, Once};
+use xen_abi::{Domid, Errno, Mfn, domctl::cdf, types::DomainHandle, xen::SharedInfo};
+use zerocopy::{FromZeros, IntoBytes};
+
+use crate::{
+    Hypervisor,
+    frames::{Account, Mem},
+    grant_table::{GrantTable, Maptrack},
+    machine::Machine,
+    p2m::{P2m, P2mGuard},
+    resources::Resources,
+    sched::DomainSched,
+    vcpu::Vcpu,
+};
+
+pub use create::vmpidr;
+pub use lifecycle::{Dying, Lifecycle};
+pub use list::DomainList;
+pub use params::HvmParams;
+
+/// What a domain is made of and may do; fixed for its life.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DomainConfig {
+    /// Flags of `createdomain` ([`cdf`]).
+    pub flags: u32,
+    /// The control domain: may do everything.
+    pub control: bool,
+    /// The hardware domain: owns the machine's devices.
+    pub hardware: bool,
+    /// It runs xenstore.
+    pub xenstore: bool,
+    /// Its frame numbers are the machine's.
+    pub direct_mapped: bool,
+    /// It may write to the hypervisor's console.
+    pub console: bool,
+    /// vCPUs it will have.
+    pub max_vcpus: u32,
+    /// The highest event channel port.
+    pub max_evtchn_port: u32,
+    /// Pages of its grant table.
+    pub max_grant_frames: u32,
+    /// Frames' worth of handles for others' grants.
+    pub max_maptrack_frames: u32,
+    /// Shared interrupts, a multiple of 32.
+    pub nr_spis: u32,
+    /// Pages for stage-2 tables; no limit for the hardware domain.
+    pub table_pages: Option<u32>,
+    /// Its UUID at first.
+    pub handle: DomainHandle,
+}
 
 /// A domain. Each part that changes has its own lock; the order is in ARCHITECTURE.md.
 pub struct Domain<M: Machine> {
     /// Its number.
     pub id: Domid,
+    /// What it was created as.
+    pub config: DomainConfig,
+    /// Up, down, dying.
+    pub lifecycle: Mutex<Lifecycle>,
+    /// What it owns in pages.
+    pub account: Arc<Account>,
+    p2m: Mutex<P2m>,
+    /// What it grants.
+    pub grants: Mutex<GrantTable>,
+    /// What it mapped of others' grants.
+    pub maptrack: Mutex<Maptrack>,
+    /// The page that it shares with the hypervisor ([`SharedInfo`]).
+    pub shared_info: Mfn,
+    /// Where it mapped that last; it may have unmapped it since.
+    pub shared_info_gfn: Mutex<xen_abi::Gfn>,
+    /// HVM parameters.
+    pub params: Mutex<HvmParams>,
+    /// Device memory and interrupts that it may use.
+    pub resources: Mutex<Resources>,
+    /// Its share of the CPUs.
+    pub sched: DomainSched,
+    /// Its UUID.
+    pub handle: Mutex<DomainHandle>,
+    /// Counter ticks at which its virtual counter was 0.
+    pub counter_offset: u64,
+    /// Seconds by which its wall clock differs from the machine's.
+    pub time_offset: AtomicI64,
+    /// Whether its EL1 is in AArch32 state.
+    aarch32: AtomicBool,
+    debugged: AtomicBool,
+    serves: AtomicU16,
     vcpus: Once<Box<[Vcpu<M>]>>,
 }
 
 impl<M: Machine> Domain<M> {
+    /// A domain without memory and vCPUs, paused once, not in the list yet.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; nothing is left behind then.
+    pub(crate) fn new(hv: &Hypervisor<M>, id: Domid, config: DomainConfig) -> Result<Arc<Self>, Errno> {
+        let mem = hv.mem();
+        if mem.frames.is_low() {
+            return Err(Errno::ENOMEM);
+        }
+        let account = Arc::new(Account::new(id));
+        mem.frames.open(&account)?;
+        let parts = Parts::new(hv, mem, id, &account, &config).inspect_err(|_| mem.frames.forget(id))?;
+        Ok(Arc::new(Self {
+            id,
+            lifecycle: Mutex::new(Lifecycle::new()),
+            account,
+            p2m: Mutex::new(parts.p2m),
+            grants: Mutex::new(parts.grants),
+            maptrack: Mutex::new(Maptrack::new(config.max_maptrack_frames)),
+            shared_info: parts.shared_info,
+            shared_info_gfn: Mutex::new(xen_abi::Gfn::INVALID),
+            params: Mutex::new(HvmParams::default()),
+            resources: Mutex::new(Resources::default()),
+            sched: DomainSched::new(),
+            handle: Mutex::new(config.handle),
+            counter_offset: hv.machine.ticks(),
+            time_offset: AtomicI64::new(0),
+            aarch32: AtomicBool::new(true),
+            debugged: AtomicBool::new(false),
+            serves: AtomicU16::new(Domid::INVALID.0),
+            vcpus: Once::new(),
+            config,
+        }))
+    }
+
     /// Its vCPUs; none before `XEN_DOMCTL_max_vcpus`.
     pub fn vcpus(&self) -> &[Vcpu<M>] {
         self.vcpus.get().map_or(&[], |v| v)
     }
+
+    /// Gives it its vCPUs, once.
+    pub(crate) fn set_vcpus(&self, vcpus: Box<[Vcpu<M>]>) {
+        self.vcpus.call_once(|| vcpus);
+    }
+
+    /// Its stage-2 tables, locked.
+    pub fn p2m<'a>(&'a self, mem: Mem<'a, M>) -> P2mGuard<'a, M> {
+        P2mGuard::new(self.p2m.lock(), mem)
+    }
+
+    /// Whether it may do everything.
+    pub fn is_control(&self) -> bool {
+        self.config.control
+    }
+
+    /// Whether it owns the machine's devices.
+    pub fn is_hardware(&self) -> bool {
+        self.config.hardware
+    }
+
+    /// Whether it runs xenstore.
+    pub fn is_xenstore(&self) -> bool {
+        self.config.xenstore || self.config.flags & cdf::XS_DOMAIN != 0
+    }
+
+    /// Whether its frame numbers are the machine's.
+    pub fn is_direct_mapped(&self) -> bool {
+        self.config.direct_mapped
+    }
+
+    /// Whether its EL1 is in AArch32 state.
+    pub fn is_aarch32(&self) -> bool {
+        self.aarch32.load(Ordering::Relaxed)
+    }
+
+    /// Chooses the state of its EL1, before it has memory.
+    pub(crate) fn set_aarch32(&self, aarch32: bool) {
+        self.aarch32.store(aarch32, Ordering::Relaxed);
+    }
+
+    /// Whether a debugger is said to be attached.
+    pub fn is_debugged(&self) -> bool {
+        self.debugged.load(Ordering::Relaxed)
+    }
+
+    /// Says so.
+    pub(crate) fn set_debugged(&self, on: bool) {
+        self.debugged.store(on, Ordering::Relaxed);
+    }
+
+    /// The domain whose device model it is.
+    pub fn serves(&self) -> Option<Domid> {
+        let target = Domid(self.serves.load(Ordering::Relaxed));
+        (target != Domid::INVALID).then_some(target)
+    }
+
+    /// Makes it a device model, once.
+    pub(crate) fn serve(&self, target: Domid) -> Result<(), Errno> {
+        let none = Domid::INVALID.0;
+        self.serves
+            .compare_exchange(none, target.0, Ordering::Relaxed, Ordering::Relaxed)
+            .map(|_| ())
+            .map_err(|_| Errno::EINVAL)
+    }
+}
+
+/// What has to be given back when a later part cannot be made.
+struct Parts {
+    p2m: P2m,
+    grants: GrantTable,
+    shared_info: Mfn,
+}
+
+impl Parts {
+    fn new<M: Machine>(
+        hv: &Hypervisor<M>,
+        mem: Mem<'_, M>,
+        id: Domid,
+        account: &Arc<Account>,
+        config: &DomainConfig,
+    ) -> Result<Self, Errno> {
+        let vmid = hv.domains.vmids.take().ok_or(Errno::ENOMEM)?;
+        let undo_vmid = |_: &Errno| hv.domains.vmids.give(vmid);
+        let p2m = P2m::new(mem, account, vmid, config.table_pages).inspect_err(undo_vmid)?;
+        let undo_p2m = |errno: &Errno| {
+            p2m.discard(mem);
+            undo_vmid(errno);
+        };
+        let shared_info = new_shared_info(mem, id).inspect_err(undo_p2m)?;
+        let grants = GrantTable::new(mem, id, config.max_grant_frames).inspect_err(|errno| {
+            mem.frames.end_loan(mem.machine, shared_info);
+            undo_p2m(errno);
+        })?;
+        Ok(Self { p2m, grants, shared_info })
+    }
+}
+
+/// A page with every event masked.
+fn new_shared_info<M: Machine>(mem: Mem<'_, M>, owner: Domid) -> Result<Mfn, Errno> {
+    let mfn = mem.frames.alloc(mem.machine, 0).ok_or(Errno::ENOMEM)?;
+    let mut info = SharedInfo::new_zeroed();
+    info.evtchn_mask = [u64::MAX; xen_abi::xen::EVTCHN_WORDS];
+    mem.machine.write_frame(mfn, 0, info.as_bytes());
+    mem.frames.lend(mfn, owner);
+    Ok(mfn)
 }

@@ -11,6 +11,8 @@ extern crate alloc;
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
+use spin::Mutex;
+
 pub mod cmdline;
 pub mod current;
 pub mod domain;
@@ -18,6 +20,8 @@ mod entry;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fake;
 pub mod frames;
+pub mod grant_table;
+mod guest_access;
 pub mod host;
 pub mod hypercall;
 pub mod log_ring;
@@ -25,14 +29,20 @@ pub mod machine;
 pub mod p2m;
 pub mod percpu;
 pub mod regs;
+pub mod resources;
 pub mod sched;
 pub mod time;
 pub mod timers;
 pub mod trap;
 pub mod vcpu;
+pub mod xsm;
 
 pub use current::Current;
 
+use cmdline::Options;
+use domain::DomainList;
+use frames::{Frames, Mem};
+use log_ring::LogRing;
 use machine::{CpuId, Machine};
 use percpu::PerCpu;
 use sched::Scheduler;
@@ -42,6 +52,10 @@ use time::Clock;
 pub struct Params {
     /// How many CPUs may ever come up, at most [`MAX_CPUS`].
     pub cpus: usize,
+    /// RAM, with what is free in it.
+    pub frames: Frames,
+    /// What the command line says.
+    pub options: Options<'static>,
 }
 
 /// CPUs that one hypervisor serves.
@@ -53,6 +67,16 @@ pub struct Hypervisor<M: Machine> {
     pub machine: M,
     /// System time.
     pub clock: Clock,
+    /// RAM.
+    pub frames: Frames,
+    /// The command line.
+    pub options: Options<'static>,
+    /// All domains.
+    pub domains: DomainList<M>,
+    /// The log.
+    pub log: LogRing,
+    /// Taken by whoever serves a domctl or sysctl; who does not get it tries again later.
+    pub(crate) control: Mutex<()>,
     /// Who runs.
     pub sched: Scheduler<M>,
     cpus: Box<[PerCpu<M>]>,
@@ -68,7 +92,24 @@ impl<M: Machine> Hypervisor<M> {
         let cpus = params.cpus.clamp(1, MAX_CPUS);
         let sched = Scheduler::new(cpus, clock.frequency());
         let cpus = (0..cpus).map(|_| PerCpu::new()).collect();
-        Self { machine, clock, sched, cpus, online: AtomicU32::new(0), vcpus: AtomicUsize::new(0) }
+        Self {
+            machine,
+            clock,
+            frames: params.frames,
+            options: params.options,
+            domains: DomainList::new(),
+            log: LogRing::new(),
+            control: Mutex::new(()),
+            sched,
+            cpus,
+            online: AtomicU32::new(0),
+            vcpus: AtomicUsize::new(0),
+        }
+    }
+
+    /// RAM and the machine it is in.
+    pub fn mem(&self) -> Mem<'_, M> {
+        Mem { machine: &self.machine, frames: &self.frames }
     }
 
     /// A CPU is up and about to ask what to run. CPUs come in the order of their numbers.

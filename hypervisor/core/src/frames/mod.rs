@@ -124,6 +124,11 @@ impl Frames {
         self.free.lock().frames
     }
 
+    /// Whether only the reserve is left.
+    pub fn is_low(&self) -> bool {
+        self.free() <= self.reserve.load(Ordering::Relaxed)
+    }
+
     /// Free frames that have still to be scrubbed.
     pub fn dirty(&self) -> u32 {
         self.dirty.load(Ordering::Relaxed)

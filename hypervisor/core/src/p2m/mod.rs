@@ -26,6 +26,7 @@ use teardown::Torn;
 use walk::Slot;
 
 pub use descriptor::P2mType;
+pub use map::Ram;
 pub use pool::Pool;
 pub use walk::{GFN_END, IPA_BITS};
 
@@ -111,12 +112,19 @@ impl P2m {
 pub struct P2mGuard<'a, M: Machine> {
     p2m: MutexGuard<'a, P2m>,
     mem: Mem<'a, M>,
+    flushes: bool,
 }
 
 impl<'a, M: Machine> P2mGuard<'a, M> {
     /// Wraps the lock that [`crate::domain::Domain`] holds.
     pub fn new(p2m: MutexGuard<'a, P2m>, mem: Mem<'a, M>) -> Self {
-        Self { p2m, mem }
+        Self { p2m, mem, flushes: true }
+    }
+
+    /// Ends without flushing: whoever removed something takes the lock again and lets it end as
+    /// usual before relying on the removal.
+    pub fn defer(mut self) {
+        self.flushes = false;
     }
 
     /// What a frame is mapped to.
@@ -136,9 +144,13 @@ impl<'a, M: Machine> P2mGuard<'a, M> {
         Some((held, mapping.kind))
     }
 
-    /// The domain's own writable RAM behind a frame, with a reference.
-    pub fn hold_own(&self, gfn: Gfn) -> Option<Held<'a, M>> {
-        let mapping = self.lookup(gfn).filter(|m| m.kind == P2mType::RamRw)?;
+    /// The domain's own RAM behind a frame with a reference, if the mapping allows the access. Not
+    /// what others granted it or let it map.
+    pub fn hold_own(&self, gfn: Gfn, access: Access) -> Option<Held<'a, M>> {
+        let mapping = self.lookup(gfn).filter(|mapping| mapping.kind.is_ram())?;
+        if access == Access::Write && !mapping.kind.is_writable() {
+            return None;
+        }
         self.mem.frames.hold(self.mem.machine, mapping.mfn, self.p2m.account.domid)
     }
 
@@ -238,6 +250,16 @@ impl<'a, M: Machine> P2mGuard<'a, M> {
         }
     }
 
+    /// The root's first frame.
+    pub fn root(&self) -> Mfn {
+        self.p2m.root
+    }
+
+    /// The tag of the translations.
+    pub fn vmid(&self) -> Vmid {
+        self.p2m.vmid
+    }
+
     /// Memory for the tables.
     pub fn pool(&mut self) -> &mut Pool {
         &mut self.p2m.pool
@@ -251,7 +273,9 @@ impl<'a, M: Machine> P2mGuard<'a, M> {
 
 impl<M: Machine> Drop for P2mGuard<'_, M> {
     fn drop(&mut self) {
-        self.flush();
+        if self.flushes {
+            self.flush();
+        }
     }
 }
 

@@ -7,12 +7,12 @@
 use xen_abi::Mfn;
 
 use super::{
-    P2mGuard,
+    P2m, P2mGuard,
     descriptor::{Entry, LAST_LEVEL, P2mType, order_of},
     map::{Ram, Stale},
     walk::{ENTRIES, ROOT_ENTRIES, ROOT_LEVEL, ROOT_ORDER, Slot},
 };
-use crate::machine::Machine;
+use crate::{frames::Mem, machine::Machine};
 
 /// Frames released between two questions whether to pause.
 const CHUNK: u32 = 32;
@@ -159,13 +159,13 @@ impl<M: Machine> P2mGuard<'_, M> {
         self.p2m.stale = Stale::All;
         self.flush_tlb();
     }
+}
 
-    /// Frees the root, once the tables are torn down and no CPU has them loaded.
-    pub fn free_root(&mut self) {
-        if matches!(self.p2m.torn, Torn::Done) && self.p2m.root != Mfn::INVALID {
-            let root = core::mem::replace(&mut self.p2m.root, Mfn::INVALID);
-            self.mem.frames.release(self.mem.machine, root, ROOT_ORDER);
-        }
+impl P2m {
+    /// Frees the root of tables that map nothing and that no CPU has loaded; the last thing done
+    /// with them.
+    pub fn discard<M: Machine>(&self, mem: Mem<'_, M>) {
+        mem.frames.release(mem.machine, self.root, ROOT_ORDER);
     }
 }
 

@@ -1,0 +1,120 @@
+//! Unmapping grants.
+//!
+//! In batches: the p2m entries of a batch are removed, the TLBs flushed once, and only then the uses
+//! are ended and the references dropped. A handle is busy in between, so nobody ends it twice.
+
+use core::mem::offset_of;
+
+use xen_abi::{
+    Errno, Gfn,
+    grant_table::{GrantHandle, GrantStatus, UnmapAndReplace, UnmapGrantRef},
+};
+
+use super::{Progress, map, maptrack::Mapped};
+use crate::{current::Current, machine::Machine, p2m::Ram};
+
+pub(super) const SIZE: u64 = size_of::<UnmapGrantRef>() as u64;
+const BATCH: usize = 32;
+
+/// What an element asks for, in either form.
+struct Request {
+    host_addr: u64,
+    new_addr: u64,
+    handle: GrantHandle,
+}
+
+/// Mappings that wait for the flush.
+struct Batch {
+    items: [Option<(GrantHandle, Mapped)>; BATCH],
+    count: usize,
+}
+
+pub(super) fn unmap<M: Machine>(cur: &mut Current<'_, M>, list: u64, count: u32) -> Result<Progress, Errno> {
+    let status = offset_of!(UnmapGrantRef, status) as u64;
+    in_batches(cur, list, count, status, |cur, at| {
+        let op: UnmapGrantRef = cur.read(at)?;
+        Ok(Request { host_addr: op.host_addr, new_addr: 0, handle: op.handle })
+    })
+}
+
+pub(super) fn unmap_and_replace<M: Machine>(
+    cur: &mut Current<'_, M>,
+    list: u64,
+    count: u32,
+) -> Result<Progress, Errno> {
+    let status = offset_of!(UnmapAndReplace, status) as u64;
+    in_batches(cur, list, count, status, |cur, at| {
+        let op: UnmapAndReplace = cur.read(at)?;
+        Ok(Request { host_addr: op.host_addr, new_addr: op.new_addr, handle: op.handle })
+    })
+}
+
+fn in_batches<M: Machine>(
+    cur: &mut Current<'_, M>,
+    list: u64,
+    count: u32,
+    status_offset: u64,
+    read: impl Fn(&Current<'_, M>, u64) -> Result<Request, Errno>,
+) -> Result<Progress, Errno> {
+    let mut done = 0;
+    while done < count {
+        let end = count.min(done + BATCH as u32);
+        let mut batch = Batch { items: [None; BATCH], count: 0 };
+        let result = (done..end).try_for_each(|index| {
+            let at = list.checked_add(u64::from(index) * SIZE).ok_or(Errno::EFAULT)?;
+            let request = read(cur, at)?;
+            let status = batch.begin(cur, &request);
+            cur.write(at + status_offset, &status)
+        });
+        batch.finish(cur);
+        result?;
+        done = end;
+        if done < count && cur.must_stop() {
+            return Ok(Progress::Stopped(done));
+        }
+    }
+    Ok(Progress::Done)
+}
+
+impl Batch {
+    /// Removes the mapping from the p2m.
+    fn begin<M: Machine>(&mut self, cur: &Current<'_, M>, request: &Request) -> GrantStatus {
+        let claimed = cur.domain.maptrack.lock().claim(request.handle);
+        let Some(mapped) = claimed else {
+            return GrantStatus::BAD_HANDLE;
+        };
+        let status = match request.host_addr {
+            0 => None,
+            _ if request.new_addr != 0 => Some(GrantStatus::GENERAL_ERROR),
+            addr => Some(remove(cur, Gfn::containing(addr), &mapped)),
+        };
+        if status == Some(GrantStatus::OKAY) {
+            self.items[self.count] = Some((request.handle, mapped));
+            self.count += 1;
+        } else {
+            cur.domain.maptrack.lock().set(request.handle, mapped);
+        }
+        status.unwrap_or(GrantStatus::OKAY)
+    }
+
+    /// Ends what was removed, once no TLB knows it.
+    fn finish<M: Machine>(&mut self, cur: &Current<'_, M>) {
+        if self.count == 0 {
+            return;
+        }
+        cur.domain.p2m(cur.hv.mem()).flush();
+        for (handle, mapped) in self.items[..self.count].iter().flatten() {
+            map::end(cur.hv, cur.domain, mapped);
+            cur.domain.maptrack.lock().release(*handle);
+        }
+    }
+}
+
+/// Removes the p2m entry, if it maps this grant.
+fn remove<M: Machine>(cur: &Current<'_, M>, gfn: Gfn, mapped: &Mapped) -> GrantStatus {
+    let mut p2m = cur.domain.p2m(cur.hv.mem());
+    let maps_it = p2m.lookup(gfn).is_some_and(|m| m.mfn == mapped.mfn && m.kind.is_grant());
+    let removed = maps_it && p2m.unmap(gfn, Ram::Keep).is_ok();
+    p2m.defer();
+    if removed { GrantStatus::OKAY } else { GrantStatus::GENERAL_ERROR }
+}

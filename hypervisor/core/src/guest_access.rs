@@ -1,0 +1,107 @@
+//! Reading and writing the caller's memory by the virtual addresses it passes.
+//!
+//! Each page is translated by the caller's own tables, with the right that the access needs, and
+//! then by the p2m, which must allow it as well: what the guest may not write, the hypervisor does
+//! not write for it (XSA-98). A reference keeps the frame while bytes are copied. Values are copied
+//! once; what is checked is the copy.
+
+use xen_abi::{Errno, Gfn, GuestHandle, Mfn, PAGE_SIZE};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+use crate::{
+    current::Current,
+    machine::{Access, Machine},
+    regs::GuestRegs,
+};
+
+/// Part of a page: frame, offset, and which bytes of the caller's buffer these are.
+struct Piece {
+    mfn: Mfn,
+    offset: usize,
+    from: usize,
+    to: usize,
+}
+
+impl<M: Machine> Current<'_, M> {
+    /// Copies bytes from the guest.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT` when any of them may not be read.
+    pub fn copy_from_guest(&self, va: u64, to: &mut [u8]) -> Result<(), Errno> {
+        let machine = &self.hv.machine;
+        self.for_pieces(va, to.len(), Access::Read, |piece| {
+            machine.read_frame(piece.mfn, piece.offset, &mut to[piece.from..piece.to]);
+        })
+    }
+
+    /// Copies bytes to the guest.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT` when any of them may not be written; those before may have been.
+    pub fn copy_to_guest(&self, va: u64, from: &[u8]) -> Result<(), Errno> {
+        let machine = &self.hv.machine;
+        self.for_pieces(va, from.len(), Access::Write, |piece| {
+            machine.write_frame(piece.mfn, piece.offset, &from[piece.from..piece.to]);
+        })
+    }
+
+    /// Reads a value.
+    pub fn read<T: FromBytes + IntoBytes>(&self, va: u64) -> Result<T, Errno> {
+        let mut value = T::new_zeroed();
+        self.copy_from_guest(va, value.as_mut_bytes())?;
+        Ok(value)
+    }
+
+    /// Writes a value.
+    pub fn write<T: IntoBytes + Immutable>(&self, va: u64, value: &T) -> Result<(), Errno> {
+        self.copy_to_guest(va, value.as_bytes())
+    }
+
+    /// Reads element `index` of a list.
+    pub fn read_item<T: FromBytes + IntoBytes>(&self, list: GuestHandle<T>, index: u64) -> Result<T, Errno> {
+        self.read(item(list, index)?)
+    }
+
+    /// Writes element `index` of a list.
+    pub fn write_item<T: IntoBytes + Immutable>(
+        &self,
+        list: GuestHandle<T>,
+        index: u64,
+        value: &T,
+    ) -> Result<(), Errno> {
+        self.write(item(list, index)?, value)
+    }
+
+    fn for_pieces(
+        &self,
+        va: u64,
+        len: usize,
+        access: Access,
+        mut each: impl FnMut(Piece),
+    ) -> Result<(), Errno> {
+        let end = va.checked_add(len as u64).ok_or(Errno::EFAULT)?;
+        if self.regs.is_aarch32() && end > 1 << 32 {
+            return Err(Errno::EFAULT);
+        }
+        let mem = self.hv.mem();
+        let mut done = 0;
+        while done < len {
+            let ipa = self.hv.machine.translate_va(va + done as u64, access)?;
+            let offset = ipa as usize % PAGE_SIZE;
+            let to = len.min(done + PAGE_SIZE - offset);
+            let held = self.domain.p2m(mem).hold(Gfn::containing(ipa), access);
+            let (held, _) = held.ok_or(Errno::EFAULT)?;
+            each(Piece { mfn: held.mfn(), offset, from: done, to });
+            done = to;
+        }
+        Ok(())
+    }
+}
+
+/// Where element `index` of a list is.
+pub fn item<T>(list: GuestHandle<T>, index: u64) -> Result<u64, Errno> {
+    let offset = index.checked_mul(size_of::<T>() as u64).ok_or(Errno::EFAULT)?;
+    list.addr.checked_add(offset).ok_or(Errno::EFAULT)
+}

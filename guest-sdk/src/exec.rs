@@ -211,13 +211,16 @@ impl Executor {
         self.ready.queue.lock().is_empty()
     }
 
-    /// Drops all tasks.
+    /// Drops all tasks. Their slots stay: a task may own handles of others.
     #[cfg(not(target_os = "none"))]
     pub(crate) fn clear(&self) {
-        let slots = self.slots.take();
-        for task in slots.into_iter().filter_map(|slot| slot.task) {
-            let home = task.home;
-            arch::within(home, || drop(task));
+        let count = self.slots.borrow().len();
+        for slot in 0..count {
+            let task = self.slots.borrow_mut()[slot].task.take();
+            if let Some(task) = task {
+                let home = task.home;
+                arch::within(home, || drop(task));
+            }
         }
     }
 

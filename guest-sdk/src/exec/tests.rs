@@ -93,6 +93,17 @@ fn an_aborted_task_is_dropped_and_its_handle_says_so() {
 }
 
 #[test]
+fn a_machine_goes_although_a_task_owns_another() {
+    run(async {
+        let owned = spawn(core::future::pending::<()>()).abort_on_drop();
+        drop(spawn(async move {
+            core::future::pending::<()>().await;
+            drop(owned);
+        }));
+    });
+}
+
+#[test]
 fn a_task_may_block_on_another() {
     run(async {
         let task = spawn(async {

@@ -4,7 +4,20 @@
 
 extern crate alloc;
 
+mod backend;
+mod connect;
+mod disks;
+mod pages;
 pub mod persistent;
-pub mod ram;
+mod queue;
+mod ram;
 pub mod request;
-pub mod store;
+mod stop;
+mod store;
+mod vbd;
+
+pub use backend::Backend;
+pub use disks::{Description, Disks, OpenError};
+pub use queue::{Limits, Statistics};
+pub use ram::RamStore;
+pub use store::{Discard, Geometry, SECTOR_SIZE, Store, StoreError};

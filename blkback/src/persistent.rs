@@ -4,14 +4,15 @@
 //! and a TLB flush for each use. The front end chooses how many it grants; the cache chooses how many it keeps,
 //! and lets go of those used longest ago.
 
-use alloc::collections::BTreeMap;
-use alloc::rc::Rc;
+use alloc::collections::{BTreeMap, btree_map};
 use alloc::vec::Vec;
 
-/// Mappings by grant reference. `M` is what keeps a grant mapped; a request holds it by [`Rc`] while in use.
+use guest_sdk::abi::Gref;
+
+/// Mappings by grant reference. `M` is what keeps a grant mapped, until it is dropped.
 #[derive(Debug)]
 pub struct Cache<M> {
-    entries: BTreeMap<u32, Entry<M>>,
+    entries: BTreeMap<Gref, Entry<M>>,
     limit: usize,
     /// Counts uses; orders entries by the time of their last one.
     clock: u64,
@@ -19,21 +20,15 @@ pub struct Cache<M> {
 
 #[derive(Debug)]
 struct Entry<M> {
-    mapping: Rc<M>,
+    mapping: M,
     last_used: u64,
 }
 
-impl<M> Entry<M> {
-    fn is_idle(&self) -> bool {
-        Rc::strong_count(&self.mapping) == 1
-    }
-}
-
 impl<M> Cache<M> {
-    /// An empty cache for at most `limit` mappings.
+    /// An empty cache for at most `limit` mappings, and at least one.
     #[must_use]
-    pub const fn new(limit: usize) -> Self {
-        Self { entries: BTreeMap::new(), limit, clock: 0 }
+    pub fn new(limit: usize) -> Self {
+        Self { entries: BTreeMap::new(), limit: limit.max(1), clock: 0 }
     }
 
     /// How many mappings are kept.
@@ -48,129 +43,83 @@ impl<M> Cache<M> {
         self.entries.is_empty()
     }
 
-    /// The mapping of `gref`, if kept; this is a use of it.
-    pub fn get(&mut self, gref: u32) -> Option<Rc<M>> {
-        self.clock += 1;
-        let entry = self.entries.get_mut(&gref)?;
-        entry.last_used = self.clock;
-        Some(entry.mapping.clone())
-    }
-
-    /// Keeps `mapping` for `gref`. Gives it back when the cache is full or already holds that reference.
-    pub fn insert(&mut self, gref: u32, mapping: M) -> Result<Rc<M>, M> {
-        if self.entries.len() >= self.limit || self.entries.contains_key(&gref) {
-            return Err(mapping);
-        }
-        self.clock += 1;
-        let mapping = Rc::new(mapping);
-        let entry = Entry { mapping: mapping.clone(), last_used: self.clock };
-        self.entries.insert(gref, entry);
-        Ok(mapping)
-    }
-
-    /// Makes room for `wanted` more mappings and returns those it let go, for the caller to unmap.
+    /// The mapping of `gref`, which `map` makes when it is not kept yet.
     ///
-    /// Mappings in use stay, so there may be less room than asked for. To make the search pay, a sixteenth of
-    /// the limit goes at once.
-    pub fn make_room(&mut self, wanted: usize) -> Vec<M> {
-        let free = self.limit - self.entries.len().min(self.limit);
-        if wanted.min(self.limit) <= free {
-            return Vec::new();
+    /// # Errors
+    ///
+    /// What `map` says.
+    pub fn get_or_map<E>(&mut self, gref: Gref, map: impl FnOnce() -> Result<M, E>) -> Result<&M, E> {
+        self.clock += 1;
+        if !self.entries.contains_key(&gref) {
+            self.make_room();
         }
-        let surplus = (wanted.min(self.limit) - free).max(self.limit / 16);
-        let mut idle: Vec<(u64, u32)> = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| entry.is_idle())
-            .map(|(&gref, entry)| (entry.last_used, gref))
-            .collect();
-        idle.sort_unstable();
-        idle.truncate(surplus);
-        idle.iter()
-            .filter_map(|(_, gref)| self.entries.remove(gref))
-            .filter_map(|entry| Rc::into_inner(entry.mapping))
-            .collect()
+        let entry = match self.entries.entry(gref) {
+            btree_map::Entry::Occupied(kept) => kept.into_mut(),
+            btree_map::Entry::Vacant(free) => free.insert(Entry { mapping: map()?, last_used: 0 }),
+        };
+        entry.last_used = self.clock;
+        Ok(&entry.mapping)
     }
 
-    /// Lets everything go. Mappings that a request still holds go with that request.
-    pub fn clear(&mut self) -> Vec<M> {
-        core::mem::take(&mut self.entries)
-            .into_values()
-            .filter_map(|entry| Rc::into_inner(entry.mapping))
-            .collect()
+    /// Lets a sixteenth of a full cache go: finding the oldest is worth its while only for several at once.
+    fn make_room(&mut self) {
+        if self.entries.len() < self.limit {
+            return;
+        }
+        let mut by_age: Vec<(u64, Gref)> =
+            self.entries.iter().map(|(&gref, entry)| (entry.last_used, gref)).collect();
+        by_age.sort_unstable();
+        for (_, gref) in by_age.iter().take((self.limit / 16).max(1)) {
+            self.entries.remove(gref);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use core::convert::Infallible;
+
     use super::*;
 
-    fn filled(limit: usize) -> Cache<u32> {
-        let mut cache = Cache::new(limit);
-        for gref in 0..limit as u32 {
-            assert!(cache.insert(gref, gref).is_ok());
-        }
-        cache
+    fn get(cache: &mut Cache<u32>, gref: u32) -> u32 {
+        *cache.get_or_map(Gref(gref), || Ok::<_, Infallible>(gref * 10)).unwrap()
+    }
+
+    fn kept(cache: &Cache<u32>) -> Vec<u32> {
+        cache.entries.keys().map(|gref| gref.0).collect()
     }
 
     #[test]
-    fn a_kept_mapping_is_found_again() {
+    fn a_grant_is_mapped_once() {
         let mut cache = Cache::new(2);
-        assert_eq!(cache.insert(8, 'a').as_deref(), Ok(&'a'));
-        assert_eq!(cache.get(8).as_deref(), Some(&'a'));
-        assert_eq!(cache.get(9), None);
+        assert_eq!(get(&mut cache, 8), 80);
+        let again = cache.get_or_map(Gref(8), || Err("mapped again"));
+        assert_eq!(again, Ok(&80));
     }
 
     #[test]
-    fn a_full_cache_gives_the_mapping_back() {
-        let mut cache = filled(2);
-        assert_eq!(cache.insert(7, 70), Err(70));
-        assert_eq!(cache.len(), 2);
-    }
-
-    #[test]
-    fn a_second_mapping_of_a_reference_is_given_back() {
-        let mut cache = Cache::new(4);
-        cache.insert(7, 'a').unwrap();
-        assert_eq!(cache.insert(7, 'b'), Err('b'));
+    fn a_grant_that_cannot_be_mapped_leaves_no_trace() {
+        let mut cache: Cache<u32> = Cache::new(2);
+        assert_eq!(cache.get_or_map(Gref(8), || Err("refused")), Err("refused"));
+        assert!(cache.is_empty());
     }
 
     #[test]
     fn the_mapping_used_longest_ago_goes_first() {
-        let mut cache = filled(4);
-        cache.get(0);
-        cache.get(2);
-        assert_eq!(cache.make_room(2), [1, 3]);
-        assert_eq!(cache.len(), 2);
+        let mut cache = Cache::new(3);
+        for gref in [1, 2, 3, 1, 4, 5] {
+            get(&mut cache, gref);
+        }
+        assert_eq!(kept(&cache), [1, 4, 5]);
     }
 
     #[test]
-    fn a_mapping_in_use_stays() {
-        let mut cache = filled(3);
-        let held = cache.get(0);
-        assert_eq!(cache.make_room(3), [1, 2]);
-        assert_eq!(cache.get(0), held);
-    }
-
-    #[test]
-    fn nothing_goes_while_there_is_room() {
-        let mut cache = filled(3);
-        cache.make_room(1);
-        assert_eq!(cache.make_room(1), []);
-    }
-
-    #[test]
-    fn more_than_the_limit_cannot_be_asked_for() {
-        let mut cache = filled(3);
-        assert_eq!(cache.make_room(usize::MAX).len(), 3);
-    }
-
-    #[test]
-    fn a_cleared_cache_returns_what_no_request_holds() {
-        let mut cache = filled(3);
-        let held = cache.get(1);
-        assert_eq!(cache.clear(), [0, 2]);
-        assert!(cache.is_empty());
-        assert_eq!(held.as_deref(), Some(&1));
+    fn no_more_are_kept_than_the_limit() {
+        let mut cache = Cache::new(64);
+        for gref in 0..1000 {
+            get(&mut cache, gref);
+            assert!(cache.len() <= 64);
+        }
+        assert!(cache.len() > 60);
     }
 }

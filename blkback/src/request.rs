@@ -7,8 +7,8 @@
 
 use alloc::vec::Vec;
 
-use xen_abi::Gref;
-use xen_abi::io::blkif::{self, op, rsp};
+use guest_sdk::abi::Gref;
+use guest_sdk::abi::io::blkif::{self, op, rsp};
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::store::{Geometry, SECTOR_SIZE};
@@ -236,7 +236,7 @@ fn segment(tag: Tag, raw: &blkif::Segment, rules: &Rules) -> Result<Segment, Ref
     let offset = usize::from(raw.first_sect) * SECTOR_SIZE;
     let len = usize::from(raw.last_sect - raw.first_sect + 1) * SECTOR_SIZE;
     let unit = rules.geometry.sector_size as usize;
-    if offset % unit != 0 || len % unit != 0 {
+    if !offset.is_multiple_of(unit) || !len.is_multiple_of(unit) {
         return Err(tag.refuse("segment is not whole sectors of the disk"));
     }
     Ok(Segment { gref: raw.gref, offset, len })
@@ -266,7 +266,7 @@ fn check_range(tag: Tag, sector: u64, count: u64, rules: &Rules) -> Result<(), R
         return Err(tag.refuse("beyond the end of the disk"));
     }
     let unit = u64::from(rules.geometry.sector_size) / SECTOR_SIZE as u64;
-    if sector % unit != 0 || count % unit != 0 {
+    if !sector.is_multiple_of(unit) || !count.is_multiple_of(unit) {
         return Err(tag.refuse("not whole sectors of the disk"));
     }
     Ok(())

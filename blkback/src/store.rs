@@ -58,10 +58,10 @@ impl Geometry {
         unit.is_power_of_two()
             && unit >= SECTOR_SIZE as u64
             && unit <= 4096
-            && self.sectors % (unit / SECTOR_SIZE as u64) == 0
+            && self.sectors.is_multiple_of(unit / SECTOR_SIZE as u64)
             && self.sectors <= u64::MAX / SECTOR_SIZE as u64
             && self.physical_sector_size >= self.sector_size
-            && self.physical_sector_size % self.sector_size == 0
+            && self.physical_sector_size.is_multiple_of(self.sector_size)
     }
 }
 

@@ -47,6 +47,8 @@ pub struct MaxOrders {
 /// What the command line says. Sizes are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options<'a> {
+    /// All of it, as the control domain may read it.
+    pub text: &'a str,
     /// `dom0_mem`.
     pub dom0_mem: Option<u64>,
     /// `dom0_max_vcpus`: dom0 has as many as there are CPUs, within these bounds.
@@ -100,6 +102,7 @@ pub struct Options<'a> {
 impl Default for Options<'_> {
     fn default() -> Self {
         Self {
+            text: "",
             dom0_mem: None,
             dom0_max_vcpus: 1..=u32::MAX,
             dom0_vcpus_pin: false,
@@ -152,7 +155,7 @@ const WITHOUT_EFFECT: &[&str] = &[
 impl<'a> Options<'a> {
     /// Reads a command line. `unknown` hears of each word that is not known or not understood.
     pub fn parse(line: &'a str, mut unknown: impl FnMut(&'a str)) -> Self {
-        let mut options = Self::default();
+        let mut options = Self { text: line.trim(), ..Self::default() };
         for word in line.split(' ').filter(|word| !word.is_empty()) {
             if options.word(word).is_none() {
                 unknown(word);

@@ -1,0 +1,120 @@
+//! xen_version: what guests and tools are told they run on.
+//!
+//! Debian's tools choose their libraries by the version, and refuse guest types that the capabilities do not name: the
+//! version is that of the Xen whose interface this is.
+
+use xen_abi::{
+    Errno, GuestHandle, PAGE_SIZE,
+    features::{
+        ARM_SMCCC_SUPPORTED, AUTO_TRANSLATED_PHYSMAP, DIRECT_MAPPED, DOM0, MEMORY_OP_VNODE_SUPPORTED,
+        NOT_DIRECT_MAPPED, WRITABLE_PAGE_TABLES,
+    },
+    version::{
+        CAPABILITIES_LEN, CHANGESET_LEN, COMMANDLINE_LEN, CompileInfo, EXTRAVERSION_LEN, FeatureInfo,
+        PlatformParameters, op,
+    },
+};
+use zerocopy::FromZeros;
+
+use crate::{Current, domain::Domain, hypercall::HypercallResult, machine::Machine, xsm};
+
+/// Version of the interface: major << 16 | minor.
+const VERSION: u64 = 4 << 16 | 17;
+/// What follows major and minor.
+const EXTRAVERSION: &str = ".5";
+/// What the guests of each machine may be.
+const CAPABILITIES: &str =
+    if cfg!(target_arch = "arm") { "xen-3.0-armv7l " } else { "xen-3.0-aarch64 xen-3.0-armv7l " };
+/// Where the sources came from, as far as the build knows.
+const CHANGESET: &str = concat!("xen-on-arm-in-rust ", env!("CARGO_PKG_VERSION"));
+/// Where the hypervisor's own address space begins: for information only.
+const VIRT_START: u64 = 0x20_0000;
+/// What a caller reads that may not read the truth.
+const DENIED: &str = "<denied>";
+
+impl<M: Machine> Current<'_, M> {
+    /// Serves `xen_version(cmd, arg)`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOSYS` for an unknown command, `EFAULT` for a bad buffer, `EINVAL` and `EPERM` as each command has it.
+    pub(crate) fn xen_version(&mut self, cmd: u64, arg: u64) -> HypercallResult {
+        match u32::try_from(cmd).unwrap_or(u32::MAX) {
+            op::VERSION => return Ok(VERSION),
+            op::EXTRAVERSION => self.write(arg, &padded::<EXTRAVERSION_LEN>(EXTRAVERSION))?,
+            op::COMPILE_INFO => self.write(arg, &compile_info())?,
+            op::CAPABILITIES => self.write(arg, &padded::<CAPABILITIES_LEN>(CAPABILITIES))?,
+            op::CHANGESET => self.write(arg, &padded::<CHANGESET_LEN>(CHANGESET))?,
+            op::PLATFORM_PARAMETERS => self.write(arg, &PlatformParameters { virt_start: VIRT_START })?,
+            op::GET_FEATURES => self.get_features(arg)?,
+            op::PAGESIZE if arg != 0 => return Err(Errno::EINVAL.into()),
+            op::PAGESIZE => return Ok(PAGE_SIZE as u64),
+            op::GUEST_HANDLE => {
+                let handle = *self.domain.handle.lock();
+                self.write(arg, &handle)?;
+            }
+            op::COMMANDLINE => {
+                let allowed = xsm::control(self.domain).is_ok();
+                let text = if allowed { self.hv.options.text } else { DENIED };
+                self.write(arg, &padded::<COMMANDLINE_LEN>(text))?;
+            }
+            op::BUILD_ID => {
+                xsm::control(self.domain)?;
+                return Err(Errno::ENODATA.into());
+            }
+            _ => return Err(Errno::ENOSYS.into()),
+        }
+        Ok(0)
+    }
+
+    fn get_features(&self, arg: u64) -> Result<(), Errno> {
+        let mut info: FeatureInfo = self.read(arg)?;
+        if info.submap_idx != 0 {
+            return Err(Errno::EINVAL);
+        }
+        info.submap = features(self.domain);
+        self.write_item(GuestHandle::new(arg), 0, &info)
+    }
+}
+
+/// The word of feature bits that `domain` sees.
+fn features<M: Machine>(domain: &Domain<M>) -> u32 {
+    let mapping = if domain.is_direct_mapped() { DIRECT_MAPPED } else { NOT_DIRECT_MAPPED };
+    let mut bits = 1 << WRITABLE_PAGE_TABLES
+        | 1 << AUTO_TRANSLATED_PHYSMAP
+        | 1 << MEMORY_OP_VNODE_SUPPORTED
+        | 1 << ARM_SMCCC_SUPPORTED
+        | 1 << mapping;
+    if domain.is_hardware() {
+        bits |= 1 << DOM0;
+    }
+    bits
+}
+
+fn compile_info() -> CompileInfo {
+    CompileInfo {
+        compiler: padded("rustc"),
+        compile_by: padded("cargo"),
+        compile_domain: padded(""),
+        compile_date: padded(""),
+    }
+}
+
+/// `text` in a field of `N` bytes, cut so that a NUL follows it.
+fn padded<const N: usize>(text: &str) -> [u8; N] {
+    let mut field = <[u8; N]>::new_zeroed();
+    let len = text.len().min(N - 1);
+    field[..len].copy_from_slice(&text.as_bytes()[..len]);
+    field
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_end_in_a_nul_however_long_the_text() {
+        assert_eq!(&padded::<4>("abcdef"), b"abc\0");
+        assert_eq!(&padded::<4>("a"), b"a\0\0\0");
+    }
+}

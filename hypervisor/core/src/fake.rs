@@ -4,6 +4,8 @@
 //! clock that stands still until told; and list registers that stay where they are loaded, so that
 //! [`FakeCpu`], which plays the run loop, moves them as real hardware code does.
 
+mod setup;
+
 use alloc::{collections::BTreeMap, vec, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
@@ -18,6 +20,8 @@ use crate::{
     sched::Next,
     vcpu::VcpuRef,
 };
+
+pub use setup::{GUEST_RAM, as_guest, control_config, domain, guest_config, hypervisor};
 
 /// List registers that each CPU has, as a Cortex-A15.
 pub const LIST_REGISTERS: usize = 4;

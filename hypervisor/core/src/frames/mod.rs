@@ -298,14 +298,15 @@ impl Frames {
         self.table.get(mfn, owner)
     }
 
-    /// Takes a reference that ends with the value returned.
+    /// Takes a reference that ends with the value returned. (The value is made only when there is
+    /// a reference: dropping it drops one.)
     pub fn hold<'a, M: Machine>(&'a self, machine: &'a M, mfn: Mfn, owner: Domid) -> Option<Held<'a, M>> {
-        self.get(mfn, owner).then_some(Held { frames: self, machine, mfn })
+        self.get(mfn, owner).then(|| Held { frames: self, machine, mfn })
     }
 
     /// Takes a reference to a frame that something else keeps alive meanwhile, whoever owns it.
     pub fn hold_mapped<'a, M: Machine>(&'a self, machine: &'a M, mfn: Mfn) -> Option<Held<'a, M>> {
-        self.table.get_used(mfn).then_some(Held { frames: self, machine, mfn })
+        self.table.get_used(mfn).then(|| Held { frames: self, machine, mfn })
     }
 
     /// Drops a reference; the last one frees the frame.

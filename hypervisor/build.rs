@@ -1,0 +1,18 @@
+//! Picks the linker script of the target's execution state.
+use std::env;
+
+fn main() {
+    println!("cargo:rerun-if-changed=link");
+    if env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("none") {
+        return; // `cargo check --workspace` on the host: nothing to link.
+    }
+    let script = match env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
+        Ok("arm") => "arm32.ld",
+        _ => panic!("the hypervisor has no linker script for this target"),
+    };
+    let dir = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
+    println!("cargo:rustc-link-arg-bins=-L{dir}/link");
+    println!("cargo:rustc-link-arg-bins=-T{script}");
+    println!("cargo:rustc-link-arg-bins=--orphan-handling=error");
+    println!("cargo:rustc-link-arg-bins=--no-eh-frame-hdr");
+}

@@ -1,0 +1,6 @@
+//! The execution state. Each state's module defines the same names; all else is shared.
+
+#[cfg(target_arch = "arm")]
+mod arm32;
+#[cfg(target_arch = "arm")]
+pub use arm32::*;

@@ -1,0 +1,303 @@
+//! The machine that the core runs on.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use hv_core::{
+    host::devices::Psci as PsciMethod,
+    machine::{Access, CacheOp, CpuId, ListRegister, Machine, SysReg, Trigger, Vmid},
+};
+use xen_abi::{Errno, Gfn, Mfn, arch::VcpuGuestContext};
+
+use crate::{
+    arch::{self, context::Context},
+    gic::v2::Gic,
+    mm::ram::Ram,
+    percpu::PerCpu,
+    psci, uart,
+};
+
+/// Interrupt ids of the board that mean something to the hypervisor itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Interrupts {
+    /// The hypervisor's timer.
+    pub timer: u32,
+    /// The guest's virtual timer.
+    pub virtual_timer: u32,
+    /// Maintenance of list registers.
+    pub maintenance: u32,
+    /// The serial line's, if it is used.
+    pub console: Option<u32>,
+}
+
+/// The board.
+pub struct Board {
+    /// All RAM.
+    pub ram: Ram,
+    /// The interrupt controller.
+    pub gic: Gic,
+    /// Its interrupts.
+    pub interrupts: Interrupts,
+    psci: Option<PsciMethod>,
+    cpus: AtomicU32,
+}
+
+impl Board {
+    /// A board with the boot CPU.
+    pub fn new(ram: Ram, gic: Gic, interrupts: Interrupts, psci: Option<PsciMethod>) -> Self {
+        Self { ram, gic, interrupts, psci, cpus: AtomicU32::new(1) }
+    }
+
+    /// How CPUs are started, if they can be.
+    pub fn psci(&self) -> Option<PsciMethod> {
+        self.psci
+    }
+
+    /// Counts one more CPU that is up.
+    pub fn add_cpu(&self) {
+        self.cpus.fetch_add(1, Ordering::Release);
+    }
+
+    /// Sets up this CPU's part of the interrupt controller and what the hypervisor wants of it.
+    pub fn start_cpu_interrupts(&self) {
+        self.gic.start_cpu(PerCpu::this().id());
+        let Interrupts { timer, virtual_timer, maintenance, .. } = self.interrupts;
+        for id in [timer, virtual_timer, maintenance] {
+            self.gic.enable(id, true);
+        }
+    }
+}
+
+impl Machine for Board {
+    type Regs = arch::Regs;
+    type Context = Context;
+
+    #[inline(always)]
+    fn this_cpu(&self) -> CpuId {
+        CpuId(PerCpu::this().id() as u32)
+    }
+
+    fn cpu_count(&self) -> u32 {
+        self.cpus.load(Ordering::Acquire)
+    }
+
+    fn kick(&self, cpu: CpuId) {
+        self.gic.kick(cpu.0 as usize);
+    }
+
+    #[inline]
+    fn interrupt_waiting(&self) -> bool {
+        arch::interrupt_waiting()
+    }
+
+    #[inline]
+    fn ticks(&self) -> u64 {
+        arch::ticks()
+    }
+
+    fn ticks_per_second(&self) -> u32 {
+        arch::ticks_per_second()
+    }
+
+    fn set_timer(&self, deadline: Option<u64>) {
+        arch::set_timer(deadline);
+    }
+
+    fn shutdown(&self, reboot: bool) -> ! {
+        if let Some(method) = self.psci {
+            psci::system(method, reboot);
+        }
+        log::warn!("firmware cannot end the machine; halted");
+        crate::panic::halt()
+    }
+
+    #[inline]
+    fn is_ram(&self, mfn: Mfn) -> bool {
+        self.ram.address(mfn).is_some()
+    }
+
+    #[inline]
+    fn read_frame(&self, mfn: Mfn, offset: usize, to: &mut [u8]) {
+        self.ram.read(mfn, offset, to);
+    }
+
+    #[inline]
+    fn write_frame(&self, mfn: Mfn, offset: usize, from: &[u8]) {
+        self.ram.write(mfn, offset, from);
+    }
+
+    fn copy_frame(&self, to: (Mfn, usize), from: (Mfn, usize), len: usize) {
+        self.ram.copy(to, from, len);
+    }
+
+    fn zero_frame(&self, mfn: Mfn) {
+        self.ram.zero(mfn);
+    }
+
+    fn cache_frame(&self, mfn: Mfn, offset: usize, len: usize, op: CacheOp) {
+        self.ram.cache(mfn, offset, len, op);
+    }
+
+    #[inline]
+    fn load32(&self, mfn: Mfn, offset: usize) -> u32 {
+        self.ram.load32(mfn, offset)
+    }
+
+    #[inline]
+    fn store32(&self, mfn: Mfn, offset: usize, value: u32) {
+        self.ram.store32(mfn, offset, value);
+    }
+
+    #[inline]
+    fn load64(&self, mfn: Mfn, offset: usize) -> u64 {
+        self.ram.load64(mfn, offset)
+    }
+
+    #[inline]
+    fn store64(&self, mfn: Mfn, offset: usize, value: u64) {
+        self.ram.store64(mfn, offset, value);
+    }
+
+    fn compare_exchange32(&self, mfn: Mfn, offset: usize, old: u32, new: u32) -> Result<u32, u32> {
+        self.ram.compare_exchange32(mfn, offset, old, new)
+    }
+
+    fn fetch_or64(&self, mfn: Mfn, offset: usize, bits: u64) -> u64 {
+        self.ram.update64(mfn, offset, |value| value | bits)
+    }
+
+    fn fetch_and64(&self, mfn: Mfn, offset: usize, bits: u64) -> u64 {
+        self.ram.update64(mfn, offset, |value| value & bits)
+    }
+
+    fn fetch_or32(&self, mfn: Mfn, offset: usize, bits: u32) -> u32 {
+        self.ram.update32(mfn, offset, |value| value | bits)
+    }
+
+    fn fetch_and32(&self, mfn: Mfn, offset: usize, bits: u32) -> u32 {
+        self.ram.update32(mfn, offset, |value| value & bits)
+    }
+
+    fn swap8(&self, mfn: Mfn, offset: usize, value: u8) -> u8 {
+        self.ram.swap8(mfn, offset, value)
+    }
+
+    fn translate_va(&self, va: u64, access: Access) -> Result<u64, Errno> {
+        arch::translate::stage1(va, access).ok_or(Errno::EFAULT)
+    }
+
+    fn flush_guest_tlb(&self, vmid: Vmid) {
+        arch::maintenance::flush_guest_tlb(vmid);
+    }
+
+    fn flush_guest_page(&self, vmid: Vmid, gfn: Gfn) {
+        arch::maintenance::flush_guest_page(vmid, gfn);
+    }
+
+    fn table_barrier(&self) {
+        arch::table_barrier();
+    }
+
+    fn new_context(&self, root: Mfn, vmid: Vmid, vmpidr: u64, counter_offset: u64) -> Context {
+        Context::new(root, vmid, vmpidr, counter_offset)
+    }
+
+    fn set_context(&self, context: &Context, to: &VcpuGuestContext) {
+        context.set(to);
+    }
+
+    fn get_context(&self, context: &Context) -> VcpuGuestContext {
+        context.get()
+    }
+
+    fn virtual_timer_deadline(&self, context: &Context) -> Option<u64> {
+        context.virtual_timer_deadline()
+    }
+
+    fn inject_undefined(&self, regs: &mut arch::Regs) {
+        arch::inject::undefined(regs);
+    }
+
+    fn inject_abort(&self, regs: &mut arch::Regs, va: u64, instruction: bool) {
+        arch::inject::abort(regs, va, instruction);
+    }
+
+    fn inject_serror(&self) {
+        arch::inject::serror();
+    }
+
+    fn read_banked(&self, regs: &arch::Regs, n: u8) -> u64 {
+        arch::registers::read_banked(regs, n)
+    }
+
+    fn write_banked(&self, regs: &mut arch::Regs, n: u8, value: u64) {
+        arch::registers::write_banked(regs, n, value);
+    }
+
+    fn timer_control(&self) -> u32 {
+        arch::registers::timer_control()
+    }
+
+    fn auxiliary_control(&self) -> u64 {
+        arch::registers::auxiliary_control()
+    }
+
+    fn system_control(&self) -> u64 {
+        arch::registers::system_control()
+    }
+
+    fn traps_translation_writes(&self) -> bool {
+        arch::registers::traps_translation_writes()
+    }
+
+    fn set_traps_translation_writes(&self, on: bool) {
+        arch::registers::set_traps_translation_writes(on);
+    }
+
+    fn write_translation_register(&self, register: SysReg, value: u64) -> bool {
+        arch::registers::write_translation_register(register, value)
+    }
+
+    fn midr(&self) -> u32 {
+        arch::registers::midr()
+    }
+
+    fn id_register(&self, aarch32: bool, crm: u8, op2: u8) -> u64 {
+        arch::identity::register(aarch32, crm, op2)
+    }
+
+    fn list_register_count(&self) -> usize {
+        self.gic.list_register_count()
+    }
+
+    fn read_list_register(&self, index: usize) -> ListRegister {
+        self.gic.read_list_register(index)
+    }
+
+    fn write_list_register(&self, index: usize, value: ListRegister) {
+        self.gic.write_list_register(index, value);
+    }
+
+    fn empty_list_registers(&self) -> u64 {
+        self.gic.empty_list_registers()
+    }
+
+    fn set_underflow_interrupt(&self, on: bool) {
+        self.gic.set_underflow_interrupt(on);
+    }
+
+    fn route_spi(&self, spi: u32, trigger: Trigger, cpu: CpuId) {
+        self.gic.route(spi, trigger, cpu.0 as usize);
+    }
+
+    fn enable_spi(&self, spi: u32, on: bool) {
+        self.gic.enable(spi, on);
+    }
+
+    fn deactivate(&self, intid: u32) {
+        self.gic.deactivate(intid);
+    }
+
+    fn console_write(&self, bytes: &[u8]) {
+        uart::write(bytes);
+    }
+}

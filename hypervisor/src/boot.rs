@@ -1,0 +1,268 @@
+//! Start-up of the first CPU: a list of steps, each of which needs those before it.
+#![allow(unsafe_code)]
+// UNSAFETY: hands pieces of RAM to the heap and to the core, and reads the loader's device tree.
+
+use alloc::boxed::Box;
+use core::{fmt, ops::Range, slice, sync::atomic::AtomicU32};
+
+use device_tree::{Phandles, Region, Tree};
+use hv_core::{
+    Hypervisor, Params,
+    cmdline::Options,
+    frames::{Frames, Storage},
+    host::{
+        self, chosen,
+        devices::{self, GicV2, Psci, Timer},
+    },
+    machine::{CpuId, Trigger},
+};
+use spin::Once;
+use xen_abi::Mfn;
+
+use crate::{
+    arch,
+    board::{Board, Interrupts},
+    gic::v2::{Blocks, Gic},
+    logger,
+    mm::{
+        heap,
+        plan::Plan,
+        tables::{MAP, MapError, PAGE_SIZE},
+        window,
+    },
+    mmio::Registers,
+    panic,
+    percpu::{MAX_CPUS, PerCpu},
+    run, smp, uart,
+};
+
+unsafe extern "C" {
+    static _start: u8;
+    static _memory_end: u8;
+    static _stack_guard: u8;
+    static _fault_stack_guard: u8;
+    static _fault_stack_top: u8;
+}
+
+/// The heap's share of RAM, and its bounds.
+const HEAP_SHARE: u64 = 64;
+const HEAP_MIN: u64 = 2 << 20;
+const HEAP_MAX: u64 = 64 << 20;
+
+static HYPERVISOR: Once<Hypervisor<Board>> = Once::new();
+
+/// The hypervisor, which exists before any CPU but the first comes up.
+pub fn hypervisor() -> &'static Hypervisor<Board> {
+    HYPERVISOR.wait()
+}
+
+/// Why the hypervisor cannot start.
+enum Failure<'a> {
+    /// The board, or its description.
+    Host(host::Error<'a>),
+    /// Memory could not be mapped.
+    Map(&'static str, MapError),
+    /// Anything else.
+    Other(&'static str),
+}
+
+impl<'a> From<host::Error<'a>> for Failure<'a> {
+    fn from(error: host::Error<'a>) -> Self {
+        Self::Host(error)
+    }
+}
+
+impl fmt::Display for Failure<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(error) => error.fmt(f),
+            Self::Map(what, error) => write!(f, "cannot map {what}: {error:?}"),
+            Self::Other(what) => f.write_str(what),
+        }
+    }
+}
+
+/// Says that the image was entered in the wrong mode, as far as that is possible.
+pub fn refuse(dtb: u64, mode: &str) -> ! {
+    logger::init();
+    if let Some(tree) = boot_tree(dtb) {
+        start_console(&tree, None);
+        log::error!("entered in {mode} mode: the boot loader has to enter in {} mode", arch::BOOT_MODE_NAME);
+    }
+    panic::halt()
+}
+
+/// Starts everything, then runs guests.
+pub fn start(dtb: u64) -> ! {
+    PerCpu::install(0, (&raw const _fault_stack_top).addr());
+    arch::init_cpu();
+    guard_stacks();
+    logger::init();
+    // Without a tree nobody knows where a console is, to complain on.
+    let Some(tree) = boot_tree(dtb) else { panic::halt() };
+    start_console(&tree, Options::parse(chosen::command_line(&tree), |_| {}).dtuart);
+    log::info!("Xen-compatible hypervisor {}, {}", env!("CARGO_PKG_VERSION"), arch::NAME);
+    match bring_up(&tree, dtb) {
+        Ok(hv) => run::run(hv),
+        Err(why) => {
+            log::error!("cannot start: {why}");
+            panic::halt()
+        }
+    }
+}
+
+/// Takes the pages below the stacks out of the map.
+fn guard_stacks() {
+    for guard in [(&raw const _stack_guard).addr(), (&raw const _fault_stack_guard).addr()] {
+        MAP.lock().unmap_image_pages(guard..guard + PAGE_SIZE);
+    }
+}
+
+/// The loader's device tree, where it lies.
+fn boot_tree(dtb: u64) -> Option<Tree<'static>> {
+    let (va, len) = window::map_boot_data(dtb).ok()?;
+    // SAFETY: just mapped; nobody writes there before the window is closed, after the last use.
+    let start = unsafe { slice::from_raw_parts(va as *const u8, len) };
+    Tree::parse(start).ok()
+}
+
+/// Uses the serial port that the command line or the tree names as console, if it is one we know.
+fn start_console(tree: &Tree<'_>, dtuart: Option<&str>) {
+    let Some(node) = chosen::console(tree, dtuart) else { return };
+    let Some((_, sbsa)) = uart::COMPATIBLE.into_iter().find(|(name, _)| node.is_compatible(&[name])) else {
+        return;
+    };
+    if let Ok(region) = devices::register(&node, 0)
+        && let Ok(registers) = Registers::map(region.base, region.size)
+    {
+        uart::start(registers, sbsa);
+    }
+}
+
+fn bring_up<'a>(tree: &Tree<'a>, dtb: u64) -> Result<&'static Hypervisor<Board>, Failure<'a>> {
+    let blob = tree.as_bytes();
+    let mut plan = Plan::new(tree, image(), dtb..dtb + blob.len() as u64)?;
+    give_heap(&mut plan)?;
+    let tree = copy(blob)?;
+    window::unmap_boot_data();
+
+    let options = options(&tree);
+    let phandles = Phandles::of(&tree);
+    let (gic, gic_node) = start_gic(&tree, &phandles)?;
+    let timer = Timer::find(&tree, &phandles)?;
+    if let Some(frequency) = timer.frequency {
+        arch::set_ticks_per_second(frequency);
+    }
+    if arch::ticks_per_second() == 0 {
+        return Err(Failure::Other("the timer has no frequency"));
+    }
+    let console = console_interrupt(&tree, &phandles, &options);
+    let interrupts = Interrupts {
+        timer: timer.hypervisor,
+        virtual_timer: timer.virtual_timer,
+        maintenance: gic_node.maintenance,
+        console: console.map(|(id, _)| id),
+    };
+    let psci = Psci::find(&tree).inspect_err(|why| log::warn!("only one CPU: {why}")).ok();
+
+    let frames = frames(&mut plan)?;
+    let affinities = devices::processors(&tree)?;
+    let most = options.maxcpus.map_or(MAX_CPUS, |most| most as usize);
+    let board = Board::new(plan.ram, gic, interrupts, psci);
+    let params = Params { cpus: affinities.len().min(most), frames, options };
+    let hv = HYPERVISOR.call_once(|| Hypervisor::new(board, params));
+    logger::attach(hv);
+    hv.machine.start_cpu_interrupts();
+    if let Some((id, trigger)) = console {
+        hv.machine.gic.route(id, trigger, 0);
+        hv.machine.gic.enable(id, true);
+        uart::listen();
+    }
+    hv.add_cpu(CpuId(0));
+    smp::start_others(hv, &affinities, most);
+    log::info!(
+        "{} CPUs, {} MiB of RAM, {} MiB free",
+        hv.online_cpus(),
+        hv.frames.total() >> 8,
+        hv.frames.free() >> 8
+    );
+    Ok(hv)
+}
+
+/// Where this image lies, with all that it uses.
+fn image() -> Range<u64> {
+    // SAFETY: only the addresses of these symbols are used.
+    let [start, end] = unsafe { [&_start, &_memory_end] };
+    arch::image_to_physical(start)..arch::image_to_physical(end)
+}
+
+fn give_heap<'a>(plan: &mut Plan) -> Result<(), Failure<'a>> {
+    let size = (plan.free().total() / HEAP_SHARE).clamp(HEAP_MIN, HEAP_MAX) as usize;
+    let start = plan.take(size).ok_or(Failure::Other("too little memory"))?;
+    // SAFETY: the plan gives each page once.
+    unsafe { heap::add(start, size) };
+    Ok(())
+}
+
+/// The tree, for good.
+fn copy<'a>(blob: &[u8]) -> Result<Tree<'static>, Failure<'a>> {
+    let copy: &'static [u8] = Box::leak(Box::from(blob));
+    Tree::parse(copy).map_err(|_| Failure::Other("the device tree changes"))
+}
+
+fn options(tree: &Tree<'static>) -> Options<'static> {
+    let line = chosen::command_line(tree);
+    log::info!("command line: {line}");
+    Options::parse(line, |word| log::warn!("command line: {word} is not known or makes no sense"))
+}
+
+fn start_gic<'a>(tree: &Tree<'a>, phandles: &Phandles<'a>) -> Result<(Gic, GicV2<'a>), Failure<'a>> {
+    let node = GicV2::find(tree, phandles)?;
+    let map = |region: Region| {
+        Registers::map(region.base, region.size).map_err(|error| Failure::Map("interrupt controller", error))
+    };
+    let blocks =
+        Blocks { distributor: map(node.distributor)?, cpu: map(node.cpu)?, control: map(node.control)? };
+    Ok((Gic::new(blocks), node))
+}
+
+fn console_interrupt(
+    tree: &Tree<'static>,
+    phandles: &Phandles<'static>,
+    options: &Options<'_>,
+) -> Option<(u32, Trigger)> {
+    let node = chosen::console(tree, options.dtuart)?;
+    let (id, trigger) = devices::interrupt(&node, 0, phandles).ok()?;
+    let trigger = match trigger {
+        device_tree::gic::Trigger::Edge => Trigger::Edge,
+        device_tree::gic::Trigger::Level => Trigger::Level,
+    };
+    Some((id, trigger))
+}
+
+/// The frame table, with all free RAM in it.
+fn frames<'a>(plan: &mut Plan) -> Result<Frames, Failure<'a>> {
+    let banks = plan.banks();
+    let (entries, words) = Storage::sizes(&banks);
+    let too_little = Failure::Other("too little memory");
+    let bytes = (entries + words) * size_of::<u32>();
+    let start = plan.take(bytes).ok_or(too_little)?;
+    // SAFETY: the plan gives each page once, so both slices are this function's alone; zeroes are
+    // good words.
+    let storage = unsafe {
+        for page in (start..start + bytes).step_by(PAGE_SIZE) {
+            arch::zero(page);
+        }
+        let first = start as *mut u32;
+        Storage {
+            entries: slice::from_raw_parts(first.cast::<AtomicU32>(), entries),
+            words: slice::from_raw_parts_mut(first.add(entries), words),
+        }
+    };
+    let frames = Frames::new(&banks, storage);
+    for range in plan.free().as_slice() {
+        let page = PAGE_SIZE as u64;
+        frames.add(Mfn(range.start / page), ((range.end - range.start) / page) as u32);
+    }
+    Ok(frames)
+}

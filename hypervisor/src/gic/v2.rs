@@ -1,0 +1,307 @@
+//! GICv2 (ARM IHI 0048): distributor, CPU interface, virtual interface control.
+//!
+//! The CPU interface runs with separate priority drop and deactivation. An interrupt of ours is
+//! deactivated when it has been handled; one that a guest handles by the guest's own end of
+//! interrupt, through the list register.
+
+use core::sync::atomic::{AtomicU8, Ordering};
+
+use hv_core::machine::{ListRegister, Trigger};
+use spin::Mutex;
+
+use super::{FIRST_SPI, SPECIAL};
+use crate::mmio::Registers;
+
+const GICD_CTLR: usize = 0x000;
+const GICD_TYPER: usize = 0x004;
+const GICD_ISENABLER: usize = 0x100;
+const GICD_ICENABLER: usize = 0x180;
+const GICD_ICPENDR: usize = 0x280;
+const GICD_ICACTIVER: usize = 0x380;
+const GICD_IPRIORITYR: usize = 0x400;
+const GICD_ITARGETSR: usize = 0x800;
+const GICD_ICFGR: usize = 0xc00;
+const GICD_SGIR: usize = 0xf00;
+
+const GICC_CTLR: usize = 0x0000;
+const GICC_PMR: usize = 0x0004;
+const GICC_BPR: usize = 0x0008;
+const GICC_IAR: usize = 0x000c;
+const GICC_EOIR: usize = 0x0010;
+const GICC_DIR: usize = 0x1000;
+
+const GICH_HCR: usize = 0x00;
+const GICH_VTR: usize = 0x04;
+const GICH_VMCR: usize = 0x08;
+const GICH_ELRSR: usize = 0x30;
+const GICH_APR: usize = 0xf0;
+const GICH_LR: usize = 0x100;
+
+const CTLR_ENABLE: u32 = 1 << 0;
+/// GICC_CTLR.EOImode: writes to EOIR only drop the priority.
+const CTLR_EOI_MODE: u32 = 1 << 9;
+const HCR_ENABLE: u32 = 1 << 0;
+const HCR_UNDERFLOW: u32 = 1 << 1;
+
+/// All interrupts have one priority: none preempts another, the hypervisor being not preemptible.
+const PRIORITY: u32 = 0xa0a0_a0a0;
+const PRIORITY_MASK: u32 = 0xff;
+/// The id of an interrupt in IAR; for SGIs the source CPU lies above it.
+const IAR_ID: u32 = 0x3ff;
+
+/// The SGI that makes a CPU look for work.
+pub const KICK: u32 = 1;
+
+const LR_PENDING: u32 = 1 << 28;
+const LR_ACTIVE: u32 = 1 << 29;
+const LR_HW: u32 = 1 << 31;
+
+/// What is kept of a vCPU's list registers; no implementation has more than 4.
+const MAX_LIST_REGISTERS: usize = 16;
+
+/// What the device tree says of the controller.
+pub struct Blocks {
+    /// Distributor.
+    pub distributor: Registers,
+    /// CPU interface, banked.
+    pub cpu: Registers,
+    /// Virtual interface control, banked.
+    pub control: Registers,
+}
+
+/// The controller.
+pub struct Gic {
+    blocks: Blocks,
+    /// CPU interface numbers by CPU id: a bit each, as ITARGETSR and SGIR want it.
+    targets: [AtomicU8; crate::percpu::MAX_CPUS],
+    /// Serialises changes of registers that several interrupts share.
+    distributor: Mutex<()>,
+    list_registers: usize,
+    list_register_mask: u32,
+}
+
+impl Gic {
+    /// Sets up the distributor, all interrupts off.
+    pub fn new(blocks: Blocks) -> Self {
+        let implemented = (blocks.control.read(GICH_VTR) & 0x3f) as usize + 1;
+        let list_registers = implemented.min(MAX_LIST_REGISTERS);
+        let gic = Self {
+            blocks,
+            targets: [const { AtomicU8::new(0) }; _],
+            distributor: Mutex::new(()),
+            list_registers,
+            list_register_mask: (1 << list_registers) - 1,
+        };
+        gic.reset_distributor();
+        gic
+    }
+
+    fn reset_distributor(&self) {
+        let d = &self.blocks.distributor;
+        d.write(GICD_CTLR, 0);
+        for id in (FIRST_SPI..self.lines()).step_by(32) {
+            let word = (id / 32 * 4) as usize;
+            d.write(GICD_ICENABLER + word, !0);
+            d.write(GICD_ICPENDR + word, !0);
+            d.write(GICD_ICACTIVER + word, !0);
+        }
+        for id in (FIRST_SPI..self.lines()).step_by(4) {
+            d.write(GICD_IPRIORITYR + id as usize, PRIORITY);
+        }
+        d.write(GICD_CTLR, CTLR_ENABLE);
+    }
+
+    /// Number of interrupt ids.
+    pub fn lines(&self) -> u32 {
+        let typer = self.blocks.distributor.read(GICD_TYPER);
+        (((typer & 0x1f) + 1) * 32).min(SPECIAL)
+    }
+
+    /// Number of list registers.
+    pub fn list_register_count(&self) -> usize {
+        self.list_registers
+    }
+
+    /// Sets up this CPU's banked part; its private interrupts are off but for the kick.
+    pub fn start_cpu(&self, cpu: usize) {
+        let d = &self.blocks.distributor;
+        // The byte of a banked interrupt reads as this CPU's own bit.
+        let own = d.read(GICD_ITARGETSR) as u8;
+        self.targets[cpu].store(own, Ordering::Release);
+        d.write(GICD_ICENABLER, 0xffff_0000);
+        d.write(GICD_ICPENDR, 0xffff_0000);
+        d.write(GICD_ICACTIVER, !0);
+        for id in (0..FIRST_SPI as usize).step_by(4) {
+            d.write(GICD_IPRIORITYR + id, PRIORITY);
+        }
+        d.write(GICD_ISENABLER, 1 << KICK);
+
+        let c = &self.blocks.cpu;
+        c.write(GICC_PMR, PRIORITY_MASK);
+        c.write(GICC_BPR, 0);
+        c.write(GICC_CTLR, CTLR_ENABLE | CTLR_EOI_MODE);
+
+        let h = &self.blocks.control;
+        h.write(GICH_HCR, HCR_ENABLE);
+        for index in 0..self.list_registers {
+            h.write(GICH_LR + index * 4, 0);
+        }
+    }
+
+    /// Acknowledges the most urgent interrupt of this CPU and drops its priority.
+    #[inline]
+    pub fn acknowledge(&self) -> Option<Acknowledged> {
+        let iar = self.blocks.cpu.read(GICC_IAR);
+        if iar & IAR_ID >= SPECIAL {
+            return None;
+        }
+        self.blocks.cpu.write(GICC_EOIR, iar);
+        Some(Acknowledged(iar))
+    }
+
+    /// Deactivates an acknowledged interrupt.
+    #[inline]
+    pub fn end(&self, interrupt: Acknowledged) {
+        self.blocks.cpu.write(GICC_DIR, interrupt.0);
+    }
+
+    /// Deactivates an interrupt that a guest had taken.
+    pub fn deactivate(&self, id: u32) {
+        let d = &self.blocks.distributor;
+        d.write(GICD_ICACTIVER + (id / 32 * 4) as usize, 1 << (id % 32));
+    }
+
+    /// Enables or disables an interrupt; a private one for this CPU.
+    pub fn enable(&self, id: u32, on: bool) {
+        let register = if on { GICD_ISENABLER } else { GICD_ICENABLER };
+        let d = &self.blocks.distributor;
+        d.write(register + (id / 32 * 4) as usize, 1 << (id % 32));
+    }
+
+    /// Sets trigger and target of a shared interrupt.
+    pub fn route(&self, id: u32, trigger: Trigger, cpu: usize) {
+        let _lock = self.distributor.lock();
+        let d = &self.blocks.distributor;
+        let at = GICD_ICFGR + (id / 16 * 4) as usize;
+        let edge = 2 << (id % 16 * 2);
+        let others = d.read(at) & !edge;
+        d.write(at, if trigger == Trigger::Edge { others | edge } else { others });
+        let target = self.targets[cpu].load(Ordering::Acquire);
+        d.write8(GICD_ITARGETSR + id as usize, target);
+    }
+
+    /// Makes a CPU take an exit.
+    pub fn kick(&self, cpu: usize) {
+        let target = self.targets[cpu].load(Ordering::Acquire);
+        self.blocks.distributor.write(GICD_SGIR, u32::from(target) << 16 | KICK);
+    }
+
+    /// Reads a list register.
+    pub fn read_list_register(&self, index: usize) -> ListRegister {
+        decode(self.blocks.control.read(GICH_LR + index * 4))
+    }
+
+    /// Writes a list register.
+    pub fn write_list_register(&self, index: usize, value: ListRegister) {
+        self.blocks.control.write(GICH_LR + index * 4, encode(value));
+    }
+
+    /// One bit for each list register that is free.
+    pub fn empty_list_registers(&self) -> u64 {
+        u64::from(self.blocks.control.read(GICH_ELRSR) & self.list_register_mask)
+    }
+
+    /// Interrupts when at most one list register is in use.
+    pub fn set_underflow_interrupt(&self, on: bool) {
+        let value = if on { HCR_ENABLE | HCR_UNDERFLOW } else { HCR_ENABLE };
+        self.blocks.control.write(GICH_HCR, value);
+    }
+
+    /// Takes the virtual interface's state out of the hardware and leaves it empty.
+    pub fn save(&self, to: &mut VirtualState) {
+        let h = &self.blocks.control;
+        to.hcr = h.read(GICH_HCR);
+        to.vmcr = h.read(GICH_VMCR);
+        to.apr = h.read(GICH_APR);
+        to.used = self.used();
+        for index in bits(to.used) {
+            to.lrs[index] = h.read(GICH_LR + index * 4);
+            h.write(GICH_LR + index * 4, 0);
+        }
+        h.write(GICH_HCR, 0);
+    }
+
+    /// Puts it back into the empty hardware.
+    pub fn load(&self, from: &VirtualState) {
+        let h = &self.blocks.control;
+        h.write(GICH_VMCR, from.vmcr);
+        h.write(GICH_APR, from.apr);
+        for index in bits(from.used) {
+            h.write(GICH_LR + index * 4, from.lrs[index]);
+        }
+        h.write(GICH_HCR, from.hcr);
+    }
+
+    /// Which list registers hold an interrupt.
+    fn used(&self) -> u32 {
+        self.list_register_mask & !self.blocks.control.read(GICH_ELRSR)
+    }
+}
+
+/// The numbers of the bits that are set.
+fn bits(mut mask: u32) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let index = mask.checked_ilog2()?;
+        mask &= !(1 << index);
+        Some(index as usize)
+    })
+}
+
+/// An interrupt that is active now, as IAR gave it.
+#[derive(Clone, Copy)]
+pub struct Acknowledged(u32);
+
+impl Acknowledged {
+    /// Its id.
+    pub fn id(self) -> u32 {
+        self.0 & IAR_ID
+    }
+}
+
+/// A vCPU's virtual CPU interface while it is not loaded.
+#[derive(Clone)]
+pub struct VirtualState {
+    hcr: u32,
+    vmcr: u32,
+    apr: u32,
+    used: u32,
+    lrs: [u32; MAX_LIST_REGISTERS],
+}
+
+impl VirtualState {
+    /// As at reset, switched on.
+    pub const RESET: Self = Self { hcr: HCR_ENABLE, vmcr: 0, apr: 0, used: 0, lrs: [0; MAX_LIST_REGISTERS] };
+}
+
+fn decode(lr: u32) -> ListRegister {
+    let virq = lr & 0x3ff;
+    let above = lr >> 10 & 0x3ff;
+    ListRegister {
+        virq,
+        hw: (lr & LR_HW != 0).then_some(above),
+        priority: (lr >> 23 & 0x1f) as u8 * 8,
+        pending: lr & LR_PENDING != 0,
+        active: lr & LR_ACTIVE != 0,
+        source: if lr & LR_HW == 0 { (above & 7) as u8 } else { 0 },
+    }
+}
+
+fn encode(lr: ListRegister) -> u32 {
+    let above = match lr.hw {
+        Some(physical) => LR_HW | (physical & 0x3ff) << 10,
+        None => u32::from(lr.source & 7) << 10,
+    };
+    let pending = if lr.pending { LR_PENDING } else { 0 };
+    let active = if lr.active { LR_ACTIVE } else { 0 };
+    lr.virq & 0x3ff | above | u32::from(lr.priority / 8) << 23 | pending | active
+}

@@ -1,0 +1,220 @@
+//! The one place that touches frames that a guest may touch at the same time.
+//!
+//! No reference into a frame is ever made: bytes are copied by volatile accesses or assembly, shared
+//! words are changed by atomics. Every access is checked to lie in one frame of RAM; one that does
+//! not is a bug of the caller.
+#![allow(unsafe_code)]
+// UNSAFETY: frames are reached through raw addresses of the direct map.
+
+use core::{
+    ops::ControlFlow,
+    sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
+};
+
+use hv_core::machine::CacheOp;
+use xen_abi::Mfn;
+
+use super::{ram::Ram, tables::PAGE_SIZE};
+use crate::arch;
+
+/// `copy_block` copies multiples of this.
+const BLOCK: usize = 32;
+const WORD: usize = 4;
+/// Attempts of an atomic change before it counts as contended beyond reason. A guest that writes the
+/// line all the time makes attempts fail, but the interconnect is fair enough that few do in a row.
+const ATTEMPTS: u32 = 1 << 16;
+
+impl Ram {
+    /// Address of `len` bytes at `offset` of a frame.
+    #[inline]
+    fn span(&self, mfn: Mfn, offset: usize, len: usize) -> usize {
+        assert!(offset <= PAGE_SIZE && len <= PAGE_SIZE - offset, "{offset:#x}+{len:#x} is not in one frame");
+        match self.address(mfn) {
+            Some(frame) => frame + offset,
+            None => panic!("frame {:#x} is not RAM", mfn.0),
+        }
+    }
+
+    #[inline]
+    fn atomic8(&self, mfn: Mfn, offset: usize) -> &AtomicU8 {
+        // SAFETY: `span` gives mapped memory that is there for good and only changed atomically or
+        // by guests.
+        unsafe { AtomicU8::from_ptr(self.span(mfn, offset, 1) as *mut u8) }
+    }
+
+    #[inline]
+    fn atomic32(&self, mfn: Mfn, offset: usize) -> &AtomicU32 {
+        assert!(offset.is_multiple_of(4), "{offset:#x} is not aligned");
+        // SAFETY: as above, and aligned.
+        unsafe { AtomicU32::from_ptr(self.span(mfn, offset, 4) as *mut u32) }
+    }
+
+    #[inline]
+    fn atomic64(&self, mfn: Mfn, offset: usize) -> &AtomicU64 {
+        assert!(offset.is_multiple_of(8), "{offset:#x} is not aligned");
+        // SAFETY: as above, and aligned.
+        unsafe { AtomicU64::from_ptr(self.span(mfn, offset, 8) as *mut u64) }
+    }
+
+    /// Copies bytes out of a frame.
+    #[inline]
+    pub fn read(&self, mfn: Mfn, offset: usize, to: &mut [u8]) {
+        let from = self.span(mfn, offset, to.len());
+        // SAFETY: `span` checked the frame's side; `to` is ours alone.
+        unsafe { copy(to.as_mut_ptr().addr(), from, to.len()) }
+    }
+
+    /// Copies bytes into a frame.
+    #[inline]
+    pub fn write(&self, mfn: Mfn, offset: usize, from: &[u8]) {
+        let to = self.span(mfn, offset, from.len());
+        // SAFETY: `span` checked the frame's side; `from` is not changed meanwhile.
+        unsafe { copy(to, from.as_ptr().addr(), from.len()) }
+    }
+
+    /// Copies between frames; ranges of one frame must not overlap.
+    pub fn copy(&self, to: (Mfn, usize), from: (Mfn, usize), len: usize) {
+        let to = self.span(to.0, to.1, len);
+        let from = self.span(from.0, from.1, len);
+        // SAFETY: `span` checked both.
+        unsafe { copy(to, from, len) }
+    }
+
+    /// Fills a frame with zeroes.
+    pub fn zero(&self, mfn: Mfn) {
+        // SAFETY: `span` checked that it is a mapped page.
+        unsafe { arch::zero(self.span(mfn, 0, PAGE_SIZE)) }
+    }
+
+    /// Maintains the cache lines of part of a frame.
+    pub fn cache(&self, mfn: Mfn, offset: usize, len: usize, op: CacheOp) {
+        let start = self.span(mfn, offset, len);
+        // SAFETY: mapped, and a frame of the core's: it decides what may be invalidated.
+        unsafe { arch::maintenance::cache(start, len, op) }
+        if len == PAGE_SIZE && op != CacheOp::Invalidate {
+            // A whole frame is cleaned for whoever gets it next and may execute it.
+            arch::maintenance::invalidate_instructions();
+        }
+    }
+
+    /// Loads a word.
+    #[inline]
+    pub fn load32(&self, mfn: Mfn, offset: usize) -> u32 {
+        self.atomic32(mfn, offset).load(Ordering::Acquire)
+    }
+
+    /// Stores a word.
+    #[inline]
+    pub fn store32(&self, mfn: Mfn, offset: usize, value: u32) {
+        self.atomic32(mfn, offset).store(value, Ordering::Release);
+    }
+
+    /// Loads a double word.
+    #[inline]
+    pub fn load64(&self, mfn: Mfn, offset: usize) -> u64 {
+        self.atomic64(mfn, offset).load(Ordering::Acquire)
+    }
+
+    /// Stores a double word.
+    #[inline]
+    pub fn store64(&self, mfn: Mfn, offset: usize, value: u64) {
+        self.atomic64(mfn, offset).store(value, Ordering::Release);
+    }
+
+    /// Replaces a word if it is `old`; else, or when it is contended, gives what is there.
+    pub fn compare_exchange32(&self, mfn: Mfn, offset: usize, old: u32, new: u32) -> Result<u32, u32> {
+        let word = self.atomic32(mfn, offset);
+        let done = bounded(|| {
+            match word.compare_exchange_weak(old, new, Ordering::SeqCst, Ordering::SeqCst) {
+                // Failed although it was what was expected: try again.
+                Err(found) if found == old => None,
+                result => Some(result),
+            }
+        });
+        done.unwrap_or_else(|| Err(word.load(Ordering::SeqCst)))
+    }
+
+    /// Changes a word; gives the old value.
+    pub fn update32(&self, mfn: Mfn, offset: usize, change: impl Fn(u32) -> u32) -> u32 {
+        let word = self.atomic32(mfn, offset);
+        let attempt = || {
+            let old = word.load(Ordering::Relaxed);
+            word.compare_exchange_weak(old, change(old), Ordering::SeqCst, Ordering::Relaxed).ok()
+        };
+        bounded(attempt).unwrap_or_else(|| {
+            let old = word.load(Ordering::SeqCst);
+            word.store(change(old), Ordering::SeqCst);
+            old
+        })
+    }
+
+    /// Changes a double word; gives the old value.
+    pub fn update64(&self, mfn: Mfn, offset: usize, change: impl Fn(u64) -> u64) -> u64 {
+        let word = self.atomic64(mfn, offset);
+        let attempt = || {
+            let old = word.load(Ordering::Relaxed);
+            word.compare_exchange_weak(old, change(old), Ordering::SeqCst, Ordering::Relaxed).ok()
+        };
+        bounded(attempt).unwrap_or_else(|| {
+            let old = word.load(Ordering::SeqCst);
+            word.store(change(old), Ordering::SeqCst);
+            old
+        })
+    }
+
+    /// Replaces a byte; gives the old one.
+    pub fn swap8(&self, mfn: Mfn, offset: usize, value: u8) -> u8 {
+        let byte = self.atomic8(mfn, offset);
+        let attempt = || {
+            let old = byte.load(Ordering::Relaxed);
+            byte.compare_exchange_weak(old, value, Ordering::SeqCst, Ordering::Relaxed).ok()
+        };
+        bounded(attempt).unwrap_or_else(|| {
+            let old = byte.load(Ordering::SeqCst);
+            byte.store(value, Ordering::SeqCst);
+            old
+        })
+    }
+}
+
+/// Tries until it succeeds, but not forever: a plain access in the end is what the guest that keeps
+/// writing there has asked for, and changes nothing but its own memory.
+#[inline]
+fn bounded<T>(mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
+    let tries = (0..ATTEMPTS).try_for_each(|_| match attempt() {
+        Some(value) => ControlFlow::Break(value),
+        None => ControlFlow::Continue(()),
+    });
+    match tries {
+        ControlFlow::Break(value) => Some(value),
+        ControlFlow::Continue(()) => None,
+    }
+}
+
+/// Copies bytes that others may write meanwhile, by volatile accesses as wide as alignment allows.
+///
+/// # Safety
+///
+/// Both ranges are mapped and may be accessed; they do not overlap.
+#[inline]
+unsafe fn copy(mut to: usize, mut from: usize, len: usize) {
+    let end = from + len;
+    if (to | from).is_multiple_of(WORD) {
+        let blocks = len & !(BLOCK - 1);
+        if blocks > 0 {
+            // SAFETY: within the ranges, aligned.
+            unsafe { arch::copy_block(to, from, blocks) };
+            (to, from) = (to + blocks, from + blocks);
+        }
+        while end - from >= WORD {
+            // SAFETY: within the ranges, aligned.
+            unsafe { (to as *mut u32).write_volatile((from as *const u32).read_volatile()) };
+            (to, from) = (to + WORD, from + WORD);
+        }
+    }
+    while from < end {
+        // SAFETY: within the ranges.
+        unsafe { (to as *mut u8).write_volatile((from as *const u8).read_volatile()) };
+        (to, from) = (to + 1, from + 1);
+    }
+}

@@ -1,0 +1,76 @@
+//! Who gets which RAM at boot.
+
+use core::ops::Range;
+
+use device_tree::Tree;
+use heapless::Vec;
+use hv_core::{
+    frames::RamBank,
+    host::{
+        Error,
+        memory::{self, Ranges},
+    },
+};
+use xen_abi::Mfn;
+
+use super::{
+    ram::{MAX_RUNS, Ram},
+    tables::PAGE_SIZE,
+};
+
+const PAGE: u64 = PAGE_SIZE as u64;
+
+/// RAM that is mapped, and what of it nobody has yet.
+pub struct Plan {
+    /// All of it.
+    pub ram: Ram,
+    free: Ranges,
+}
+
+impl Plan {
+    /// Maps all RAM that the tree lists and nobody keeps for good. What the image and `in_use` take,
+    /// and what boot modules lie in, is not free.
+    pub fn new<'a>(tree: &Tree<'a>, image: Range<u64>, in_use: Range<u64>) -> Result<Self, Error<'a>> {
+        let mut usable = Ranges::of_ram(tree)?;
+        memory::reserved(tree, |range| usable.remove(range))?;
+        usable.remove(image)?;
+        usable.keep_whole_pages(PAGE);
+        let ram = Ram::map(usable.as_slice());
+
+        let mut free = Ranges::default();
+        for run in ram.runs() {
+            free.add(run.start * PAGE..(run.start + run.frames) * PAGE)?;
+        }
+        free.remove(whole_pages(in_use))?;
+        memory::in_use(tree, |range| free.remove(whole_pages(range)))?;
+        Ok(Self { ram, free })
+    }
+
+    /// Takes `len` bytes, whole pages, from as high up as there are; gives their address in the
+    /// direct map.
+    pub fn take(&mut self, len: usize) -> Option<usize> {
+        let len = len.next_multiple_of(PAGE_SIZE) as u64;
+        let from = self.free.as_slice().iter().rfind(|range| range.end - range.start >= len)?;
+        let start = from.end - len;
+        self.free.remove(start..start + len).ok()?;
+        self.ram.address(Mfn(start / PAGE))
+    }
+
+    /// What nobody has.
+    pub fn free(&self) -> &Ranges {
+        &self.free
+    }
+
+    /// All RAM, in ascending order.
+    pub fn banks(&self) -> Vec<RamBank, MAX_RUNS> {
+        let bank = |run: &super::ram::Run| RamBank { start: Mfn(run.start), frames: run.frames as u32 };
+        let mut banks: Vec<RamBank, MAX_RUNS> = self.ram.runs().iter().map(bank).collect();
+        banks.sort_unstable_by_key(|bank| bank.start.0);
+        banks
+    }
+}
+
+/// The pages that a range lies in.
+fn whole_pages(range: Range<u64>) -> Range<u64> {
+    range.start & !(PAGE - 1)..range.end.checked_next_multiple_of(PAGE).unwrap_or(range.end)
+}

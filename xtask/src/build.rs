@@ -2,8 +2,9 @@
 use crate::{
     Result, check, image,
     setup::{self, Purpose},
-    step,
+    step, symbols,
     toolchain::Toolchain,
+    write,
 };
 use machine::{Arch, paths};
 use std::path::{Path, PathBuf};
@@ -40,9 +41,11 @@ fn one(toolchain: &Toolchain, arch: Arch, package: &str) -> Result<PathBuf> {
     c.args(["--target", arch.target(), "--target-dir"]).arg(&dir);
     check(&mut c)?;
     let elf = dir.join(arch.target()).join("bare").join(package);
-    let flat = paths::images(arch).join(package);
-    image::flatten(&elf, &flat)?;
-    Ok(flat)
+    let mut flat = image::flatten(&elf)?;
+    symbols::append(&elf, &mut flat)?;
+    let to = paths::images(arch).join(package);
+    write(&to, &flat)?;
+    Ok(to)
 }
 
 /// Names the sample guests: the packages in their folder.

@@ -1,0 +1,49 @@
+//! The symbol table that the hypervisor's image carries for its backtraces.
+//!
+//! An image that wants one leaves a section `.symbols` right behind what is in its file, and a
+//! zImage header that says how long the file is.
+use crate::{Result, read};
+use object::{Endianness, Object, ObjectSection, ObjectSymbol, SymbolKind, read::elf::ElfFile32};
+use std::path::Path;
+
+const SECTION: &str = ".symbols";
+
+/// Where a zImage's header has the end of the file, from its start.
+const HEADER_FILE_SIZE: usize = 0x2c;
+
+/// Appends the functions of `elf` to its flat image, if it wants them.
+pub fn append(elf: &Path, flat: &mut Vec<u8>) -> Result<()> {
+    let data = read(elf)?;
+    // Only the 32-bit hypervisor has the section so far.
+    let Ok(file) = ElfFile32::<Endianness>::parse(&*data) else { return Ok(()) };
+    let Some(space) = file.section_by_name(SECTION).map(|s| s.size()) else { return Ok(()) };
+    let functions: Vec<(u32, String)> = file
+        .symbols()
+        .filter(|s| s.kind() == SymbolKind::Text && s.is_definition())
+        .filter_map(|s| Some((s.address() as u32, demangled(s.name().ok()?))))
+        .collect();
+    let table = symbol_table::encode(functions.iter().map(|(at, name)| (*at, name.as_str())));
+    if table.len() as u64 > space {
+        let e = format!("{}: {} bytes of symbols, room for {space}", elf.display(), table.len());
+        return Err(e);
+    }
+    flat.extend(table);
+    let end = flat.len() as u32;
+    let header = flat.get_mut(HEADER_FILE_SIZE..HEADER_FILE_SIZE + 4).ok_or("the image has no header")?;
+    header.copy_from_slice(&end.to_le_bytes());
+    Ok(())
+}
+
+/// Gives a name as written in the source, without the compiler's hash.
+fn demangled(name: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(name))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn names_lose_their_hash() {
+        assert_eq!(super::demangled("_ZN7hv_core6domain3new17h0123456789abcdefE"), "hv_core::domain::new");
+        assert_eq!(super::demangled("memcpy"), "memcpy");
+    }
+}

@@ -6,4 +6,23 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod build;
 pub mod config;
+pub mod control;
+mod create;
+mod destroy;
+pub mod devices;
+mod domains;
+mod error;
+pub mod host;
+mod image;
+mod lifecycle;
+mod memory;
+mod nodes;
+pub mod store;
+mod toolstack;
+
+pub use domains::Listed;
+pub use error::{Error, Result};
+pub use lifecycle::{Order, shutdown_reason};
+pub use toolstack::{ListedVcpu, Toolstack};

@@ -1,0 +1,101 @@
+//! Making a guest, of which nothing is left when it fails.
+
+use alloc::rc::Rc;
+
+use xen_abi::domctl::CreateDomain;
+use xen_abi::types::DomainHandle;
+use xen_abi::{Domid, PAGE_SIZE};
+
+use crate::build::{self, Built};
+use crate::config::DomainConfig;
+use crate::config::uuid::Uuid;
+use crate::control::Control;
+use crate::destroy;
+use crate::devices::{console, disk};
+use crate::domains::{Claim, Guest};
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::image::Image;
+use crate::nodes;
+use crate::store::Store;
+use crate::toolstack::Toolstack;
+
+impl<H: Host> Toolstack<H> {
+    /// Makes a guest and starts it, unless it is to stay paused. When this fails there is nothing of it left. It
+    /// must not be dropped before it ends, or there may be.
+    pub async fn create(&self, config: DomainConfig, paused: bool) -> Result<Domid> {
+        let claim = Claim::new(self.registry(), &config.name)?;
+        if !config.vifs.is_empty() {
+            return Err(Error::guest("network interfaces are not supported yet"));
+        }
+        let host = self.host();
+        let image = Image::read(host, &config).await?;
+        check_room(host, &config)?;
+        let version = host.control().version().map_err(Error::hypercall("ask for the hypervisor's version"))?;
+        build::check_arch(image.arch(&config)?, &version)?;
+        let uuid = config.uuid.unwrap_or_else(|| self.random_uuid());
+        let config = Rc::new(DomainConfig { uuid: Some(uuid), ..config });
+        let (domid, created) = make(host.control(), &config, uuid.0)?;
+        if let Err(error) = furnish(host, domid, &config, uuid, &image, &created, paused).await {
+            if let Err(also) = destroy::destroy(host, domid).await {
+                log::error!("cannot remove what is left of domain {}: {also}", domid.0);
+            }
+            return Err(error);
+        }
+        let guest = Guest { name: config.name.clone(), config, preserved: false };
+        self.registry().borrow_mut().insert(domid, guest);
+        drop(claim);
+        Ok(domid)
+    }
+
+    /// Makes up a UUID.
+    pub(crate) fn random_uuid(&self) -> Uuid {
+        let mut bytes = [0; 16];
+        self.host().control().random(&mut bytes);
+        Uuid::from_random(bytes)
+    }
+}
+
+/// Refuses a guest for which there is not enough memory, before anything is done.
+fn check_room<H: Host>(host: &H, config: &DomainConfig) -> Result<()> {
+    let info = host.control().physinfo().map_err(Error::hypercall("ask for the free memory"))?;
+    let free_kib = info.free_pages.saturating_sub(info.outstanding_pages) * PAGE_SIZE as u64 / 1024;
+    let wanted_kib = config.memory_kib + build::paging_pool_bytes(config) / 1024;
+    if wanted_kib > free_kib { Err(Error::NoMemory { wanted_kib, free_kib }) } else { Ok(()) }
+}
+
+/// Makes an empty domain.
+fn make<C: Control>(
+    control: &C,
+    config: &DomainConfig,
+    handle: DomainHandle,
+) -> Result<(Domid, CreateDomain)> {
+    control.create(&build::domain_request(config, handle)).map_err(Error::hypercall("create the domain"))
+}
+
+/// Does all that makes a guest of an empty domain.
+async fn furnish<H: Host>(
+    host: &H,
+    domid: Domid,
+    config: &DomainConfig,
+    uuid: Uuid,
+    image: &Image<H::Source>,
+    created: &CreateDomain,
+    paused: bool,
+) -> Result<()> {
+    let store = host.store();
+    nodes::make(store, domid, &uuid, &config.name).await?;
+    let built: Built = build::build(host, domid, config, image, created).await?;
+    let Built { store_ring, store_port, console_ring, console_port } = built;
+    let started = host.wallclock();
+    nodes::Facts { domid, config, store_ring, store_port, started, uuid }.write(store).await?;
+    store.introduce(domid, store_ring, store_port).await?;
+    console::add(store, domid, console_ring, console_port).await?;
+    for disk in &config.disks {
+        disk::attach(host, domid, disk).await?;
+    }
+    if paused {
+        return Ok(());
+    }
+    host.control().unpause(domid).map_err(Error::hypercall("start the domain"))
+}

@@ -26,6 +26,7 @@ use crate::{
     resources::Resources,
     sched::DomainSched,
     vcpu::Vcpu,
+    vgic::{GuestInterrupts, Vgic},
 };
 
 pub use create::vmpidr;
@@ -58,6 +59,8 @@ pub struct DomainConfig {
     pub max_maptrack_frames: u32,
     /// Shared interrupts, a multiple of 32.
     pub nr_spis: u32,
+    /// Where its interrupt controller is, and its private interrupts.
+    pub interrupts: GuestInterrupts,
     /// Pages for stage-2 tables; no limit for the hardware domain.
     pub table_pages: Option<u32>,
     /// Its UUID at first.
@@ -89,6 +92,8 @@ pub struct Domain<M: Machine> {
     pub resources: Mutex<Resources>,
     /// Its share of the CPUs.
     pub sched: DomainSched,
+    /// Its interrupts.
+    pub vgic: Mutex<Vgic>,
     /// Its UUID.
     pub handle: Mutex<DomainHandle>,
     /// Counter ticks at which its virtual counter was 0.
@@ -113,6 +118,7 @@ impl<M: Machine> Domain<M> {
         if mem.frames.is_low() {
             return Err(Errno::ENOMEM);
         }
+        let vgic = Vgic::new(config.max_vcpus, config.nr_spis)?;
         let account = Arc::new(Account::new(id));
         mem.frames.open(&account)?;
         let parts = Parts::new(hv, mem, id, &account, &config).inspect_err(|_| mem.frames.forget(id))?;
@@ -128,6 +134,7 @@ impl<M: Machine> Domain<M> {
             params: Mutex::new(HvmParams::default()),
             resources: Mutex::new(Resources::default()),
             sched: DomainSched::new(),
+            vgic: Mutex::new(vgic),
             handle: Mutex::new(config.handle),
             counter_offset: hv.machine.ticks(),
             time_offset: AtomicI64::new(0),
@@ -167,6 +174,11 @@ impl<M: Machine> Domain<M> {
     /// Whether it runs xenstore.
     pub fn is_xenstore(&self) -> bool {
         self.config.xenstore || self.config.flags & cdf::XS_DOMAIN != 0
+    }
+
+    /// Whether it uses device memory of its own.
+    pub fn has_devices(&self) -> bool {
+        self.resources.lock().iomem.iter().next().is_some()
     }
 
     /// Whether its frame numbers are the machine's.

@@ -1,37 +1,27 @@
-//! Where the machine calls in, besides the scheduler: after a trap and before a guest goes on.
+//! Where the machine calls in, besides traps and the scheduler.
 
 use alloc::sync::Arc;
 
-use crate::{
-    Hypervisor, current::Current, domain::Domain, machine::CpuId, machine::Machine, trap::Exit, vcpu::VcpuRef,
-};
+use xen_abi::sched::shutdown;
+
+use crate::{Hypervisor, current::Current, domain::Domain, machine::Machine};
 
 impl<M: Machine> Hypervisor<M> {
-    /// Serves a trap. The guest's registers say where it goes on.
-    pub fn handle(&self, current: &mut Current<'_, M>, exit: Exit) {
-        let _ = exit;
-        self.machine.inject_undefined(current.regs);
-    }
-
     /// Makes the loaded vCPU ready to go on. When it may not, because the scheduler has to decide
     /// first, gives false.
     pub fn before_entry(&self, current: &mut Current<'_, M>) -> bool {
-        !current.pcpu.wants_reschedule()
+        if current.pcpu.wants_reschedule() {
+            return false;
+        }
+        if current.vcpu.delivery.is_stale() {
+            self.refill_list_registers(current.domain, current.vcpu);
+        }
+        true
     }
 
-    /// A hardware interrupt that belongs to a guest was acknowledged (not deactivated).
-    pub fn guest_spi(&self, cpu: CpuId, spi: u32) {
-        let _ = (cpu, spi);
-    }
-
-    /// The virtual timer of the loaded vCPU fired; the machine has masked it in CNTV_CTL (IMASK).
-    pub fn virtual_timer_fired(&self, current: &mut Current<'_, M>) {
-        let _ = current;
-    }
-
-    /// The maintenance interrupt of this CPU's virtual interface.
+    /// The maintenance interrupt of this CPU's virtual interface: list registers ran empty.
     pub fn maintenance_interrupt(&self, current: &mut Current<'_, M>) {
-        let _ = current;
+        self.refill_list_registers(current.domain, current.vcpu);
     }
 
     /// A byte came in on the serial line.
@@ -39,17 +29,9 @@ impl<M: Machine> Hypervisor<M> {
         let _ = byte;
     }
 
-    pub(crate) fn physical_timer_fired(&self, cpu: CpuId, vcpu: &VcpuRef<M>) {
-        let _ = (cpu, vcpu);
-    }
-
     pub(crate) fn watchdog_fired(&self, domain: &Domain<M>) {
-        let _ = domain;
-    }
-
-    pub(crate) fn virtual_timer_at(&self, domain: &Domain<M>, deadline: u64) -> u64 {
-        let _ = domain;
-        deadline
+        log::warn!("{}: watchdog expired", domain.id);
+        self.shutdown_domain(domain, shutdown::WATCHDOG as u8);
     }
 
     /// A domain's vCPUs, all off, never run again: nothing refers to them any more.
@@ -63,11 +45,6 @@ impl<M: Machine> Hypervisor<M> {
     pub(crate) fn destroy_events(&self, domain: &Arc<Domain<M>>, pause: &mut dyn FnMut() -> bool) -> bool {
         let _ = (domain, pause);
         true
-    }
-
-    /// Gives back the hardware interrupts of a domain.
-    pub(crate) fn release_irqs(&self, domain: &Arc<Domain<M>>) {
-        let _ = domain;
     }
 
     /// Raises a global virtual interrupt in whichever domain handles it.

@@ -23,9 +23,11 @@ pub mod frames;
 pub mod grant_table;
 mod guest_access;
 pub mod host;
+pub mod hvm;
 pub mod hypercall;
 pub mod log_ring;
 pub mod machine;
+pub mod memory;
 pub mod p2m;
 pub mod percpu;
 pub mod regs;
@@ -35,6 +37,10 @@ pub mod time;
 pub mod timers;
 pub mod trap;
 pub mod vcpu;
+mod version;
+pub mod vgic;
+mod vpsci;
+pub mod vtimer;
 pub mod xsm;
 
 pub use current::Current;
@@ -47,6 +53,7 @@ use machine::{CpuId, Machine};
 use percpu::PerCpu;
 use sched::Scheduler;
 use time::Clock;
+use vgic::SpiTable;
 
 /// What the board knows when it makes the hypervisor.
 pub struct Params {
@@ -79,6 +86,7 @@ pub struct Hypervisor<M: Machine> {
     pub(crate) control: Mutex<()>,
     /// Who runs.
     pub sched: Scheduler<M>,
+    pub(crate) spis: SpiTable<M>,
     cpus: Box<[PerCpu<M>]>,
     online: AtomicU32,
     /// How many vCPUs exist, for what is kept ready for them.
@@ -101,6 +109,7 @@ impl<M: Machine> Hypervisor<M> {
             log: LogRing::new(),
             control: Mutex::new(()),
             sched,
+            spis: SpiTable::new(),
             cpus,
             online: AtomicU32::new(0),
             vcpus: AtomicUsize::new(0),

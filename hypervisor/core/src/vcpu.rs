@@ -1,13 +1,21 @@
 //! A virtual CPU.
 
 use alloc::sync::Arc;
-use core::{fmt, ops::Deref};
+use core::{
+    fmt,
+    ops::Deref,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use spin::Mutex;
 
 use crate::{
     domain::Domain,
     machine::Machine,
     sched::{Runstate, VcpuSched},
     timers::VcpuTimers,
+    vgic::Delivery,
+    vtimer::PhysicalTimer,
 };
 
 /// A virtual CPU. It lives inside its domain; [`VcpuRef`] is how one is held.
@@ -22,6 +30,14 @@ pub struct Vcpu<M: Machine> {
     pub runstate: Runstate,
     /// Its timers.
     pub timers: VcpuTimers,
+    /// The timer that is emulated for it.
+    pub physical_timer: Mutex<PhysicalTimer>,
+    /// Whether its list registers are up to date.
+    pub delivery: Delivery,
+    /// Set once it has registers to start from.
+    pub initialised: AtomicBool,
+    /// While maintenance by set and way goes on: the frame to go on with. 0 when none does.
+    pub(crate) cleaning_from: AtomicU64,
 }
 
 impl<M: Machine> Vcpu<M> {
@@ -33,7 +49,15 @@ impl<M: Machine> Vcpu<M> {
             sched: VcpuSched::new(domain_pauses),
             runstate: Runstate::new(),
             timers: VcpuTimers::new(),
+            physical_timer: Mutex::new(PhysicalTimer::new()),
+            delivery: Delivery::default(),
+            initialised: AtomicBool::new(false),
+            cleaning_from: AtomicU64::new(0),
         }
+    }
+
+    pub(crate) fn is_cleaning(&self) -> bool {
+        self.cleaning_from.load(Ordering::Relaxed) != 0
     }
 }
 

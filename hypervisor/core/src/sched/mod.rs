@@ -105,6 +105,7 @@ impl<M: Machine> Hypervisor<M> {
             Choice::Go(vcpu) => {
                 self.leave_idle(cpu, now);
                 self.note_stopped(loaded, now);
+                self.settle(loaded);
                 Next::Switch(vcpu)
             }
             Choice::Nothing => {
@@ -113,7 +114,10 @@ impl<M: Machine> Hypervisor<M> {
                 self.program_timer(cpu);
                 match loaded {
                     Some(vcpu) if vcpu.sched.only_blocked() && vcpu.sched.allows(cpu) => Next::Wait,
-                    _ => Next::Idle,
+                    _ => {
+                        self.settle(loaded);
+                        Next::Idle
+                    }
                 }
             }
         }
@@ -222,6 +226,12 @@ impl<M: Machine> Hypervisor<M> {
         }
     }
 
+    fn settle(&self, loaded: Option<&VcpuRef<M>>) {
+        if let Some(vcpu) = loaded {
+            self.settle_list_registers(vcpu);
+        }
+    }
+
     fn enter_idle(&self, cpu: CpuId, now: u64) {
         let pcpu = self.percpu(cpu);
         if pcpu.idle_since.load(Ordering::Relaxed) == 0 {
@@ -252,6 +262,7 @@ impl<M: Machine> Hypervisor<M> {
     pub fn switched_in(&self, cpu: CpuId, vcpu: &VcpuRef<M>) {
         vcpu.timers.virt.stop();
         vcpu.runstate.change(state_of::RUNNING, self.machine.ticks());
+        self.move_spis(&vcpu.domain, vcpu, cpu);
         self.program_timer(cpu);
     }
 

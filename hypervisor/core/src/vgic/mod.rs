@@ -1,0 +1,195 @@
+//! The virtual interrupt controller: what a guest programs, and how interrupts reach it.
+//!
+//! [`Vgic`] holds all of a domain's interrupts behind one lock. An interrupt for the vCPU that is
+//! loaded on this CPU goes to a list register at once. For any other vCPU it is noted as pending, and
+//! the vCPU marked ([`Delivery`]): the CPU that enters it next fills its list registers first.
+//!
+//! Virtual interrupts are edges: raising one makes it pending once, and nothing takes that back.
+
+mod slots;
+mod spi;
+mod state;
+#[cfg(test)]
+mod tests;
+mod v2;
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use xen_abi::arch::layout;
+
+use crate::{
+    Hypervisor,
+    current::Current,
+    domain::Domain,
+    machine::Machine,
+    vcpu::{Vcpu, VcpuRef},
+};
+
+pub use spi::{RouteError, SpiTable};
+pub use state::{LOCAL, SGIS, Vgic};
+pub use v2::Unhandled;
+
+/// Where a guest finds its interrupt controller, and which private interrupts it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GuestInterrupts {
+    /// Address of the distributor.
+    pub gicd: u64,
+    /// The virtual timer's.
+    pub virtual_timer: u32,
+    /// The (non-secure) physical timer's.
+    pub physical_timer: u32,
+    /// That of events.
+    pub events: u32,
+}
+
+impl Default for GuestInterrupts {
+    /// As the virtual board has them.
+    fn default() -> Self {
+        Self {
+            gicd: layout::GICD_BASE,
+            virtual_timer: layout::TIMER_VIRT_PPI,
+            physical_timer: layout::TIMER_PHYS_NS_PPI,
+            events: layout::EVTCHN_PPI,
+        }
+    }
+}
+
+/// Whether a vCPU's list registers have to be brought up to date before it goes on.
+#[derive(Default)]
+pub struct Delivery {
+    stale: AtomicBool,
+}
+
+impl Delivery {
+    pub(crate) fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Relaxed)
+    }
+
+    /// Says so; true if nobody had.
+    fn mark(&self) -> bool {
+        !self.stale.swap(true, Ordering::SeqCst)
+    }
+
+    fn begin(&self) {
+        self.stale.swap(false, Ordering::SeqCst);
+    }
+}
+
+impl<M: Machine> Hypervisor<M> {
+    /// Raises a private interrupt of the vCPU that is loaded here.
+    pub(crate) fn inject_here(&self, current: &Current<'_, M>, virq: u32) {
+        let mut vgic = current.domain.vgic.lock();
+        vgic.deliver(&self.machine, current.vcpu.id as usize, virq, 0);
+        drop(vgic);
+        self.wake(current.domain, current.vcpu);
+    }
+
+    /// Raises a private interrupt of any vCPU; nothing if that is down.
+    pub(crate) fn inject_private(&self, domain: &Arc<Domain<M>>, vcpu: &Vcpu<M>, virq: u32) {
+        self.inject_from(domain, vcpu, virq, 0);
+    }
+
+    fn inject_from(&self, domain: &Arc<Domain<M>>, vcpu: &Vcpu<M>, virq: u32, source: u8) {
+        if vcpu.sched.is_down() {
+            return;
+        }
+        let here = self.is_loaded_here(vcpu);
+        let mut vgic = domain.vgic.lock();
+        let v = vcpu.id as usize;
+        if here {
+            vgic.deliver(&self.machine, v, virq, source);
+        } else {
+            vgic.pend(v, virq, source);
+        }
+        let wakes = vgic.is_enabled(v, virq);
+        drop(vgic);
+        if wakes {
+            self.deliver_to(domain, vcpu, here);
+        }
+    }
+
+    /// Raises a shared interrupt of a domain.
+    pub fn inject_spi(&self, domain: &Arc<Domain<M>>, spi: u32) {
+        let mut vgic = domain.vgic.lock();
+        // A vCPU loaded here may have ended the last one: then this one goes where it is sent now.
+        if let Some(v) = vgic.goes_to(spi)
+            && domain.vcpus().get(v).is_some_and(|vcpu| self.is_loaded_here(vcpu))
+        {
+            vgic.reclaim(&self.machine, v);
+        }
+        let Some(v) = vgic.goes_to(spi) else { return };
+        let Some(vcpu) = domain.vcpus().get(v) else { return };
+        let here = self.is_loaded_here(vcpu);
+        if here {
+            vgic.deliver(&self.machine, v, spi, 0);
+        } else {
+            vgic.pend(v, spi, 0);
+        }
+        let wakes = vgic.is_enabled(v, spi) && !vcpu.sched.is_down();
+        // Another vCPU that holds it may have ended it.
+        vgic.cpus[v].recheck |= !here;
+        drop(vgic);
+        if wakes {
+            self.deliver_to(domain, vcpu, here);
+        }
+    }
+
+    fn is_loaded_here(&self, vcpu: &Vcpu<M>) -> bool {
+        vcpu.sched.is_loaded() && vcpu.sched.cpu() == self.machine.this_cpu()
+    }
+
+    /// Something is pending for a vCPU: makes it notice.
+    fn deliver_to(&self, domain: &Arc<Domain<M>>, vcpu: &Vcpu<M>, here: bool) {
+        if !here && vcpu.delivery.mark() && vcpu.sched.is_loaded() {
+            self.machine.kick(vcpu.sched.cpu());
+        }
+        self.wake(domain, vcpu);
+    }
+
+    /// Makes every vCPU notice for which something is pending, but for the one that is looking.
+    fn hand_over(&self, domain: &Arc<Domain<M>>, looking: &Vcpu<M>) {
+        for vcpu in domain.vcpus() {
+            let other = vcpu.id != looking.id && !vcpu.sched.is_down();
+            if other && domain.vgic.lock().has_pending(vcpu.id as usize) {
+                self.deliver_to(domain, vcpu, false);
+            }
+        }
+    }
+
+    /// Brings the list registers of the loaded vCPU up to date, after they were marked stale.
+    pub(crate) fn refill_list_registers(&self, domain: &Arc<Domain<M>>, vcpu: &Vcpu<M>) {
+        vcpu.delivery.begin();
+        let mut vgic = domain.vgic.lock();
+        vgic.refill(&self.machine, vcpu.id as usize);
+        let orphans = vgic.take_orphans();
+        drop(vgic);
+        if orphans {
+            self.hand_over(domain, vcpu);
+        }
+    }
+
+    /// The list registers are about to be saved: afterwards the core cannot look at them.
+    pub(crate) fn settle_list_registers(&self, vcpu: &VcpuRef<M>) {
+        let mut vgic = vcpu.domain.vgic.lock();
+        vgic.reclaim(&self.machine, vcpu.id as usize);
+        let orphans = vgic.take_orphans();
+        drop(vgic);
+        if orphans {
+            self.hand_over(&vcpu.domain, vcpu);
+        }
+    }
+
+    /// Whether an interrupt waits for the loaded vCPU, masked by it or not.
+    pub(crate) fn has_interrupt(&self, current: &Current<'_, M>) -> bool {
+        let vgic = current.domain.vgic.lock();
+        let v = current.vcpu.id as usize;
+        vgic.has_pending(v) || vgic.holds_pending(&self.machine, v)
+    }
+
+    /// The interrupt state of a vCPU that is being switched on: nothing is pending.
+    pub(crate) fn reset_interrupts(&self, domain: &Domain<M>, vcpu: &Vcpu<M>) {
+        domain.vgic.lock().reset_cpu(vcpu.id as usize);
+        vcpu.delivery.mark();
+    }
+}

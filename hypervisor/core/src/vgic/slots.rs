@@ -1,0 +1,304 @@
+//! The list registers of a vCPU: what the core has put into each, and what became of it.
+//!
+//! They are read only where it matters. An interrupt that the guest has ended keeps its register
+//! until somebody needs one, so the usual ones (timer, events, one SGI) come back to theirs with one
+//! read and one write.
+
+use super::state::{Bank, LOCAL, SGIS, Vgic};
+use crate::machine::{CpuId, ListRegister, Machine};
+
+/// List registers that are used at most.
+pub(super) const MAX_SLOTS: usize = 16;
+
+const SOURCE_SHIFT: u32 = 10;
+
+/// An interrupt in a list register: number, and sender of an SGI.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Slot(u16);
+
+impl Slot {
+    fn new(virq: u32, source: u8) -> Self {
+        Self((virq | u32::from(source & 7) << SOURCE_SHIFT) as u16)
+    }
+
+    fn virq(self) -> u32 {
+        u32::from(self.0) & ((1 << SOURCE_SHIFT) - 1)
+    }
+
+    fn source(self) -> u8 {
+        (self.0 >> SOURCE_SHIFT) as u8
+    }
+}
+
+/// A vCPU's own interrupts and its list registers.
+pub(super) struct Interface {
+    pub(super) bank: Bank,
+    /// Of each SGI: one bit for each vCPU that sent it and whose SGI is pending.
+    pub(super) sources: [u8; SGIS as usize],
+    slots: [Slot; MAX_SLOTS],
+    /// One bit for each slot that holds an interrupt, perhaps one that the guest has ended.
+    used: u32,
+    /// Slots may hold what is no longer enabled.
+    pub(super) recheck: bool,
+    /// The vCPU was reset: its list registers hold nothing that counts.
+    pub(super) reset: bool,
+    underflow: bool,
+    /// The CPU to which its hardware interrupts go.
+    pub(super) cpu: CpuId,
+}
+
+impl Interface {
+    pub(super) fn new() -> Self {
+        Self {
+            bank: Bank::new(),
+            sources: [0; SGIS as usize],
+            slots: [Slot(0); MAX_SLOTS],
+            used: 0,
+            recheck: false,
+            reset: false,
+            underflow: false,
+            cpu: CpuId(0),
+        }
+    }
+
+    /// Whether a list register has interrupt `virq`, of whichever sender.
+    pub(super) fn holds(&self, virq: u32) -> bool {
+        self.used_slots().any(|(_, slot)| slot.virq() == virq)
+    }
+
+    fn find(&self, wanted: Slot) -> Option<usize> {
+        let mut used = self.used;
+        while used != 0 {
+            let n = used.trailing_zeros() as usize;
+            if self.slots[n % MAX_SLOTS] == wanted {
+                return Some(n % MAX_SLOTS);
+            }
+            used &= used - 1;
+        }
+        None
+    }
+
+    fn unused(&self, count: usize) -> Option<usize> {
+        let n = self.used.trailing_ones() as usize;
+        (n < count.min(MAX_SLOTS)).then_some(n)
+    }
+
+    fn used_slots(&self) -> impl Iterator<Item = (usize, Slot)> + use<> {
+        let (slots, used) = (self.slots, self.used);
+        (0..MAX_SLOTS).filter(move |n| used >> n & 1 != 0).map(move |n| (n, slots[n]))
+    }
+}
+
+/// What became of an attempt to put an interrupt into a list register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Placing {
+    Done,
+    /// It has to wait until the guest ends it.
+    Deferred,
+    /// There is no register.
+    Full,
+}
+
+impl Vgic {
+    /// Delivers an interrupt to vCPU `v`, which is loaded here.
+    pub(super) fn deliver<M: Machine>(&mut self, machine: &M, v: usize, virq: u32, source: u8) {
+        if !self.is_enabled(v, virq) {
+            self.pend(v, virq, source);
+        } else if self.try_place(machine, v, virq, source) != Placing::Done {
+            self.pend(v, virq, source);
+            self.place(machine, v, virq, source);
+        }
+    }
+
+    /// Puts a pending interrupt of vCPU `v`, which is loaded here, into a list register. False when
+    /// it has to wait.
+    pub(super) fn place<M: Machine>(&mut self, machine: &M, v: usize, virq: u32, source: u8) -> bool {
+        let placing = self.try_place(machine, v, virq, source);
+        match placing {
+            Placing::Done => self.placed(v, virq, source),
+            Placing::Deferred => {
+                self.defer(v, virq);
+                self.want_underflow(machine, v, true);
+            }
+            Placing::Full => self.want_underflow(machine, v, true),
+        }
+        placing == Placing::Done
+    }
+
+    fn try_place<M: Machine>(&mut self, machine: &M, v: usize, virq: u32, source: u8) -> Placing {
+        let wanted = Slot::new(virq, source);
+        let fresh = self.register(v, virq, source);
+        let Some(cpu) = self.cpus.get_mut(v) else { return Placing::Full };
+        if let Some(n) = cpu.find(wanted) {
+            return again(machine, n, fresh);
+        }
+        let count = machine.list_register_count();
+        let n = match cpu.unused(count) {
+            Some(n) => n,
+            None => match self.make_room(machine, v, fresh.priority) {
+                Some(n) => n,
+                None => return Placing::Full,
+            },
+        };
+        let cpu = &mut self.cpus[v];
+        cpu.used |= 1 << n;
+        cpu.slots[n] = wanted;
+        if virq >= LOCAL {
+            self.hold(virq, v);
+        }
+        machine.write_list_register(n, fresh);
+        Placing::Done
+    }
+
+    fn register(&self, v: usize, virq: u32, source: u8) -> ListRegister {
+        ListRegister {
+            virq,
+            hw: self.is_hardware(virq).then_some(virq),
+            priority: self.priority(v, virq),
+            pending: true,
+            active: false,
+            source,
+        }
+    }
+
+    fn make_room<M: Machine>(&mut self, machine: &M, v: usize, priority: u8) -> Option<usize> {
+        self.reclaim(machine, v);
+        let free = self.cpus[v].unused(machine.list_register_count());
+        free.or_else(|| self.evict(machine, v, priority))
+    }
+
+    /// Lets go of list registers whose interrupts the guest has ended.
+    pub(super) fn reclaim<M: Machine>(&mut self, machine: &M, v: usize) {
+        let Some(cpu) = self.cpus.get(v) else { return };
+        if cpu.used == 0 {
+            return;
+        }
+        let mut ended = machine.empty_list_registers() as u32 & cpu.used;
+        while ended != 0 {
+            let n = ended.trailing_zeros() as usize;
+            ended &= ended - 1;
+            self.release(v, n % MAX_SLOTS);
+        }
+    }
+
+    fn release(&mut self, v: usize, n: usize) {
+        let virq = self.cpus[v].slots[n].virq();
+        self.cpus[v].used &= !(1 << n);
+        if virq >= LOCAL {
+            self.let_go(virq, v);
+        }
+    }
+
+    /// Takes back the least urgent interrupt that the guest has not taken yet, if it is less urgent
+    /// than `priority`.
+    fn evict<M: Machine>(&mut self, machine: &M, v: usize, priority: u8) -> Option<usize> {
+        let waiting = self.cpus[v].used_slots().filter_map(|(n, _)| {
+            let lr = machine.read_list_register(n);
+            (lr.pending && !lr.active && lr.priority > priority).then_some((n, lr.priority))
+        });
+        let (n, _) = waiting.max_by_key(|(_, priority)| *priority)?;
+        self.take_back(machine, v, n);
+        Some(n)
+    }
+
+    fn take_back<M: Machine>(&mut self, machine: &M, v: usize, n: usize) {
+        let slot = self.cpus[v].slots[n];
+        machine.write_list_register(n, ListRegister::default());
+        self.pend(v, slot.virq(), slot.source());
+        self.release(v, n);
+    }
+
+    /// Takes back what is pending in a list register but not enabled any more.
+    fn withdraw_disabled<M: Machine>(&mut self, machine: &M, v: usize) {
+        for (n, slot) in self.cpus[v].used_slots() {
+            if self.is_enabled(v, slot.virq()) {
+                continue;
+            }
+            let lr = machine.read_list_register(n);
+            match (lr.pending, lr.active) {
+                (true, false) => self.take_back(machine, v, n),
+                (true, true) => {
+                    machine.write_list_register(n, ListRegister { pending: false, ..lr });
+                    self.pend(v, slot.virq(), slot.source());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn clear_slots<M: Machine>(&mut self, machine: &M, v: usize) {
+        for (n, slot) in self.cpus[v].used_slots() {
+            if self.is_hardware(slot.virq()) && !machine.read_list_register(n).is_free() {
+                machine.deactivate(slot.virq());
+            }
+            machine.write_list_register(n, ListRegister::default());
+            self.release(v, n);
+        }
+    }
+
+    /// Brings the list registers of vCPU `v`, which is loaded here, up to date.
+    pub(super) fn refill<M: Machine>(&mut self, machine: &M, v: usize) {
+        let Some(cpu) = self.cpus.get_mut(v) else { return };
+        let (reset, recheck) = (cpu.reset, cpu.recheck);
+        (cpu.reset, cpu.recheck) = (false, false);
+        if reset {
+            self.clear_slots(machine, v);
+        }
+        self.reclaim(machine, v);
+        if recheck {
+            self.withdraw_disabled(machine, v);
+        }
+        self.retry_deferred(v);
+        let mut all = true;
+        while let Some((virq, source)) = self.next_candidate(v) {
+            let placed = self.place(machine, v, virq, source);
+            all &= placed;
+            if !placed && !self.is_deferred(v, virq) {
+                break;
+            }
+        }
+        if all {
+            self.want_underflow(machine, v, false);
+        }
+    }
+
+    fn want_underflow<M: Machine>(&mut self, machine: &M, v: usize, on: bool) {
+        if let Some(cpu) = self.cpus.get_mut(v)
+            && cpu.underflow != on
+        {
+            cpu.underflow = on;
+            machine.set_underflow_interrupt(on);
+        }
+    }
+
+    /// Whether the guest has something to take in the list registers of vCPU `v`, loaded here.
+    pub(super) fn holds_pending<M: Machine>(&self, machine: &M, v: usize) -> bool {
+        let Some(cpu) = self.cpus.get(v) else { return false };
+        let mut full = cpu.used & !(machine.empty_list_registers() as u32);
+        while full != 0 {
+            let n = full.trailing_zeros() as usize;
+            full &= full - 1;
+            if machine.read_list_register(n).pending {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// An interrupt whose list register is known becomes pending again.
+fn again<M: Machine>(machine: &M, n: usize, fresh: ListRegister) -> Placing {
+    let lr = machine.read_list_register(n);
+    if lr.pending {
+        return Placing::Done;
+    }
+    if lr.active {
+        if lr.hw.is_some() {
+            return Placing::Deferred;
+        }
+        machine.write_list_register(n, ListRegister { active: true, ..fresh });
+        return Placing::Done;
+    }
+    machine.write_list_register(n, fresh);
+    Placing::Done
+}

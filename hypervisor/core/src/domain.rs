@@ -176,11 +176,6 @@ impl<M: Machine> Domain<M> {
         self.config.xenstore || self.config.flags & cdf::XS_DOMAIN != 0
     }
 
-    /// Whether it uses device memory of its own.
-    pub fn has_devices(&self) -> bool {
-        self.resources.lock().iomem.iter().next().is_some()
-    }
-
     /// Whether its frame numbers are the machine's.
     pub fn is_direct_mapped(&self) -> bool {
         self.config.direct_mapped

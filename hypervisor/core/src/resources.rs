@@ -13,6 +13,11 @@ pub const IRQS: u32 = IRQ_WORDS as u32 * u32::BITS;
 pub struct RangeSet(Vec<(u64, u64)>);
 
 impl RangeSet {
+    /// Whether nothing is in the set.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether all of `first..end` is in the set.
     pub fn contains(&self, first: u64, end: u64) -> bool {
         let at = self.0.partition_point(|range| range.1 <= first);

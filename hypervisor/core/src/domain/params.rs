@@ -2,25 +2,33 @@
 
 use xen_abi::hvm::param;
 
-/// A domain's parameters.
-#[derive(Clone, Debug)]
-pub struct HvmParams([u64; param::COUNT as usize]);
+/// The parameters that ARM has.
+const INDEXES: [u32; 6] = [
+    param::CALLBACK_IRQ,
+    param::STORE_PFN,
+    param::STORE_EVTCHN,
+    param::CONSOLE_PFN,
+    param::CONSOLE_EVTCHN,
+    param::MONITOR_RING_PFN,
+];
+
+/// A domain's parameters, all 0 at first.
+#[derive(Clone, Debug, Default)]
+pub struct HvmParams([u64; INDEXES.len()]);
 
 impl HvmParams {
-    /// One of them.
+    fn slot(index: u32) -> Option<usize> {
+        INDEXES.iter().position(|known| *known == index)
+    }
+
+    /// One of them, if there is such.
     pub fn get(&self, index: u32) -> Option<u64> {
-        self.0.get(index as usize).copied()
+        Some(self.0[Self::slot(index)?])
     }
 
     /// Sets one; false when there is no such.
     pub fn set(&mut self, index: u32, value: u64) -> bool {
-        let slot = self.0.get_mut(index as usize);
-        slot.map(|slot| *slot = value).is_some()
-    }
-}
-
-impl Default for HvmParams {
-    fn default() -> Self {
-        Self([0; param::COUNT as usize])
+        let slot = Self::slot(index);
+        slot.map(|slot| self.0[slot] = value).is_some()
     }
 }

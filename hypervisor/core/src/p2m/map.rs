@@ -234,6 +234,7 @@ impl<M: Machine> P2mGuard<'_, M> {
     pub(super) fn clear(&mut self, slot: Slot, gfn: u32) {
         slot.store(self.mem.machine, 0);
         self.p2m.stale.add(gfn, order_of(slot.level));
+        self.removed = true;
     }
 
     fn is_empty(&self, table: Mfn) -> bool {

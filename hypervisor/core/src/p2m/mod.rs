@@ -112,19 +112,20 @@ impl P2m {
 pub struct P2mGuard<'a, M: Machine> {
     p2m: MutexGuard<'a, P2m>,
     mem: Mem<'a, M>,
-    flushes: bool,
+    /// Something was removed since the lock was taken.
+    removed: bool,
 }
 
 impl<'a, M: Machine> P2mGuard<'a, M> {
     /// Wraps the lock that [`crate::domain::Domain`] holds.
     pub fn new(p2m: MutexGuard<'a, P2m>, mem: Mem<'a, M>) -> Self {
-        Self { p2m, mem, flushes: true }
+        Self { p2m, mem, removed: false }
     }
 
     /// Ends without flushing: whoever removed something takes the lock again and lets it end as
     /// usual before relying on the removal.
     pub fn defer(mut self) {
-        self.flushes = false;
+        self.removed = false;
     }
 
     /// What a frame is mapped to.
@@ -273,7 +274,7 @@ impl<'a, M: Machine> P2mGuard<'a, M> {
 
 impl<M: Machine> Drop for P2mGuard<'_, M> {
     fn drop(&mut self) {
-        if self.flushes {
+        if self.removed {
             self.flush();
         }
     }

@@ -1,2 +1,19 @@
 #![no_std]
-//! Placeholder, replaced by the first commit of this crate.
+#![forbid(unsafe_code)]
+#![doc = include_str!("../README.md")]
+
+extern crate alloc;
+
+mod board;
+pub mod boot;
+pub mod carry;
+mod cells;
+pub mod dom0;
+mod domu;
+mod error;
+mod place;
+
+pub use board::{Arch, Board, Gic, affinity, banks};
+pub use device_tree::Region;
+pub use error::Error;
+pub use place::{Placement, place};

@@ -1,0 +1,145 @@
+//! What a guest's board has.
+
+use alloc::vec::Vec;
+
+use device_tree::Region;
+use xen_abi::arch::layout;
+
+use crate::Error;
+
+/// Which state a guest's CPUs start in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arch {
+    /// AArch32.
+    Arm32,
+    /// AArch64.
+    Arm64,
+}
+
+/// Which interrupt controller the guest sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gic {
+    /// Up to 8 vCPUs.
+    V2,
+    /// Up to 128.
+    V3,
+}
+
+/// A guest's board.
+#[derive(Clone, Copy, Debug)]
+pub struct Board<'a> {
+    /// Its CPUs' state.
+    pub arch: Arch,
+    /// Its interrupt controller.
+    pub gic: Gic,
+    /// How many CPUs.
+    pub vcpus: u32,
+    /// Its memory in bytes; [`banks`] says where it is.
+    pub memory: u64,
+    /// Width of its physical addresses in bits (`gpaddr_bits` of `getdomaininfo`).
+    pub address_bits: u8,
+    /// The kernel's command line.
+    pub bootargs: Option<&'a str>,
+    /// Where the initrd is.
+    pub initrd: Option<Region>,
+    /// The timer's frequency in Hz, when the CPU's register does not tell it.
+    pub clock_frequency: Option<u32>,
+    /// Random bytes for the kernel; none if empty. libxl gives 128.
+    pub rng_seed: &'a [u8],
+    /// There is an emulated PL011.
+    pub vpl011: bool,
+    /// The hypervisor's version, major and minor.
+    pub version: (u32, u32),
+}
+
+/// Splits a guest's memory into the banks it is in.
+pub fn banks(memory: u64) -> Result<Vec<Region>, Error> {
+    if memory == 0 || memory > layout::RAM_MAX {
+        return Err(Error::MemorySize(memory));
+    }
+    let first = memory.min(layout::RAM0_SIZE);
+    let places = [(layout::RAM0_BASE, first), (layout::RAM1_BASE, memory - first)];
+    Ok(places.into_iter().filter(|(_, size)| *size > 0).map(|(base, size)| Region { base, size }).collect())
+}
+
+/// A vCPU's affinity, as its `MPIDR` and the `reg` of its node have it: 16 in a cluster.
+pub const fn affinity(vcpu: u32) -> u32 {
+    (vcpu & 0xf) | (vcpu >> 4 & 0xff) << 8
+}
+
+/// The smallest extended region, and what they are aligned to.
+const MIN_EXTENDED: u64 = 64 << 20;
+const EXTENDED_ALIGN: u64 = 2 << 20;
+
+impl Board<'_> {
+    /// Refuses a board that cannot be.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let most = match self.gic {
+            Gic::V2 => 8,
+            Gic::V3 => layout::MAX_VCPUS,
+        };
+        if (1..=most).contains(&self.vcpus) { Ok(()) } else { Err(Error::Vcpus(self.vcpus)) }
+    }
+
+    /// Space where there will never be memory of the guest's own, for mapping that of others: what its banks leave.
+    pub fn extended_regions(&self) -> Vec<Region> {
+        let limit = 1_u64.checked_shl(self.address_bits.into()).unwrap_or(u64::MAX);
+        let first = self.memory.min(layout::RAM0_SIZE);
+        let used = [first, self.memory.saturating_sub(first)];
+        let places = [(layout::RAM0_BASE, layout::RAM0_SIZE), (layout::RAM1_BASE, layout::RAM1_SIZE)];
+        let mut regions = Vec::new();
+        for ((base, size), used) in places.into_iter().zip(used) {
+            let begin = base + used.next_multiple_of(EXTENDED_ALIGN);
+            let size = (base + size).min(limit).saturating_sub(begin);
+            if size >= MIN_EXTENDED {
+                regions.push(Region { base: begin, size });
+            }
+        }
+        regions
+    }
+
+    /// The regions of the hypervisor's node: space for the grant table, then the extended ones.
+    pub(crate) fn hypervisor_regions(&self) -> Vec<Region> {
+        let mut regions = Vec::from([Region { base: layout::GNTTAB_BASE, size: layout::GNTTAB_SIZE }]);
+        regions.extend(self.extended_regions());
+        regions
+    }
+
+    /// The interrupt controller's registers.
+    pub(crate) fn gic_regions(&self) -> [Region; 2] {
+        match self.gic {
+            Gic::V2 => [
+                Region { base: layout::GICD_BASE, size: layout::GICD_SIZE },
+                Region { base: layout::GICC_BASE, size: layout::GICC_SIZE },
+            ],
+            Gic::V3 => [
+                Region { base: layout::GICV3_GICD_BASE, size: layout::GICV3_GICD_SIZE },
+                Region { base: layout::GICV3_GICR0_BASE, size: layout::GICV3_GICR0_SIZE },
+            ],
+        }
+    }
+
+    /// What the interrupt controller is compatible with.
+    pub(crate) fn gic_compatible(&self) -> &'static [&'static str] {
+        match self.gic {
+            Gic::V2 => &["arm,cortex-a15-gic", "arm,cortex-a9-gic"],
+            Gic::V3 => &["arm,gic-v3"],
+        }
+    }
+
+    /// What its CPUs and its timer are compatible with.
+    pub(crate) fn cpu_compatible(&self) -> &'static str {
+        match self.arch {
+            Arch::Arm32 => "arm,cortex-a15",
+            Arch::Arm64 => "arm,armv8",
+        }
+    }
+
+    /// What its timer is compatible with.
+    pub(crate) fn timer_compatible(&self) -> &'static str {
+        match self.arch {
+            Arch::Arm32 => "arm,armv7-timer",
+            Arch::Arm64 => "arm,armv8-timer",
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Values that nodes of any tree have, encoded.
+
+use alloc::vec::Vec;
+
+use device_tree::{Node, Region, Writer, gic};
+use xen_abi::arch::layout;
+use xen_abi::psci;
+
+use crate::Error;
+
+/// Encodes regions in the cells that `root` gives its children.
+pub(crate) fn regions(root: &Node<'_>, regions: &[Region]) -> Result<Vec<u8>, Error> {
+    let (address_cells, size_cells) = (root.address_cells(), root.size_cells());
+    let mut value = Vec::new();
+    for region in regions {
+        for (number, cells) in [(region.base, address_cells), (region.size, size_cells)] {
+            match cells {
+                1 => value.extend(u32::try_from(number).map_err(|_| Error::Cells(number))?.to_be_bytes()),
+                2 => value.extend(number.to_be_bytes()),
+                _ => return Err(Error::Cells(number)),
+            }
+        }
+    }
+    Ok(value)
+}
+
+/// The timer's interrupts as a node has them: secure, non-secure and virtual.
+pub(crate) fn timer_interrupts(ppis: [u32; 3]) -> Vec<u32> {
+    ppis.into_iter().flat_map(gic::ppi).collect()
+}
+
+/// The timer's interrupts of a domU.
+pub(crate) const TIMER_PPIS: [u32; 3] =
+    [layout::TIMER_PHYS_S_PPI, layout::TIMER_PHYS_NS_PPI, layout::TIMER_VIRT_PPI];
+
+/// What a PSCI node says it is compatible with.
+pub(crate) const PSCI_COMPATIBLE: [&str; 3] = ["arm,psci-1.0", "arm,psci-0.2", "arm,psci"];
+
+/// Writes the node by which a guest starts its CPUs.
+pub(crate) fn write_psci(out: &mut Writer) {
+    out.begin_node("psci")
+        .strs("compatible", &PSCI_COMPATIBLE)
+        .str("method", "hvc")
+        .u32("cpu_off", psci::v0_1::CPU_OFF)
+        .u32("cpu_on", psci::v0_1::CPU_ON)
+        .end_node();
+}
+
+/// What the first GIC of a tree may say it is compatible with.
+pub(crate) const GICV2_COMPATIBLE: [&str; 6] = [
+    "arm,cortex-a15-gic",
+    "arm,cortex-a7-gic",
+    "arm,cortex-a9-gic",
+    "arm,gic-400",
+    "arm,eb11mp-gic",
+    "arm,pl390",
+];
+/// The same for GICv3.
+pub(crate) const GICV3_COMPATIBLE: [&str; 1] = ["arm,gic-v3"];
+/// What a timer may say it is compatible with.
+pub(crate) const TIMER_COMPATIBLE: [&str; 2] = ["arm,armv7-timer", "arm,armv8-timer"];
+
+/// Says whether a node is a GIC.
+pub(crate) fn is_gic(node: &Node<'_>) -> bool {
+    node.is_compatible(&GICV2_COMPATIBLE) || node.is_compatible(&GICV3_COMPATIBLE)
+}
+
+/// Says whether a node describes memory.
+pub(crate) fn is_memory(node: &Node<'_>) -> bool {
+    node.str("device_type") == Some("memory")
+}

@@ -1,0 +1,90 @@
+//! dom0's device tree, made out of the host's, and the devices and interrupts that go with it.
+//!
+//! dom0 gets the host's devices where they are, but for what the hypervisor keeps: memory, CPUs, interrupt controller,
+//! timer and firmware calls are replaced by the virtual ones, and what the hypervisor drives is not mentioned.
+
+mod devices;
+mod tree;
+
+use alloc::vec::Vec;
+
+use device_tree::gic::{self, Trigger};
+use device_tree::{Node, Phandles, Tree};
+
+use crate::board::Arch;
+use crate::error::Error;
+use crate::{Region, cells};
+
+/// What the hypervisor has decided about dom0.
+#[derive(Clone, Copy)]
+pub struct Params<'a> {
+    /// Its CPUs' state.
+    pub arch: Arch,
+    /// How many CPUs.
+    pub vcpus: u32,
+    /// Its memory: host-physical, the first bank first.
+    pub memory: &'a [Region],
+    /// Space for its grant table.
+    pub grant_table: Region,
+    /// Space for mapping others' memory; none for AArch32.
+    pub extended_regions: &'a [Region],
+    /// The private interrupt of its events; see [`free_ppi`].
+    pub event_ppi: u32,
+    /// The kernel module's own command line: preferred to `bootargs` in `/chosen`, but not to `xen,dom0-bootargs`.
+    pub bootargs: Option<&'a str>,
+    /// Where the initrd is.
+    pub initrd: Option<Region>,
+    /// Nodes that the hypervisor drives itself, such as its console's.
+    pub taken: &'a [Node<'a>],
+    /// The hypervisor's version, major and minor.
+    pub version: (u32, u32),
+    /// Reads register `MSI_TYPER` of a GICv2m frame at an address.
+    pub msi_typer: Option<&'a dyn Fn(u64) -> u32>,
+}
+
+/// Devices: memory to map as it is, and shared interrupts to route as they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Devices {
+    /// Whole pages, in order, without overlap.
+    pub mmio: Vec<Region>,
+    /// Interrupt ids from 32 up, in order, each once.
+    pub spis: Vec<(u32, Trigger)>,
+}
+
+/// dom0's tree and what belongs to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The device tree.
+    pub tree: Vec<u8>,
+    /// What dom0 gets, and may give away.
+    pub devices: Devices,
+    /// What dom0 does not get but may give away: devices marked `xen,passthrough`.
+    pub passthrough: Devices,
+    /// Memory set aside by the firmware: to be mapped as it is, and not to be given away.
+    pub reserved: Vec<Region>,
+}
+
+/// Makes dom0's tree.
+pub fn build(host: &Tree<'_>, params: &Params<'_>) -> Result<Plan, Error> {
+    let phandles = Phandles::of(host);
+    let gic = host.nodes().find(|node| cells::is_gic(node) && node.is_available()).ok_or(Error::NoGic)?;
+    tree::Builder::new(host, &phandles, gic, params)?.build()
+}
+
+/// Finds the first private interrupt that nothing on the host uses, for dom0's events.
+pub fn free_ppi(host: &Tree<'_>) -> Result<u32, Error> {
+    let phandles = Phandles::of(host);
+    let used: Vec<u32> = host.nodes().flat_map(|node| ppis(&node, &phandles)).collect();
+    (gic::PPI_BASE..gic::SPI_BASE).find(|ppi| !used.contains(ppi)).ok_or(Error::NoFreePpi)
+}
+
+/// The private interrupts that a node uses.
+fn ppis<'a>(node: &Node<'a>, phandles: &Phandles<'a>) -> Vec<u32> {
+    let interrupts = node.interrupts(phandles).unwrap_or_default();
+    let at_gic = interrupts.iter().filter(|interrupt| cells::is_gic(&interrupt.controller));
+    at_gic
+        .filter_map(|interrupt| gic::decode(&interrupt.cells))
+        .map(|(intid, _)| intid)
+        .filter(|intid| *intid < gic::SPI_BASE)
+        .collect()
+}

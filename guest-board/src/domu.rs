@@ -1,0 +1,174 @@
+//! The device tree of a domU, in the shape that libxl gives it.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use device_tree::{Tree, Writer, gic};
+use vm_fdt::FdtWriter;
+use xen_abi::arch::layout;
+use xen_abi::psci;
+
+use crate::board::{Board, affinity, banks};
+use crate::cells::{self, TIMER_PPIS};
+use crate::{Error, Region};
+
+/// Phandle of the interrupt controller.
+pub(crate) const PHANDLE_GIC: u32 = 65000;
+
+impl Board<'_> {
+    /// Makes the device tree.
+    pub fn tree(&self) -> Result<Vec<u8>, Error> {
+        self.check()?;
+        let mut fdt = FdtWriter::new()?;
+        let root = fdt.begin_node("")?;
+        let (major, minor) = self.version;
+        fdt.property_string("model", &format!("XENVM-{major}.{minor}"))?;
+        strings(&mut fdt, "compatible", &[&format!("xen,xenvm-{major}.{minor}"), "xen,xenvm"])?;
+        fdt.property_u32("interrupt-parent", PHANDLE_GIC)?;
+        fdt.property_u32("#address-cells", 2)?;
+        fdt.property_u32("#size-cells", 2)?;
+        self.chosen(&mut fdt)?;
+        self.cpus(&mut fdt)?;
+        write_psci(&mut fdt)?;
+        self.memory(&mut fdt)?;
+        self.interrupt_controller(&mut fdt)?;
+        self.timer(&mut fdt)?;
+        self.hypervisor(&mut fdt)?;
+        if self.vpl011 {
+            write_vpl011(&mut fdt)?;
+        }
+        fdt.end_node(root)?;
+        Ok(fdt.finish()?)
+    }
+
+    /// Makes the device tree, with what a partial one has below `/passthrough` and `/aliases` (xl's `device_tree`).
+    pub fn tree_with_partial(&self, partial: &[u8]) -> Result<Vec<u8>, Error> {
+        let own = self.tree()?;
+        let (own, partial) = (Tree::parse(&own)?, Tree::parse(partial)?);
+        if partial.nodes().any(|node| node.phandle() == Some(PHANDLE_GIC)) {
+            return Err(Error::Phandle(PHANDLE_GIC));
+        }
+        let mut out = Writer::new([], 0);
+        out.begin_node("");
+        for property in own.root().properties() {
+            out.copy(&property);
+        }
+        let added = ["passthrough", "aliases"].into_iter().filter_map(|name| partial.root().child(name));
+        for node in own.root().children().chain(added) {
+            out.copy_node(&node);
+        }
+        out.end_node();
+        Ok(out.finish())
+    }
+
+    fn chosen(&self, fdt: &mut FdtWriter) -> Result<(), Error> {
+        let node = fdt.begin_node("chosen")?;
+        if let Some(bootargs) = self.bootargs {
+            fdt.property_string("bootargs", bootargs)?;
+        }
+        if let Some(initrd) = self.initrd {
+            fdt.property_u64("linux,initrd-start", initrd.base)?;
+            fdt.property_u64("linux,initrd-end", initrd.end().ok_or(Error::Cells(initrd.base))?)?;
+        }
+        if !self.rng_seed.is_empty() {
+            fdt.property("rng-seed", self.rng_seed)?;
+        }
+        Ok(fdt.end_node(node)?)
+    }
+
+    fn cpus(&self, fdt: &mut FdtWriter) -> Result<(), Error> {
+        let cpus = fdt.begin_node("cpus")?;
+        fdt.property_u32("#address-cells", 1)?;
+        fdt.property_u32("#size-cells", 0)?;
+        for vcpu in 0..self.vcpus {
+            let affinity = affinity(vcpu);
+            let cpu = fdt.begin_node(&format!("cpu@{affinity:x}"))?;
+            fdt.property_string("device_type", "cpu")?;
+            fdt.property_string("compatible", self.cpu_compatible())?;
+            fdt.property_string("enable-method", "psci")?;
+            fdt.property_u32("reg", affinity)?;
+            fdt.end_node(cpu)?;
+        }
+        Ok(fdt.end_node(cpus)?)
+    }
+
+    fn memory(&self, fdt: &mut FdtWriter) -> Result<(), Error> {
+        for bank in banks(self.memory)? {
+            let node = fdt.begin_node(&format!("memory@{:x}", bank.base))?;
+            fdt.property_string("device_type", "memory")?;
+            regions(fdt, &[bank])?;
+            fdt.end_node(node)?;
+        }
+        Ok(())
+    }
+
+    fn interrupt_controller(&self, fdt: &mut FdtWriter) -> Result<(), Error> {
+        let registers = self.gic_regions();
+        let node = fdt.begin_node(&format!("interrupt-controller@{:x}", registers[0].base))?;
+        strings(fdt, "compatible", self.gic_compatible())?;
+        fdt.property_u32("#interrupt-cells", 3)?;
+        fdt.property_u32("#address-cells", 0)?;
+        fdt.property_null("interrupt-controller")?;
+        regions(fdt, &registers)?;
+        fdt.property_u32("linux,phandle", PHANDLE_GIC)?;
+        fdt.property_phandle(PHANDLE_GIC)?;
+        Ok(fdt.end_node(node)?)
+    }
+
+    fn timer(&self, fdt: &mut FdtWriter) -> Result<(), Error> {
+        let node = fdt.begin_node("timer")?;
+        fdt.property_string("compatible", self.timer_compatible())?;
+        interrupts(fdt, &cells::timer_interrupts(TIMER_PPIS))?;
+        if let Some(frequency) = self.clock_frequency {
+            fdt.property_u32("clock-frequency", frequency)?;
+        }
+        Ok(fdt.end_node(node)?)
+    }
+
+    fn hypervisor(&self, fdt: &mut FdtWriter) -> Result<(), Error> {
+        let (major, minor) = self.version;
+        let node = fdt.begin_node("hypervisor")?;
+        strings(fdt, "compatible", &[&format!("xen,xen-{major}.{minor}"), "xen,xen"])?;
+        regions(fdt, &self.hypervisor_regions())?;
+        interrupts(fdt, &gic::ppi(layout::EVTCHN_PPI))?;
+        Ok(fdt.end_node(node)?)
+    }
+}
+
+fn write_psci(fdt: &mut FdtWriter) -> Result<(), Error> {
+    let node = fdt.begin_node("psci")?;
+    strings(fdt, "compatible", &cells::PSCI_COMPATIBLE)?;
+    fdt.property_string("method", "hvc")?;
+    fdt.property_u32("cpu_off", psci::v0_1::CPU_OFF)?;
+    fdt.property_u32("cpu_on", psci::v0_1::CPU_ON)?;
+    Ok(fdt.end_node(node)?)
+}
+
+fn write_vpl011(fdt: &mut FdtWriter) -> Result<(), Error> {
+    /// Level, active high.
+    const LEVEL_HIGH: u32 = 4;
+    /// What the guest need not set.
+    const SPEED: u32 = 115_200;
+    let node = fdt.begin_node(&format!("sbsa-pl011@{:x}", layout::PL011_BASE))?;
+    fdt.property_string("compatible", "arm,sbsa-uart")?;
+    regions(fdt, &[Region { base: layout::PL011_BASE, size: layout::PL011_SIZE }])?;
+    interrupts(fdt, &gic::spi(layout::VPL011_SPI, LEVEL_HIGH))?;
+    fdt.property_u32("current-speed", SPEED)?;
+    Ok(fdt.end_node(node)?)
+}
+
+fn interrupts(fdt: &mut FdtWriter, cells: &[u32]) -> Result<(), Error> {
+    fdt.property_array_u32("interrupts", cells)?;
+    Ok(fdt.property_u32("interrupt-parent", PHANDLE_GIC)?)
+}
+
+fn strings(fdt: &mut FdtWriter, name: &str, values: &[&str]) -> Result<(), Error> {
+    let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+    Ok(fdt.property_string_list(name, values)?)
+}
+
+fn regions(fdt: &mut FdtWriter, regions: &[Region]) -> Result<(), Error> {
+    let numbers: Vec<u64> = regions.iter().flat_map(|region| [region.base, region.size]).collect();
+    Ok(fdt.property_array_u64("reg", &numbers)?)
+}

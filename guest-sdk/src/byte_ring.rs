@@ -45,17 +45,13 @@ macro_rules! direction {
 
 impl Direction {
     /// From guest to store.
-    pub const STORE_REQUESTS: Self =
-        direction!(DomainInterface, req[xs_wire::RING_SIZE], req_cons, req_prod);
+    pub const STORE_REQUESTS: Self = direction!(DomainInterface, req[xs_wire::RING_SIZE], req_cons, req_prod);
     /// From store to guest.
-    pub const STORE_REPLIES: Self =
-        direction!(DomainInterface, rsp[xs_wire::RING_SIZE], rsp_cons, rsp_prod);
+    pub const STORE_REPLIES: Self = direction!(DomainInterface, rsp[xs_wire::RING_SIZE], rsp_cons, rsp_prod);
     /// To the guest: what was typed.
-    pub const CONSOLE_IN: Self =
-        direction!(XenconsInterface, input[console::IN_SIZE], in_cons, in_prod);
+    pub const CONSOLE_IN: Self = direction!(XenconsInterface, input[console::IN_SIZE], in_cons, in_prod);
     /// From the guest: what it prints.
-    pub const CONSOLE_OUT: Self =
-        direction!(XenconsInterface, output[console::OUT_SIZE], out_cons, out_prod);
+    pub const CONSOLE_OUT: Self = direction!(XenconsInterface, output[console::OUT_SIZE], out_cons, out_prod);
 
     /// Splits `len` bytes from `index` on at the end of the buffer: offset and length of the
     /// first part; the second begins at `data`.
@@ -86,10 +82,7 @@ impl<M: Memory> Producer<M> {
     ///
     /// [`RingError::BadIndex`] when the consumer's index is impossible.
     pub fn free(&self) -> Result<usize, RingError> {
-        let cons = self
-            .memory
-            .shared()
-            .load_u32(self.ring.cons, Ordering::Acquire);
+        let cons = self.memory.shared().load_u32(self.ring.cons, Ordering::Acquire);
         let used = self.prod.wrapping_sub(cons);
         match self.ring.size.checked_sub(used) {
             Some(free) => Ok(free as usize),
@@ -146,10 +139,7 @@ impl<M: Memory> Consumer<M> {
     ///
     /// [`RingError::BadIndex`] when the producer's index is impossible.
     pub fn available(&self) -> Result<usize, RingError> {
-        let prod = self
-            .memory
-            .shared()
-            .load_u32(self.ring.prod, Ordering::Acquire);
+        let prod = self.memory.shared().load_u32(self.ring.prod, Ordering::Acquire);
         let n = prod.wrapping_sub(self.cons);
         if n > self.ring.size {
             return Err(RingError::BadIndex);

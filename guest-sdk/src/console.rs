@@ -48,11 +48,7 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) const fn new() -> Self {
-        Self {
-            place: Once::new(),
-            writing: IrqLock::new(false),
-            input: Once::new(),
-        }
+        Self { place: Once::new(), writing: IrqLock::new(false), input: Once::new() }
     }
 
     fn place(&self) -> &Place {
@@ -62,9 +58,7 @@ impl State {
 
 /// Finds out what this domain has.
 fn find() -> Place {
-    ring()
-        .or_else(|| console_io::write(b"").is_ok().then_some(Place::Hypervisor))
-        .unwrap_or(Place::Nowhere)
+    ring().or_else(|| console_io::write(b"").is_ok().then_some(Place::Hypervisor)).unwrap_or(Place::Nowhere)
 }
 
 fn ring() -> Option<Place> {
@@ -295,10 +289,8 @@ impl log::Log for Logger {
             log::Level::Trace => "trace: ",
         };
         // Printing to a vector does not fail.
-        let _ = fmt::Write::write_fmt(
-            &mut printer,
-            format_args!("[{s:5}.{us:06}] {level}{}\n", record.args()),
-        );
+        let _ =
+            fmt::Write::write_fmt(&mut printer, format_args!("[{s:5}.{us:06}] {level}{}\n", record.args()));
         // There is nowhere else to say that it could not be said.
         let _ = write(&line);
     }

@@ -27,13 +27,8 @@ impl Env {
     /// The surroundings of a fake domain: nothing but console and store.
     #[cfg(not(target_os = "none"))]
     pub(crate) fn fake() -> Self {
-        static NOTHING: BootInfo = BootInfo {
-            bootargs: "",
-            device_tree: &[],
-            initrd: None,
-            vcpus: 1,
-            memory: 0,
-        };
+        static NOTHING: BootInfo =
+            BootInfo { bootargs: "", device_tree: &[], initrd: None, vcpus: 1, memory: 0 };
         Self::new(&NOTHING)
     }
 
@@ -44,13 +39,10 @@ impl Env {
 
     /// The value of `key=value` in the command line; empty for a `key` alone.
     pub fn bootarg(&self, key: &str) -> Option<&'static str> {
-        self.0
-            .bootargs
-            .split_ascii_whitespace()
-            .find_map(|word| match word.split_once('=') {
-                Some((k, value)) => (k == key).then_some(value),
-                None => (word == key).then_some(""),
-            })
+        self.0.bootargs.split_ascii_whitespace().find_map(|word| match word.split_once('=') {
+            Some((k, value)) => (k == key).then_some(value),
+            None => (word == key).then_some(""),
+        })
     }
 
     /// The device tree, flattened. Empty on the host.

@@ -91,11 +91,7 @@ pub struct Port {
 impl Port {
     fn open(port: EvtchnPort, owned: bool) -> Result<Self, Errno> {
         system().events.insert(port);
-        let port = Self {
-            port,
-            owned,
-            home: arch::home(),
-        };
+        let port = Self { port, owned, home: arch::home() };
         evtchn::unmask(port.port)?;
         Ok(port)
     }
@@ -175,8 +171,7 @@ impl Port {
 
     /// Whether an event arrived since this or [`wait`](Self::wait) last looked.
     pub fn take(&self) -> bool {
-        self.with(|entry| core::mem::take(&mut entry.pending))
-            .unwrap_or(false)
+        self.with(|entry| core::mem::take(&mut entry.pending)).unwrap_or(false)
     }
 
     /// Waits until an event arrived since this or [`take`](Self::take) last looked. One task may

@@ -100,10 +100,7 @@ impl Executor {
     /// An executor for `cpu`, to be used on that vCPU alone.
     pub(crate) fn new(cpu: usize) -> Self {
         Self {
-            ready: Arc::new(Ready {
-                queue: IrqLock::new(VecDeque::new()),
-                cpu,
-            }),
+            ready: Arc::new(Ready { queue: IrqLock::new(VecDeque::new()), cpu }),
             slots: RefCell::default(),
             free: RefCell::default(),
             timers: timer::Timers::default(),
@@ -116,20 +113,9 @@ impl Executor {
             slots.push(Slot::default());
             slots.len() - 1
         });
-        let id = TaskId {
-            slot,
-            generation: slots[slot].generation,
-        };
-        let waker = Arc::new(TaskWaker {
-            id,
-            queued: AtomicBool::new(false),
-            home: self.ready.clone(),
-        });
-        slots[slot].task = Some(Task {
-            future,
-            waker: waker.clone(),
-            home: arch::home(),
-        });
+        let id = TaskId { slot, generation: slots[slot].generation };
+        let waker = Arc::new(TaskWaker { id, queued: AtomicBool::new(false), home: self.ready.clone() });
+        slots[slot].task = Some(Task { future, waker: waker.clone(), home: arch::home() });
         // So that no wake-up from an interrupt handler has to make room.
         self.ready.queue.lock().reserve(slots.len());
         drop(slots);
@@ -226,10 +212,7 @@ impl Executor {
 
     fn block_on<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
-        let root = Arc::new(RootWaker {
-            woken: AtomicBool::new(true),
-            cpu: self.ready.cpu,
-        });
+        let root = Arc::new(RootWaker { woken: AtomicBool::new(true), cpu: self.ready.cpu });
         let waker = Waker::from(root.clone());
         loop {
             if root.woken.swap(false, Ordering::AcqRel)
@@ -260,11 +243,8 @@ pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where
     F: Future + 'static,
 {
-    let state = Rc::new(JoinState {
-        value: Cell::new(None),
-        waiter: Cell::new(None),
-        finished: Cell::new(false),
-    });
+    let state =
+        Rc::new(JoinState { value: Cell::new(None), waiter: Cell::new(None), finished: Cell::new(false) });
     let finish = Finish(state.clone());
     let id = arch::executor().spawn(Box::pin(async move {
         let finish = finish;

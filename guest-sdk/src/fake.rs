@@ -138,9 +138,7 @@ impl Drop for Machine {
 
 impl fmt::Debug for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list()
-            .entries(self.0.domains.borrow().keys())
-            .finish()
+        f.debug_list().entries(self.0.domains.borrow().keys()).finish()
     }
 }
 
@@ -219,4 +217,3 @@ impl log::Log for Logger {
 /// A page of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Page(NonNull<u8>);
-

@@ -84,10 +84,7 @@ impl Grant {
     pub fn new(to: Domid, pages: Pages, access: Access) -> Result<Self, Errno> {
         reap();
         let table = &system().grants;
-        let mut lent = Lent {
-            grefs: Vec::with_capacity(pages.count()),
-            pages,
-        };
+        let mut lent = Lent { grefs: Vec::with_capacity(pages.count()), pages };
         for index in 0..lent.pages.count() {
             match table.allow(to, lent.pages.gfn(index), access.entry_flags()) {
                 Ok(gref) => lent.grefs.push(gref),
@@ -98,12 +95,7 @@ impl Grant {
             }
         }
         let memory = lent.pages.share();
-        Ok(Self {
-            lent: Some(lent),
-            memory,
-            to,
-            home: arch::home(),
-        })
+        Ok(Self { lent: Some(lent), memory, to, home: arch::home() })
     }
 
     /// Lends `count` fresh, zeroed pages.

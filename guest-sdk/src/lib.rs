@@ -4,6 +4,9 @@
 extern crate alloc;
 
 mod arch;
+mod board;
+#[cfg(target_os = "none")]
+mod boot;
 pub mod byte_ring;
 pub mod console;
 mod env;
@@ -11,10 +14,19 @@ pub mod event;
 pub mod exec;
 #[cfg(not(target_os = "none"))]
 pub mod fake;
+#[cfg(target_os = "none")]
+mod gic;
 pub mod grant;
 pub mod hypercall;
+#[cfg(target_os = "none")]
+pub mod irq;
 mod lock;
 pub mod memory;
+mod mm;
+#[cfg(target_os = "none")]
+mod panic;
+#[cfg(target_os = "none")]
+mod percpu;
 pub mod ring;
 pub mod shared;
 mod shared_info;
@@ -22,6 +34,8 @@ pub mod smp;
 mod start;
 mod system;
 pub mod time;
+#[cfg(target_os = "none")]
+mod timer;
 pub mod xenbus;
 pub mod xenstore;
 

@@ -18,10 +18,7 @@ pub struct RawIrqLock {
 // by `unlock`, which only the holder may call.
 unsafe impl lock_api::RawMutex for RawIrqLock {
     #[allow(clippy::declare_interior_mutable_const)]
-    const INIT: Self = Self {
-        held: AtomicBool::new(false),
-        flags: AtomicUsize::new(0),
-    };
+    const INIT: Self = Self { held: AtomicBool::new(false), flags: AtomicUsize::new(0) };
 
     // A guard sent to another vCPU would restore the wrong interrupt mask there.
     type GuardMarker = lock_api::GuardNoSend;
@@ -36,10 +33,7 @@ unsafe impl lock_api::RawMutex for RawIrqLock {
 
     fn try_lock(&self) -> bool {
         let flags = arch::irq_save();
-        let free = self
-            .held
-            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok();
+        let free = self.held.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok();
         if free {
             self.flags.store(flags, Ordering::Relaxed);
         } else {

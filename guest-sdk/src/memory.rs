@@ -135,5 +135,26 @@ pub fn address_of<T: ?Sized>(ptr: NonNull<T>) -> Option<u64> {
     arch::address_of(ptr.cast())
 }
 
+/// Maps the registers of a device, for good, at their own address. For dom0, which has devices.
+///
+/// # Errors
+///
+/// `EBUSY` when the range is in use for something else, `ENOMEM`.
+#[cfg(target_os = "none")]
+pub fn map_device(address: u64, size: usize) -> Result<NonNull<u8>, Errno> {
+    use crate::mm::tables::MapError;
+    crate::mm::map_device(address, size as u64).map_err(|error| match error {
+        MapError::NoMemory => Errno::ENOMEM,
+        MapError::Taken(_) => Errno::EBUSY,
+        MapError::BadRange => Errno::EINVAL,
+    })
+}
+
+/// Bytes of memory that are free in whole pages; the heap has more.
+#[cfg(target_os = "none")]
+pub fn free_bytes() -> usize {
+    crate::mm::free_bytes()
+}
+
 #[cfg(test)]
 mod tests;

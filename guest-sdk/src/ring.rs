@@ -65,10 +65,7 @@ impl<Req, Rsp> Layout<Req, Rsp> {
     fn of(bytes: usize) -> Self {
         let size = ring::entries(bytes, Self::SLOT);
         assert!(size > 0, "no room for a ring in {bytes} bytes");
-        Self {
-            size,
-            types: PhantomData,
-        }
+        Self { size, types: PhantomData }
     }
 
     fn slot(&self, index: u32) -> usize {
@@ -101,13 +98,7 @@ where
         let layout = Layout::of(m.len());
         m.zero(0, m.len());
         m.write(0, &SringHeader::INIT);
-        Self {
-            memory,
-            layout,
-            req_prod: 0,
-            req_published: 0,
-            rsp_cons: 0,
-        }
+        Self { memory, layout, req_prod: 0, req_published: 0, rsp_cons: 0 }
     }
 
     /// Its slots.
@@ -227,13 +218,7 @@ where
         let m = memory.shared();
         let done = m.load_u32(RSP_PROD, Ordering::Acquire);
         let layout = Layout::of(m.len());
-        let ring = Self {
-            memory,
-            layout,
-            req_cons: done,
-            rsp_prod: done,
-            rsp_published: done,
-        };
+        let ring = Self { memory, layout, req_cons: done, rsp_prod: done, rsp_published: done };
         ring.available()?;
         Ok(ring)
     }

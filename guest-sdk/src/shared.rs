@@ -113,11 +113,7 @@ impl SharedMemory {
     /// A pointer to a `T` at `offset`, checked for range and alignment.
     fn at<T>(&self, offset: usize) -> *mut T {
         let ptr = self.range(offset, size_of::<T>()).cast::<T>();
-        assert!(
-            ptr.is_aligned(),
-            "offset {offset:#x} is not aligned for {} bytes",
-            align_of::<T>()
-        );
+        assert!(ptr.is_aligned(), "offset {offset:#x} is not aligned for {} bytes", align_of::<T>());
         ptr
     }
 
@@ -268,10 +264,7 @@ unsafe fn copy_in(from: &[u8], into: *mut u8) {
             && let Some(word) = left.first_chunk()
         {
             // SAFETY: aligned, and a whole word is left.
-            unsafe {
-                at.cast::<usize>()
-                    .write_volatile(usize::from_ne_bytes(*word))
-            }
+            unsafe { at.cast::<usize>().write_volatile(usize::from_ne_bytes(*word)) }
             done += size_of::<usize>();
         } else {
             // SAFETY: one byte is left.

@@ -30,10 +30,7 @@ pub(crate) struct Areas {
 
 impl Areas {
     pub(crate) const fn new() -> Self {
-        Self {
-            page: Once::new(),
-            vcpus: [const { Once::new() }; MAX_VCPUS],
-        }
+        Self { page: Once::new(), vcpus: [const { Once::new() }; MAX_VCPUS] }
     }
 }
 
@@ -46,9 +43,7 @@ pub(crate) fn map() -> Result<(), Errno> {
     let areas = &system().shared_info;
     let hole = system().holes.take(1)?;
     // SAFETY: nothing is in a hole that we were given.
-    unsafe {
-        hypercall::memory::add_to_physmap(Domid::SELF, mapspace::SHARED_INFO, 0, hole.gfn(0))
-    }?;
+    unsafe { hypercall::memory::add_to_physmap(Domid::SELF, mapspace::SHARED_INFO, 0, hole.gfn(0)) }?;
     let page = hole.start();
     // SAFETY: the page is mapped there now, and for ever: the hole is not given back.
     areas.page.call_once(|| unsafe { SharedMemory::new(page, PAGE_SIZE) });
@@ -85,18 +80,16 @@ pub(crate) fn register(vcpu: VcpuId) -> Result<(), Errno> {
 /// cleared: an event after that makes it pending again.
 pub(crate) fn take_pending(vcpu: VcpuId, mut deliver: impl FnMut(EvtchnPort)) {
     let areas = &system().shared_info;
-    let (Some(page), Some(Some(area))) = (
-        areas.page.get(),
-        areas.vcpus.get(vcpu.0 as usize).map(Once::get),
-    ) else {
+    let (Some(page), Some(Some(area))) = (areas.page.get(), areas.vcpus.get(vcpu.0 as usize).map(Once::get))
+    else {
         return;
     };
     area.store_u8(UPCALL_PENDING, 0, Ordering::Relaxed);
     fence(Ordering::SeqCst);
     for word in bits(area.swap_u64(PENDING_SEL, 0)) {
         let at = 8 * word as usize;
-        let pending = page.load_u64(PENDING + at, Ordering::Relaxed)
-            & !page.load_u64(MASK + at, Ordering::Relaxed);
+        let pending =
+            page.load_u64(PENDING + at, Ordering::Relaxed) & !page.load_u64(MASK + at, Ordering::Relaxed);
         for bit in bits(pending) {
             page.clear_bits_u64(PENDING + at, 1 << bit);
             deliver(EvtchnPort(word * 64 + bit));

@@ -2,7 +2,13 @@
 //!
 //! A program begins on vCPU 0. [`start`] sets another one to work on a function of its own, which
 //! usually is an [`exec::block_on`](crate::exec::block_on): each vCPU has its own executor, timers
-//! and tasks, and a waker works from any of them. A function that returns ends its vCPU's use.
+//! and tasks, and a waker works from any of them.
+
+#[cfg(target_os = "none")]
+pub(crate) mod bare;
+
+#[cfg(target_os = "none")]
+pub use bare::{StartError, start_cpu as start};
 
 /// The most vCPUs that a program can use: what GICv2 allows.
 pub const MAX_VCPUS: usize = 8;
@@ -11,6 +17,3 @@ pub const MAX_VCPUS: usize = 8;
 pub fn current() -> usize {
     crate::arch::cpu()
 }
-
-#[cfg(target_os = "none")]
-pub use crate::arch::start_cpu as start;

@@ -87,20 +87,12 @@ impl Device {
     async fn at(store: &Xenstore, path: String, role: &str) -> Result<Self> {
         let other_path = store.read_string(&format!("{path}/{role}")).await?;
         let other = store.read_as(&format!("{path}/{role}-id")).await?;
-        Ok(Self {
-            store: store.clone(),
-            path,
-            other: Domid(other),
-            other_path,
-        })
+        Ok(Self { store: store.clone(), path, other: Domid(other), other_path })
     }
 
     /// The same device, with all requests made in a transaction.
     pub fn on(&self, store: &Xenstore) -> Self {
-        Self {
-            store: store.clone(),
-            ..self.clone()
-        }
+        Self { store: store.clone(), ..self.clone() }
     }
 
     /// The store.
@@ -230,11 +222,7 @@ impl Device {
     /// The store's.
     pub async fn watch_other(&self) -> Result<OtherState> {
         let node = self.other_node("state");
-        Ok(OtherState {
-            watch: self.store.watch(&node).await?,
-            node,
-            last: None,
-        })
+        Ok(OtherState { watch: self.store.watch(&node).await?, node, last: None })
     }
 
     /// Waits until the other end's state is one that `wanted` accepts; gives it.

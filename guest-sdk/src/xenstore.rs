@@ -120,10 +120,7 @@ impl FromStr for Permission {
             _ => return Err(Error::Malformed),
         };
         let domid = chars.as_str().parse().map_err(|_| Error::Malformed)?;
-        Ok(Self {
-            domid: Domid(domid),
-            access,
-        })
+        Ok(Self { domid: Domid(domid), access })
     }
 }
 
@@ -148,10 +145,7 @@ impl Xenstore {
 
     /// Connects by any transport; dom0's program runs the daemon in itself and uses a [`pipe`].
     pub fn over(transport: Box<dyn Transport>) -> Self {
-        Self {
-            connection: Connection::new(transport),
-            tx_id: 0,
-        }
+        Self { connection: Connection::new(transport), tx_id: 0 }
     }
 
     async fn request(&self, kind: u32, parts: &[&[u8]]) -> Result<Vec<u8>> {
@@ -280,10 +274,7 @@ impl Xenstore {
         loop {
             let reply = self.request(msg::TRANSACTION_START, &[b"\0"]).await?;
             let tx = Transaction {
-                view: Self {
-                    connection: self.connection.clone(),
-                    tx_id: wire::number(&reply)?,
-                },
+                view: Self { connection: self.connection.clone(), tx_id: wire::number(&reply)? },
                 open: true,
             };
             let value = f(&tx.view).await?;

@@ -9,9 +9,7 @@ use crate::{
 };
 
 fn with_page(f: impl FnOnce(&Grant)) {
-    Machine::new()
-        .domain(Domid(1))
-        .within(|| f(&Grant::of_zeroes(Domid(0), 1, Access::ReadWrite).unwrap()));
+    Machine::new().domain(Domid(1)).within(|| f(&Grant::of_zeroes(Domid(0), 1, Access::ReadWrite).unwrap()));
 }
 
 const RING: Direction = Direction::CONSOLE_IN;

@@ -38,11 +38,7 @@ fn events_go_both_ways_and_count_once() {
 #[test]
 fn a_port_for_another_domain_is_refused() {
     let machine = Machine::new();
-    let (back, front, other) = (
-        machine.domain(BACK),
-        machine.domain(FRONT),
-        machine.domain(Domid(2)),
-    );
+    let (back, front, other) = (machine.domain(BACK), machine.domain(FRONT), machine.domain(Domid(2)));
     let port = back.within(|| Port::alloc_unbound(FRONT).unwrap());
     let bind = || Port::bind_interdomain(BACK, port.number()).map(drop);
     assert_eq!(other.within(bind), Err(Errno::EINVAL));
@@ -56,10 +52,7 @@ fn a_dropped_port_is_closed_and_its_events_are_lost() {
     let open = domain.open_ports();
     domain.within(|| {
         let port = Port::bind_virq(virq::DEBUG, VcpuId(0)).unwrap();
-        assert_eq!(
-            Port::bind_virq(virq::DEBUG, VcpuId(0)).map(drop),
-            Err(Errno::EEXIST)
-        );
+        assert_eq!(Port::bind_virq(virq::DEBUG, VcpuId(0)).map(drop), Err(Errno::EEXIST));
         drop(port);
         Port::bind_virq(virq::DEBUG, VcpuId(0)).unwrap();
     });

@@ -108,11 +108,7 @@ impl fmt::Debug for Sleep {
 
 /// Waits until `deadline`.
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    Sleep {
-        deadline,
-        key: None,
-        here: PhantomData,
-    }
+    Sleep { deadline, key: None, here: PhantomData }
 }
 
 /// Waits for `duration`.

@@ -40,6 +40,7 @@ pub(super) struct State {
     pub(super) output: RefCell<Vec<u8>>,
     pub(super) typed: RefCell<Vec<u8>>,
     pub(super) shutdown: Cell<Option<u32>>,
+    pub(super) events_sent: Cell<u64>,
 }
 
 /// A domain of the fake machine.
@@ -65,6 +66,7 @@ impl Domain {
             output: RefCell::default(),
             typed: RefCell::default(),
             shutdown: Cell::default(),
+            events_sent: Cell::default(),
         }))
     }
 
@@ -137,6 +139,11 @@ impl Domain {
     /// Grants of others that it has mapped.
     pub fn mapped_grants(&self) -> usize {
         self.0.tracked.borrow().iter().flatten().count()
+    }
+
+    /// Events that it has sent so far: each is a hypercall, and an interrupt elsewhere.
+    pub fn events_sent(&self) -> u64 {
+        self.0.events_sent.get()
     }
 
     /// Event channels that it has open.

@@ -4,9 +4,7 @@ use std::{mem::offset_of, sync::atomic::Ordering};
 
 use xen_abi::{
     Domid, Errno, EvtchnPort,
-    event_channel::{
-        AllocUnbound, BindInterdomain, BindIpi, BindVirq, Status, status,
-    },
+    event_channel::{AllocUnbound, BindInterdomain, BindIpi, BindVirq, Status, status},
     xen::{EVTCHN_WORDS, SharedInfo, VcpuInfo, virq},
 };
 
@@ -166,6 +164,7 @@ impl Domain {
     }
 
     pub(super) fn send(&self, port: EvtchnPort) -> Result<(), Errno> {
+        self.0.events_sent.set(self.0.events_sent.get() + 1);
         match self.channel(port) {
             Channel::Interdomain(remote, other) => {
                 if let Some(remote) = find(remote) {
@@ -201,9 +200,7 @@ impl Domain {
             Channel::Reserved => return Err(Errno::EINVAL),
             Channel::Closed => (status::CLOSED, [0, 0]),
             Channel::Unbound(remote) => (status::UNBOUND, [remote.0.into(), 0]),
-            Channel::Interdomain(remote, port) => {
-                (status::INTERDOMAIN, [remote.0.into(), port.0])
-            }
+            Channel::Interdomain(remote, port) => (status::INTERDOMAIN, [remote.0.into(), port.0]),
             Channel::Virq(number) => (status::VIRQ, [number, 0]),
             Channel::Ipi => (status::IPI, [0, 0]),
         };

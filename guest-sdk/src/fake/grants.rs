@@ -13,8 +13,8 @@ use std::{
 use xen_abi::{
     Domid, Errno, Gfn, Gref, PAGE_SIZE,
     grant_table::{
-        Copy, CopyPtr, ENTRIES_PER_FRAME, EntryV1, GrantHandle, GrantStatus, MapGrantRef,
-        QuerySize, UnmapGrantRef, gntcopy, gntmap, gtf,
+        Copy, CopyPtr, ENTRIES_PER_FRAME, EntryV1, GrantHandle, GrantStatus, MapGrantRef, QuerySize,
+        UnmapGrantRef, gntcopy, gntmap, gtf,
     },
 };
 
@@ -63,8 +63,7 @@ impl Domain {
         if !access || entry.domid != to || (write && entry.flags & gtf::READONLY != 0) {
             return Err(GrantStatus::GENERAL_ERROR);
         }
-        self.own_page(Gfn(entry.frame.into()))
-            .ok_or(GrantStatus::BAD_PAGE)
+        self.own_page(Gfn(entry.frame.into())).ok_or(GrantStatus::BAD_PAGE)
     }
 
     fn mark(&self, gref: Gref, set: u16, clear: u16) {
@@ -92,20 +91,11 @@ impl Domain {
         let granter = find(arg.dom).ok_or(GrantStatus::BAD_DOMAIN)?;
         let page = granter.granted(arg.gref, self.id(), writable)?;
         let at = Gfn(arg.host_addr / PAGE_SIZE as u64);
-        let used = if writable {
-            gtf::READING | gtf::WRITING
-        } else {
-            gtf::READING
-        };
+        let used = if writable { gtf::READING | gtf::WRITING } else { gtf::READING };
         granter.mark(arg.gref, used, 0);
         self.0.mapped.borrow_mut().insert(at.0, Some(page));
         let mut tracked = self.0.tracked.borrow_mut();
-        tracked.push(Some(Tracked {
-            from: arg.dom,
-            gref: arg.gref,
-            at,
-            writable,
-        }));
+        tracked.push(Some(Tracked { from: arg.dom, gref: arg.gref, at, writable }));
         Ok(GrantHandle(tracked.len() as u32 - 1))
     }
 

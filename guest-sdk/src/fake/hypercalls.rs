@@ -9,9 +9,7 @@ use xen_abi::{
     errno::to_ret,
     event_channel::{self, Close, Send, Unmask},
     features, grant_table, hvm, hypercall as nr,
-    memory::{
-        self, AddToPhysmap, AddToPhysmapBatch, MemoryReservation, RemoveFromPhysmap, mapspace,
-    },
+    memory::{self, AddToPhysmap, AddToPhysmapBatch, MemoryReservation, RemoveFromPhysmap, mapspace},
     sched,
     version::{self, FeatureInfo},
 };
@@ -156,8 +154,7 @@ impl Domain {
         }
         let len = usize::from(a.size);
         // SAFETY: the caller's promise.
-        let (frames, gfns, errs) =
-            unsafe { (at(a.idxs, len), at(a.gpfns, len), at(a.errs, len)) };
+        let (frames, gfns, errs) = unsafe { (at(a.idxs, len), at(a.gpfns, len), at(a.errs, len)) };
         for ((&frame, gfn), err) in frames.iter().zip(gfns.iter()).zip(errs) {
             *err = match foreign.page_at(Gfn(frame)) {
                 Some(page) => {

@@ -12,12 +12,7 @@ use std::{
     vec::Vec,
 };
 
-use xen_abi::{
-    Domid, Errno, Gfn, PAGE_SIZE,
-    arch::layout,
-    hvm::param,
-    io::xs_wire::msg,
-};
+use xen_abi::{Domid, Errno, Gfn, PAGE_SIZE, arch::layout, hvm::param, io::xs_wire::msg};
 
 use super::{Domain, Page, machine};
 use crate::{
@@ -61,9 +56,8 @@ impl Daemon {
         let page = machine().frames.alloc(Domid::XEN, 1);
         let page = Page(page.expect("no memory for a store ring"));
         domain.0.mapped.borrow_mut().insert(gfn.0, Some(page));
-        let theirs = domain
-            .within(|| event_channel::alloc_unbound(Domid::SELF, DOMID))
-            .expect("a port for the store");
+        let theirs =
+            domain.within(|| event_channel::alloc_unbound(Domid::SELF, DOMID)).expect("a port for the store");
         let mut params = domain.0.params.borrow_mut();
         params.insert(param::STORE_PFN, gfn.0);
         params.insert(param::STORE_EVTCHN, theirs.0.into());

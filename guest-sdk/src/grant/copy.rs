@@ -26,20 +26,12 @@ pub struct Place {
 
 impl Place {
     fn end(self) -> CopyPtr {
-        CopyPtr {
-            u: self.gref.0.into(),
-            domid: self.domid,
-            offset: self.offset,
-            pad: 0,
-        }
+        CopyPtr { u: self.gref.0.into(), domid: self.domid, offset: self.offset, pad: 0 }
     }
 
     fn advanced(self, by: usize) -> Result<Self, CopyError> {
         let offset = usize::from(self.offset) + by;
-        Ok(Self {
-            offset: u16::try_from(offset).map_err(|_| CopyError::Call(Errno::EINVAL))?,
-            ..self
-        })
+        Ok(Self { offset: u16::try_from(offset).map_err(|_| CopyError::Call(Errno::EINVAL))?, ..self })
     }
 }
 
@@ -85,12 +77,7 @@ pub fn to_grant(into: Place, from: &[u8]) -> Result<(), CopyError> {
 
 /// Copies `len` bytes between `place` and ours, which may cross pages. `direction` says which of
 /// the two is the reference.
-fn run(
-    place: Place,
-    ours: NonNull<u8>,
-    len: usize,
-    direction: u16,
-) -> Result<(), CopyError> {
+fn run(place: Place, ours: NonNull<u8>, len: usize, direction: u16) -> Result<(), CopyError> {
     let mut list = Vec::new();
     let mut done = 0;
     while done < len {
@@ -98,12 +85,8 @@ fn run(
         let address = address_of(unsafe { ours.add(done) }).ok_or(CopyError::Call(Errno::EFAULT))?;
         let offset = address as usize % PAGE_SIZE;
         let n = (len - done).min(PAGE_SIZE - offset);
-        let local = CopyPtr {
-            u: address / PAGE_SIZE as u64,
-            domid: Domid::SELF,
-            offset: offset as u16,
-            pad: 0,
-        };
+        let local =
+            CopyPtr { u: address / PAGE_SIZE as u64, domid: Domid::SELF, offset: offset as u16, pad: 0 };
         let remote = place.advanced(done)?.end();
         let (source, dest) = match direction {
             gntcopy::SOURCE_GREF => (remote, local),

@@ -84,18 +84,10 @@ impl Mapping {
             .collect();
         // SAFETY: nothing is in the hole.
         unsafe { gnttab::map(&mut list) }?;
-        let handles = list
-            .iter()
-            .map(|map| map.status.check().ok().map(|()| map.handle))
-            .collect();
+        let handles = list.iter().map(|map| map.status.check().ok().map(|()| map.handle)).collect();
         // SAFETY: used only if all of it is mapped, and not after `drop` has unmapped it.
         let memory = unsafe { SharedMemory::new(hole.start(), hole.count() * PAGE_SIZE) };
-        let mapping = Self {
-            hole,
-            handles,
-            memory,
-            home: arch::home(),
-        };
+        let mapping = Self { hole, handles, memory, home: arch::home() };
         match list.iter().find(|map| map.status != GrantStatus::OKAY) {
             Some(map) => Err(MapError::Refused(map.gref, map.status)),
             None => Ok(mapping),

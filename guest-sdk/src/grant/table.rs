@@ -48,12 +48,7 @@ impl State {
         let gfn = arch::grant_frame(index).ok_or(Errno::ENOSPC)?;
         // SAFETY: the region is there for this, says the device tree.
         let mapped = unsafe {
-            hypercall::memory::add_to_physmap(
-                Domid::SELF,
-                mapspace::GRANT_TABLE,
-                index as u64,
-                gfn,
-            )
+            hypercall::memory::add_to_physmap(Domid::SELF, mapspace::GRANT_TABLE, index as u64, gfn)
         };
         mapped.map_err(|_| Errno::ENOSPC)?;
         // SAFETY: the frame is mapped there now, and for ever.
@@ -61,8 +56,7 @@ impl State {
         self.frames.push(frame);
         let base = index as u32 * ENTRIES_PER_FRAME;
         let first = base.max(NR_RESERVED_ENTRIES);
-        self.free
-            .extend((first..base + ENTRIES_PER_FRAME).rev().map(Gref));
+        self.free.extend((first..base + ENTRIES_PER_FRAME).rev().map(Gref));
         Ok(())
     }
 
@@ -90,11 +84,7 @@ pub(crate) struct Table(IrqLock<State>);
 
 impl Table {
     pub(crate) const fn new() -> Self {
-        Self(IrqLock::new(State {
-            frames: Vec::new(),
-            free: Vec::new(),
-            held: Vec::new(),
-        }))
+        Self(IrqLock::new(State { frames: Vec::new(), free: Vec::new(), held: Vec::new() }))
     }
 
     /// Lets `to` use a frame of ours.

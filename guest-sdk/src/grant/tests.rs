@@ -82,10 +82,7 @@ fn a_read_only_grant_is_not_mapped_for_writing() {
     let (_machine, back, front) = two();
     let grant = lend(&front, 1, Access::ReadOnly);
     let refused = borrow(&back, &grant, Access::ReadWrite).unwrap_err();
-    assert_eq!(
-        refused,
-        MapError::Refused(grant.gref(), GrantStatus::GENERAL_ERROR)
-    );
+    assert_eq!(refused, MapError::Refused(grant.gref(), GrantStatus::GENERAL_ERROR));
     borrow(&back, &grant, Access::ReadOnly).unwrap();
 }
 
@@ -94,9 +91,7 @@ fn of_a_list_with_a_bad_reference_none_stays_mapped() {
     let (_machine, back, front) = two();
     let grant = lend(&front, 2, Access::ReadWrite);
     let grefs = vec![grant.grefs()[0], Gref(99), grant.grefs()[1]];
-    let refused = back
-        .within(|| Mapping::new(FRONT, &grefs, Access::ReadWrite))
-        .unwrap_err();
+    let refused = back.within(|| Mapping::new(FRONT, &grefs, Access::ReadWrite)).unwrap_err();
     assert!(matches!(refused, MapError::Refused(Gref(99), _)));
     assert_eq!(back.mapped_grants(), 0);
     grant.end().unwrap();
@@ -106,24 +101,14 @@ fn of_a_list_with_a_bad_reference_none_stays_mapped() {
 fn copies_go_both_ways_and_cross_our_pages() {
     let (_machine, back, front) = two();
     let grant = lend(&front, 1, Access::ReadWrite);
-    let place = Place {
-        domid: FRONT,
-        gref: grant.gref(),
-        offset: 7,
-    };
+    let place = Place { domid: FRONT, gref: grant.gref(), offset: 7 };
     back.within(|| {
         let out: Vec<u8> = (0..4000u32).map(|i| i as u8).collect();
         to_grant(place, &out).unwrap();
         let mut pages = Pages::new(2).unwrap();
         from_grant(place, &mut pages.bytes_mut()[200..4200]).unwrap();
         assert_eq!(pages.bytes()[200..4200], out);
-        let beyond = Place {
-            offset: 4000,
-            ..place
-        };
-        assert_eq!(
-            to_grant(beyond, &out[..97]),
-            Err(CopyError::Refused(GrantStatus::BAD_COPY_ARG))
-        );
+        let beyond = Place { offset: 4000, ..place };
+        assert_eq!(to_grant(beyond, &out[..97]), Err(CopyError::Refused(GrantStatus::BAD_COPY_ARG)));
     });
 }

@@ -10,10 +10,9 @@ use xen_abi::{
     Domid, Errno, GuestHandle, VcpuId,
     arch::VcpuGuestContext,
     domctl::{
-        AddressSize, CacheFlush, CreateDomain, Domctl, GetDomainInfo, GetVcpuInfo,
-        INTERFACE_VERSION, MaxMem, MaxVcpus, NodeAffinity, PagingMempool, SchedCredit,
-        SchedulerOp, SetDomainHandle, SetTimeOffset, SetVirqHandler, VcpuAffinity, VcpuContext,
-        affinity, op, schedop,
+        AddressSize, CacheFlush, CreateDomain, Domctl, GetDomainInfo, GetVcpuInfo, INTERFACE_VERSION, MaxMem,
+        MaxVcpus, NodeAffinity, PagingMempool, SchedCredit, SchedulerOp, SetDomainHandle, SetTimeOffset,
+        SetVirqHandler, VcpuAffinity, VcpuContext, affinity, op, schedop,
     },
     hypercall::DOMCTL,
     types::{CtlBitmap, DomainHandle, OpPayload},
@@ -35,13 +34,8 @@ pub unsafe fn domctl<T>(cmd: u32, domain: Domid, payload: &T) -> Result<(Domid, 
 where
     T: FromBytes + IntoBytes + Immutable,
 {
-    let mut arg = Domctl {
-        cmd,
-        interface_version: INTERFACE_VERSION,
-        domain,
-        pad: [0; 3],
-        u: OpPayload::of(payload),
-    };
+    let mut arg =
+        Domctl { cmd, interface_version: INTERFACE_VERSION, domain, pad: [0; 3], u: OpPayload::of(payload) };
     // SAFETY: the envelope is valid for both directions; the rest is the caller's promise.
     unsafe { call(DOMCTL, [core::ptr::from_mut(&mut arg) as usize]) }?;
     Ok((arg.domain, arg.u.get()))
@@ -76,10 +70,7 @@ fn order(cmd: u32, domain: Domid) -> Result<(), Errno> {
 /// # Errors
 ///
 /// `EEXIST`, `EINVAL`, `ENOMEM`.
-pub fn create(
-    domid: Option<Domid>,
-    config: &CreateDomain,
-) -> Result<(Domid, CreateDomain), Errno> {
+pub fn create(domid: Option<Domid>, config: &CreateDomain) -> Result<(Domid, CreateDomain), Errno> {
     let wanted = domid.unwrap_or(Domid(0));
     // SAFETY: there are no handles in it.
     unsafe { domctl(op::CREATEDOMAIN, wanted, config) }
@@ -166,11 +157,7 @@ pub fn max_vcpus(domain: Domid, max: u32) -> Result<(), Errno> {
 /// # Errors
 ///
 /// `EINVAL` for impossible ones.
-pub fn set_vcpu_context(
-    domain: Domid,
-    vcpu: VcpuId,
-    context: &VcpuGuestContext,
-) -> Result<(), Errno> {
+pub fn set_vcpu_context(domain: Domid, vcpu: VcpuId, context: &VcpuGuestContext) -> Result<(), Errno> {
     let arg = VcpuContext {
         vcpu: vcpu.0,
         pad: 0,
@@ -203,20 +190,13 @@ pub fn vcpu_context(domain: Domid, vcpu: VcpuId) -> Result<VcpuGuestContext, Err
 ///
 /// `EINVAL`, or `ESRCH` when it is not there.
 pub fn vcpu_info(domain: Domid, vcpu: VcpuId) -> Result<GetVcpuInfo, Errno> {
-    let arg = GetVcpuInfo {
-        vcpu: vcpu.0,
-        ..GetVcpuInfo::default()
-    };
+    let arg = GetVcpuInfo { vcpu: vcpu.0, ..GetVcpuInfo::default() };
     get(op::GETVCPUINFO, domain, &arg)
 }
 
 /// A bitmap for as many CPUs as `bytes` has bits.
 fn bitmap(bytes: &mut [u8]) -> CtlBitmap {
-    CtlBitmap {
-        bitmap: handle_mut(bytes),
-        nr_bits: (bytes.len() * 8) as u32,
-        pad: 0,
-    }
+    CtlBitmap { bitmap: handle_mut(bytes), nr_bits: (bytes.len() * 8) as u32, pad: 0 }
 }
 
 /// Sets on which CPUs a vCPU may run (`hard`) and prefers to run (`soft`): bitmaps, least
@@ -231,10 +211,7 @@ pub fn set_vcpu_affinity(
     hard: Option<&mut [u8]>,
     soft: Option<&mut [u8]>,
 ) -> Result<(), Errno> {
-    let mut arg = VcpuAffinity {
-        vcpu: vcpu.0,
-        ..VcpuAffinity::default()
-    };
+    let mut arg = VcpuAffinity { vcpu: vcpu.0, ..VcpuAffinity::default() };
     if let Some(hard) = hard {
         arg.flags |= affinity::HARD;
         arg.cpumap_hard = bitmap(hard);
@@ -252,11 +229,7 @@ pub fn set_vcpu_affinity(
 /// # Errors
 ///
 /// As [`vcpu_info`].
-pub fn vcpu_affinity(
-    domain: Domid,
-    vcpu: VcpuId,
-    cpus: usize,
-) -> Result<(Vec<u8>, Vec<u8>), Errno> {
+pub fn vcpu_affinity(domain: Domid, vcpu: VcpuId, cpus: usize) -> Result<(Vec<u8>, Vec<u8>), Errno> {
     let mut hard = vec![0; cpus.div_ceil(8)];
     let mut soft = hard.clone();
     let arg = VcpuAffinity {
@@ -277,25 +250,14 @@ pub fn vcpu_affinity(
 /// The common ones.
 pub fn node_affinity(domain: Domid, nodes: usize) -> Result<Vec<u8>, Errno> {
     let mut map = vec![0; nodes.div_ceil(8)];
-    let arg = NodeAffinity {
-        nodemap: bitmap(&mut map),
-    };
+    let arg = NodeAffinity { nodemap: bitmap(&mut map) };
     // SAFETY: the bitmap is as long as it says, and may be written.
     unsafe { domctl(op::GETNODEAFFINITY, domain, &arg) }?;
     Ok(map)
 }
 
-fn scheduler(
-    domain: Domid,
-    sched_id: u32,
-    cmd: u32,
-    with: SchedCredit,
-) -> Result<SchedCredit, Errno> {
-    let mut arg = SchedulerOp {
-        sched_id,
-        cmd,
-        ..SchedulerOp::default()
-    };
+fn scheduler(domain: Domid, sched_id: u32, cmd: u32, with: SchedCredit) -> Result<SchedCredit, Errno> {
+    let mut arg = SchedulerOp { sched_id, cmd, ..SchedulerOp::default() };
     arg.set_credit(with);
     get(op::SCHEDULER_OP, domain, &arg).map(|answer| answer.credit())
 }
@@ -333,9 +295,7 @@ pub fn set_handle(domain: Domid, handle: DomainHandle) -> Result<(), Errno> {
 ///
 /// The common ones.
 pub fn set_time_offset(domain: Domid, time_offset_seconds: i64) -> Result<(), Errno> {
-    let arg = SetTimeOffset {
-        time_offset_seconds,
-    };
+    let arg = SetTimeOffset { time_offset_seconds };
     set(op::SETTIMEOFFSET, domain, &arg)
 }
 

@@ -3,8 +3,7 @@
 use xen_abi::{
     Domid, Errno, EvtchnPort, VcpuId,
     event_channel::{
-        AllocUnbound, BindInterdomain, BindIpi, BindVcpu, BindVirq, Close, Reset, Send, Status,
-        Unmask, op,
+        AllocUnbound, BindInterdomain, BindIpi, BindVcpu, BindVirq, Close, Reset, Send, Status, Unmask, op,
     },
     hypercall::EVENT_CHANNEL_OP,
 };
@@ -23,11 +22,7 @@ fn event_op<T>(cmd: u32, arg: &mut T) -> Result<(), Errno> {
 /// `ESRCH` for a domain that is not there, `EPERM` for one not ours or kept apart by policy,
 /// `ENOSPC` when no port is left.
 pub fn alloc_unbound(dom: Domid, remote: Domid) -> Result<EvtchnPort, Errno> {
-    let mut arg = AllocUnbound {
-        dom,
-        remote_dom: remote,
-        port: EvtchnPort::NONE,
-    };
+    let mut arg = AllocUnbound { dom, remote_dom: remote, port: EvtchnPort::NONE };
     event_op(op::ALLOC_UNBOUND, &mut arg)?;
     Ok(arg.port)
 }
@@ -38,12 +33,8 @@ pub fn alloc_unbound(dom: Domid, remote: Domid) -> Result<EvtchnPort, Errno> {
 ///
 /// `EINVAL` when it is not there for us; `ESRCH`, `EPERM`, `ENOSPC` as above.
 pub fn bind_interdomain(remote: Domid, port: EvtchnPort) -> Result<EvtchnPort, Errno> {
-    let mut arg = BindInterdomain {
-        remote_dom: remote,
-        pad: 0,
-        remote_port: port,
-        local_port: EvtchnPort::NONE,
-    };
+    let mut arg =
+        BindInterdomain { remote_dom: remote, pad: 0, remote_port: port, local_port: EvtchnPort::NONE };
     event_op(op::BIND_INTERDOMAIN, &mut arg)?;
     Ok(arg.local_port)
 }
@@ -54,11 +45,7 @@ pub fn bind_interdomain(remote: Domid, port: EvtchnPort) -> Result<EvtchnPort, E
 ///
 /// `EINVAL`, `ENOENT` for bad numbers, `EEXIST` when it is bound already.
 pub fn bind_virq(virq: u32, vcpu: VcpuId) -> Result<EvtchnPort, Errno> {
-    let mut arg = BindVirq {
-        virq,
-        vcpu: vcpu.0,
-        port: EvtchnPort::NONE,
-    };
+    let mut arg = BindVirq { virq, vcpu: vcpu.0, port: EvtchnPort::NONE };
     event_op(op::BIND_VIRQ, &mut arg)?;
     Ok(arg.port)
 }
@@ -69,10 +56,7 @@ pub fn bind_virq(virq: u32, vcpu: VcpuId) -> Result<EvtchnPort, Errno> {
 ///
 /// `ENOENT` when there is no such vCPU, `ENOSPC` when no port is left.
 pub fn bind_ipi(vcpu: VcpuId) -> Result<EvtchnPort, Errno> {
-    let mut arg = BindIpi {
-        vcpu: vcpu.0,
-        port: EvtchnPort::NONE,
-    };
+    let mut arg = BindIpi { vcpu: vcpu.0, port: EvtchnPort::NONE };
     event_op(op::BIND_IPI, &mut arg)?;
     Ok(arg.port)
 }
@@ -101,11 +85,7 @@ pub fn send(port: EvtchnPort) -> Result<(), Errno> {
 ///
 /// `ESRCH`, `EINVAL`, `EPERM`; `EACCES` for ports that the hypervisor itself listens to.
 pub fn status(dom: Domid, port: EvtchnPort) -> Result<Status, Errno> {
-    let mut arg = Status {
-        dom,
-        port,
-        ..Status::default()
-    };
+    let mut arg = Status { dom, port, ..Status::default() };
     event_op(op::STATUS, &mut arg)?;
     Ok(arg)
 }

@@ -4,9 +4,7 @@
 
 use xen_abi::{
     Domid, Errno,
-    grant_table::{
-        Copy, GetVersion, GrantStatus, MapGrantRef, QuerySize, SetVersion, UnmapGrantRef, op,
-    },
+    grant_table::{Copy, GetVersion, GrantStatus, MapGrantRef, QuerySize, SetVersion, UnmapGrantRef, op},
     hypercall::GRANT_TABLE_OP,
 };
 
@@ -70,10 +68,7 @@ pub unsafe fn copy(list: &mut [Copy]) -> Result<(), Errno> {
 ///
 /// `EPERM` when the table is not ours to ask about, `EINVAL` for any other failure.
 pub fn query_size(dom: Domid) -> Result<(u32, u32), Errno> {
-    let mut arg = QuerySize {
-        dom,
-        ..QuerySize::default()
-    };
+    let mut arg = QuerySize { dom, ..QuerySize::default() };
     // SAFETY: there are no handles in it.
     unsafe { list_op(op::QUERY_SIZE, core::slice::from_mut(&mut arg)) }?;
     match arg.status {
@@ -90,10 +85,7 @@ pub fn query_size(dom: Domid) -> Result<(u32, u32), Errno> {
 ///
 /// `ESRCH`, `EPERM`.
 pub fn version(dom: Domid) -> Result<u32, Errno> {
-    let mut arg = GetVersion {
-        dom,
-        ..GetVersion::default()
-    };
+    let mut arg = GetVersion { dom, ..GetVersion::default() };
     // SAFETY: there are no handles in it.
     unsafe { list_op(op::GET_VERSION, core::slice::from_mut(&mut arg)) }?;
     Ok(arg.version)

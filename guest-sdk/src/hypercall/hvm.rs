@@ -14,11 +14,7 @@ use super::with_arg;
 ///
 /// `EINVAL` for an unknown one, `ESRCH`, `EPERM`.
 pub fn get_param(domid: Domid, index: u32) -> Result<u64, Errno> {
-    let mut arg = HvmParam {
-        domid,
-        index,
-        ..HvmParam::default()
-    };
+    let mut arg = HvmParam { domid, index, ..HvmParam::default() };
     // SAFETY: there are no handles in it.
     unsafe { with_arg(HVM_OP, op::GET_PARAM, &mut arg) }?;
     Ok(arg.value)
@@ -30,12 +26,7 @@ pub fn get_param(domid: Domid, index: u32) -> Result<u64, Errno> {
 ///
 /// As [`get_param`].
 pub fn set_param(domid: Domid, index: u32, value: u64) -> Result<(), Errno> {
-    let mut arg = HvmParam {
-        domid,
-        pad: 0,
-        index,
-        value,
-    };
+    let mut arg = HvmParam { domid, pad: 0, index, value };
     // SAFETY: there are no handles in it.
     unsafe { with_arg(HVM_OP, op::SET_PARAM, &mut arg) }.map(drop)
 }

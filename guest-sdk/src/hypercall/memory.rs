@@ -4,8 +4,8 @@ use xen_abi::{
     Domid, Errno, Gfn, GuestHandle,
     hypercall::MEMORY_OP,
     memory::{
-        AcquireResource, AddToPhysmap, AddToPhysmapBatch, MemoryDomain, MemoryReservation,
-        PodTarget, RemoveFromPhysmap, mapspace, op,
+        AcquireResource, AddToPhysmap, AddToPhysmapBatch, MemoryDomain, MemoryReservation, PodTarget,
+        RemoveFromPhysmap, mapspace, op,
     },
 };
 
@@ -27,12 +27,7 @@ fn reservation(gfns: &[Gfn], order: u32, mem_flags: u32, domid: Domid) -> Memory
 /// # Errors
 ///
 /// `ESRCH`, `EPERM`, `EFAULT`. Too little memory is not an error but a smaller number.
-pub fn populate_physmap(
-    domid: Domid,
-    gfns: &[Gfn],
-    order: u32,
-    mem_flags: u32,
-) -> Result<usize, Errno> {
+pub fn populate_physmap(domid: Domid, gfns: &[Gfn], order: u32, mem_flags: u32) -> Result<usize, Errno> {
     let mut arg = reservation(gfns, order, mem_flags, domid);
     // SAFETY: the handle's frames are read, and for a translated domain never written.
     let done = unsafe { with_arg(MEMORY_OP, op::POPULATE_PHYSMAP, &mut arg) }?;
@@ -48,11 +43,7 @@ pub fn populate_physmap(
 /// # Errors
 ///
 /// As [`populate_physmap`].
-pub unsafe fn decrease_reservation(
-    domid: Domid,
-    gfns: &[Gfn],
-    order: u32,
-) -> Result<usize, Errno> {
+pub unsafe fn decrease_reservation(domid: Domid, gfns: &[Gfn], order: u32) -> Result<usize, Errno> {
     let mut arg = reservation(gfns, order, 0, domid);
     // SAFETY: the handle's frames are read only; the frames are not in use, says the caller.
     let done = unsafe { with_arg(MEMORY_OP, op::DECREASE_RESERVATION, &mut arg) }?;
@@ -111,19 +102,8 @@ pub fn maximum_ram_page() -> Result<u64, Errno> {
 /// # Errors
 ///
 /// `EINVAL`, `EBUSY`, `ENOMEM`, `ESRCH`, `EPERM`.
-pub unsafe fn add_to_physmap(
-    domid: Domid,
-    space: u32,
-    idx: u64,
-    gpfn: Gfn,
-) -> Result<(), Errno> {
-    let mut arg = AddToPhysmap {
-        domid,
-        size: 0,
-        space,
-        idx,
-        gpfn,
-    };
+pub unsafe fn add_to_physmap(domid: Domid, space: u32, idx: u64, gpfn: Gfn) -> Result<(), Errno> {
+    let mut arg = AddToPhysmap { domid, size: 0, space, idx, gpfn };
     // SAFETY: there are no handles in it; the frame is the caller's to give.
     unsafe { with_arg(MEMORY_OP, op::ADD_TO_PHYSMAP, &mut arg) }.map(drop)
 }
@@ -138,12 +118,7 @@ pub unsafe fn add_to_physmap(
 ///
 /// `ESRCH`, `EPERM`, `EFAULT`; `EINVAL` when the lists differ in length, `E2BIG` when they are too
 /// long.
-pub unsafe fn add_foreign(
-    foreign: Domid,
-    frames: &[Gfn],
-    at: &[Gfn],
-    errs: &mut [i32],
-) -> Result<(), Errno> {
+pub unsafe fn add_foreign(foreign: Domid, frames: &[Gfn], at: &[Gfn], errs: &mut [i32]) -> Result<(), Errno> {
     if frames.len() != at.len() || errs.len() != at.len() {
         return Err(Errno::EINVAL);
     }
@@ -170,11 +145,7 @@ pub unsafe fn add_foreign(
 ///
 /// `ENOENT` when nothing is there, `ESRCH`, `EPERM`.
 pub unsafe fn remove_from_physmap(domid: Domid, gpfn: Gfn) -> Result<(), Errno> {
-    let mut arg = RemoveFromPhysmap {
-        domid,
-        pad: [0; 3],
-        gpfn,
-    };
+    let mut arg = RemoveFromPhysmap { domid, pad: [0; 3], gpfn };
     // SAFETY: there are no handles in it; the frame is not in use, says the caller.
     unsafe { with_arg(MEMORY_OP, op::REMOVE_FROM_PHYSMAP, &mut arg) }.map(drop)
 }
@@ -215,13 +186,8 @@ pub unsafe fn acquire_resource(
 ///
 /// As [`acquire_resource`].
 pub fn resource_size(domid: Domid, kind: u16, id: u32) -> Result<u32, Errno> {
-    let mut arg = AcquireResource {
-        domid,
-        kind,
-        id,
-        frame_list: GuestHandle::NULL,
-        ..AcquireResource::default()
-    };
+    let mut arg =
+        AcquireResource { domid, kind, id, frame_list: GuestHandle::NULL, ..AcquireResource::default() };
     // SAFETY: the null list asks for the size.
     unsafe { with_arg(MEMORY_OP, op::ACQUIRE_RESOURCE, &mut arg) }?;
     Ok(arg.nr_frames)
@@ -233,11 +199,7 @@ pub fn resource_size(domid: Domid, kind: u16, id: u32) -> Result<u32, Errno> {
 ///
 /// `ENOSYS` there.
 pub fn set_pod_target(domid: Domid, target_pages: u64) -> Result<PodTarget, Errno> {
-    let mut arg = PodTarget {
-        target_pages,
-        domid,
-        ..PodTarget::default()
-    };
+    let mut arg = PodTarget { target_pages, domid, ..PodTarget::default() };
     // SAFETY: there are no handles in it.
     unsafe { with_arg(MEMORY_OP, op::SET_POD_TARGET, &mut arg) }?;
     Ok(arg)
@@ -249,11 +211,7 @@ pub fn set_pod_target(domid: Domid, target_pages: u64) -> Result<PodTarget, Errn
 ///
 /// `ENOMEM`, `EINVAL`, `EPERM`.
 pub fn claim_pages(domid: Domid, pages: u64) -> Result<(), Errno> {
-    let mut arg = MemoryReservation {
-        nr_extents: pages,
-        domid,
-        ..MemoryReservation::default()
-    };
+    let mut arg = MemoryReservation { nr_extents: pages, domid, ..MemoryReservation::default() };
     // SAFETY: the list is null.
     unsafe { with_arg(MEMORY_OP, op::CLAIM_PAGES, &mut arg) }.map(drop)
 }

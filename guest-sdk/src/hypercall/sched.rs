@@ -56,11 +56,7 @@ pub fn shutdown_code(reason: u32) -> Result<(), Errno> {
 ///
 /// `ESRCH`, `EPERM`.
 pub fn remote_shutdown(domain_id: Domid, reason: u32) -> Result<(), Errno> {
-    let mut arg = RemoteShutdown {
-        domain_id,
-        pad: 0,
-        reason,
-    };
+    let mut arg = RemoteShutdown { domain_id, pad: 0, reason };
     // SAFETY: there are no handles in it.
     unsafe { with_arg(SCHED_OP, op::REMOTE_SHUTDOWN, &mut arg) }.map(drop)
 }
@@ -89,10 +85,7 @@ pub fn poll(ports: &[EvtchnPort], deadline: Option<Instant>) -> Result<(), Errno
 ///
 /// `EINVAL` for a bad id, `EEXIST` or `ENOSPC` when there is none left.
 pub fn watchdog(id: u32, seconds: u32) -> Result<u32, Errno> {
-    let mut arg = Watchdog {
-        id,
-        timeout: seconds,
-    };
+    let mut arg = Watchdog { id, timeout: seconds };
     // SAFETY: there are no handles in it.
     unsafe { with_arg(SCHED_OP, op::WATCHDOG, &mut arg) }.map(|id| id as u32)
 }

@@ -10,9 +10,9 @@ use xen_abi::{
     domctl::GetDomainInfo,
     hypercall::SYSCTL,
     sysctl::{
-        AvailHeap, CpuInfo, CpuTopo, CpuTopoInfo, CpupoolOp, CreditSchedule, DebugKeys,
-        GetCpuInfo, GetDomainInfoList, INTERFACE_VERSION, MemInfo, NumaInfo, PhysInfo, ReadConsole,
-        SchedId, SchedulerOp, Sysctl, cpupool, op,
+        AvailHeap, CpuInfo, CpuTopo, CpuTopoInfo, CpupoolOp, CreditSchedule, DebugKeys, GetCpuInfo,
+        GetDomainInfoList, INTERFACE_VERSION, MemInfo, NumaInfo, PhysInfo, ReadConsole, SchedId, SchedulerOp,
+        Sysctl, cpupool, op,
     },
     types::{CtlBitmap, OpPayload},
 };
@@ -33,11 +33,7 @@ pub unsafe fn sysctl<T>(cmd: u32, payload: &T) -> Result<T, Errno>
 where
     T: FromBytes + IntoBytes + Immutable,
 {
-    let mut arg = Sysctl {
-        cmd,
-        interface_version: INTERFACE_VERSION,
-        u: OpPayload::of(payload),
-    };
+    let mut arg = Sysctl { cmd, interface_version: INTERFACE_VERSION, u: OpPayload::of(payload) };
     // SAFETY: the envelope is valid for both directions; the rest is the caller's promise.
     unsafe { call(SYSCTL, [core::ptr::from_mut(&mut arg) as usize]) }?;
     Ok(arg.u.get())
@@ -58,11 +54,7 @@ where
 /// # Errors
 ///
 /// The common ones.
-pub fn read_console(
-    into: &mut [u8],
-    index: Option<u32>,
-    clear: bool,
-) -> Result<(usize, u32), Errno> {
+pub fn read_console(into: &mut [u8], index: Option<u32>, clear: bool) -> Result<(usize, u32), Errno> {
     let arg = ReadConsole {
         clear: clear.into(),
         incremental: index.is_some().into(),
@@ -138,11 +130,7 @@ pub fn domains() -> Result<Vec<GetDomainInfo>, Errno> {
 ///
 /// The common ones.
 pub fn debug_keys(keys: &[u8]) -> Result<(), Errno> {
-    let arg = DebugKeys {
-        keys: handle(keys),
-        nr_keys: count(keys)?,
-        pad: 0,
-    };
+    let arg = DebugKeys { keys: handle(keys), nr_keys: count(keys)?, pad: 0 };
     // SAFETY: the keys are as many as it says, and only read.
     unsafe { sysctl(op::DEBUG_KEYS, &arg) }.map(drop)
 }
@@ -154,11 +142,7 @@ pub fn debug_keys(keys: &[u8]) -> Result<(), Errno> {
 /// The common ones.
 pub fn cpu_idle_times(cpus: usize) -> Result<Vec<u64>, Errno> {
     let mut list = vec![CpuInfo::default(); cpus];
-    let arg = GetCpuInfo {
-        max_cpus: count(&list)?,
-        info: handle_mut(&mut list),
-        ..GetCpuInfo::default()
-    };
+    let arg = GetCpuInfo { max_cpus: count(&list)?, info: handle_mut(&mut list), ..GetCpuInfo::default() };
     // SAFETY: the list is as long as it says, and may be written.
     let n = unsafe { sysctl(op::GETCPUINFO, &arg) }?.nr_cpus;
     list.truncate(n as usize);
@@ -171,10 +155,7 @@ pub fn cpu_idle_times(cpus: usize) -> Result<Vec<u64>, Errno> {
 ///
 /// The common ones.
 pub fn free_memory() -> Result<u64, Errno> {
-    let arg = AvailHeap {
-        node: -1,
-        ..AvailHeap::default()
-    };
+    let arg = AvailHeap { node: -1, ..AvailHeap::default() };
     plain(op::AVAILHEAP, &arg).map(|a| a.avail_bytes)
 }
 
@@ -187,11 +168,7 @@ pub fn cpu_topology() -> Result<Vec<CpuTopo>, Errno> {
     let ask = CpuTopoInfo::default();
     let n = plain(op::CPUTOPOINFO, &ask)?.num_cpus as usize;
     let mut list = vec![CpuTopo::default(); n];
-    let arg = CpuTopoInfo {
-        num_cpus: count(&list)?,
-        pad: 0,
-        cputopo: handle_mut(&mut list),
-    };
+    let arg = CpuTopoInfo { num_cpus: count(&list)?, pad: 0, cputopo: handle_mut(&mut list) };
     // SAFETY: the list is as long as it says, and may be written.
     let n = unsafe { sysctl(op::CPUTOPOINFO, &arg) }?.num_cpus;
     list.truncate(n as usize);
@@ -241,21 +218,12 @@ pub fn cpupool_info(id: u32, cpus: usize) -> Result<Cpupool, Errno> {
     let arg = CpupoolOp {
         op: cpupool::INFO,
         cpupool_id: id,
-        cpumap: CtlBitmap {
-            bitmap: handle_mut(&mut map),
-            nr_bits: (map.len() * 8) as u32,
-            pad: 0,
-        },
+        cpumap: CtlBitmap { bitmap: handle_mut(&mut map), nr_bits: (map.len() * 8) as u32, pad: 0 },
         ..CpupoolOp::default()
     };
     // SAFETY: the bitmap is as long as it says, and may be written.
     let answer = unsafe { sysctl(op::CPUPOOL_OP, &arg) }?;
-    Ok(Cpupool {
-        id: answer.cpupool_id,
-        sched_id: answer.sched_id,
-        domains: answer.n_dom,
-        cpus: map,
-    })
+    Ok(Cpupool { id: answer.cpupool_id, sched_id: answer.sched_id, domains: answer.n_dom, cpus: map })
 }
 
 /// Makes, destroys or changes a pool: any operation of [`cpupool`] without a bitmap.
@@ -267,10 +235,7 @@ pub fn cpupool_op(with: CpupoolOp) -> Result<CpupoolOp, Errno> {
     if matches!(with.op, cpupool::INFO | cpupool::FREEINFO) {
         return Err(Errno::EINVAL);
     }
-    let arg = CpupoolOp {
-        cpumap: CtlBitmap::default(),
-        ..with
-    };
+    let arg = CpupoolOp { cpumap: CtlBitmap::default(), ..with };
     plain(op::CPUPOOL_OP, &arg)
 }
 
@@ -285,12 +250,7 @@ pub fn scheduler_op(
     cmd: u32,
     credit: CreditSchedule,
 ) -> Result<CreditSchedule, Errno> {
-    let mut arg = SchedulerOp {
-        cpupool_id,
-        sched_id,
-        cmd,
-        ..SchedulerOp::default()
-    };
+    let mut arg = SchedulerOp { cpupool_id, sched_id, cmd, ..SchedulerOp::default() };
     arg.set_credit(credit);
     plain(op::SCHEDULER_OP, &arg).map(|a| a.credit())
 }

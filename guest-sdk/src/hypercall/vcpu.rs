@@ -28,16 +28,8 @@ unsafe fn vcpu_op<T>(cmd: u32, vcpu: VcpuId, arg: &mut T) -> Result<(), Errno> {
 ///
 /// `EINVAL` when that was done before or the frame is none of ours, `ENXIO` for a bad offset,
 /// `ENOENT` when there is no such vCPU.
-pub unsafe fn register_vcpu_info(
-    vcpu: VcpuId,
-    gfn: xen_abi::Gfn,
-    offset: u32,
-) -> Result<(), Errno> {
-    let mut arg = RegisterVcpuInfo {
-        mfn: gfn.0,
-        offset,
-        rsvd: 0,
-    };
+pub unsafe fn register_vcpu_info(vcpu: VcpuId, gfn: xen_abi::Gfn, offset: u32) -> Result<(), Errno> {
+    let mut arg = RegisterVcpuInfo { mfn: gfn.0, offset, rsvd: 0 };
     // SAFETY: the caller's promise.
     unsafe { vcpu_op(op::REGISTER_VCPU_INFO, vcpu, &mut arg) }
 }
@@ -51,9 +43,8 @@ pub fn register_runstate(vcpu: VcpuId, record: &'static SharedMemory) -> Result<
     if record.len() < size_of::<RunstateInfo>() {
         return Err(Errno::EINVAL);
     }
-    let mut arg = RegisterRunstateMemoryArea {
-        addr: GuestHandle::new(record.as_ptr().as_ptr() as usize as u64),
-    };
+    let mut arg =
+        RegisterRunstateMemoryArea { addr: GuestHandle::new(record.as_ptr().as_ptr() as usize as u64) };
     // SAFETY: the record is shared memory that stays for ever.
     unsafe { vcpu_op(op::REGISTER_RUNSTATE_MEMORY_AREA, vcpu, &mut arg) }
 }

@@ -7,8 +7,8 @@ use xen_abi::{
     hypercall::XEN_VERSION,
     types::DomainHandle,
     version::{
-        CAPABILITIES_LEN, CHANGESET_LEN, COMMANDLINE_LEN, CompileInfo, EXTRAVERSION_LEN,
-        FeatureInfo, PlatformParameters, op,
+        CAPABILITIES_LEN, CHANGESET_LEN, COMMANDLINE_LEN, CompileInfo, EXTRAVERSION_LEN, FeatureInfo,
+        PlatformParameters, op,
     },
 };
 use zerocopy::FromBytes;
@@ -83,12 +83,7 @@ pub fn compile_info() -> Result<[String; 4], Errno> {
     // SAFETY: there are no handles in it.
     unsafe { with_arg(XEN_VERSION, op::COMPILE_INFO, &mut arg) }?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(until_nul(bytes)).into_owned();
-    Ok([
-        text(&arg.compiler),
-        text(&arg.compile_by),
-        text(&arg.compile_domain),
-        text(&arg.compile_date),
-    ])
+    Ok([text(&arg.compiler), text(&arg.compile_by), text(&arg.compile_domain), text(&arg.compile_date)])
 }
 
 /// Its first virtual address.
@@ -109,10 +104,7 @@ pub fn virt_start() -> Result<u64, Errno> {
 ///
 /// `EINVAL` for a word that is not there.
 pub fn features(submap_idx: u32) -> Result<u32, Errno> {
-    let mut arg = FeatureInfo {
-        submap_idx,
-        submap: 0,
-    };
+    let mut arg = FeatureInfo { submap_idx, submap: 0 };
     // SAFETY: there are no handles in it.
     unsafe { with_arg(XEN_VERSION, op::GET_FEATURES, &mut arg) }?;
     Ok(arg.submap)
@@ -153,8 +145,5 @@ pub fn build_id() -> Result<Vec<u8>, Errno> {
     // SAFETY: the buffer begins with its length, as the command wants it.
     unsafe { call(XEN_VERSION, args) }?;
     let (len, bytes) = u32::read_from_prefix(&buffer).map_err(|_| Errno::EIO)?;
-    bytes
-        .get(..len as usize)
-        .map(<[u8]>::to_vec)
-        .ok_or(Errno::EIO)
+    bytes.get(..len as usize).map(<[u8]>::to_vec).ok_or(Errno::EIO)
 }

@@ -32,12 +32,7 @@ impl Mapped {
     unsafe fn new(hole: Hole, mapped: Vec<bool>) -> Self {
         // SAFETY: the hole is ours, and what is mapped there stays until `drop`.
         let memory = unsafe { SharedMemory::new(hole.start(), hole.count() * PAGE_SIZE) };
-        Self {
-            hole,
-            mapped,
-            memory,
-            home: arch::home(),
-        }
+        Self { hole, mapped, memory, home: arch::home() }
     }
 }
 

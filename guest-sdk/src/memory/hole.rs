@@ -29,25 +29,18 @@ impl Chunk {
         let pages = Pages::new(count)?;
         let gfns: Vec<Gfn> = (0..count).map(|i| pages.gfn(i)).collect();
         // SAFETY: the pages are ours, and never used as memory again.
-        let done =
-            unsafe { hypercall::memory::decrease_reservation(Domid::SELF, &gfns, 0) };
+        let done = unsafe { hypercall::memory::decrease_reservation(Domid::SELF, &gfns, 0) };
         if done != Ok(count) {
             // Some of them may be gone: none can go back to the allocator.
             mem::forget(pages);
             return Err(done.err().unwrap_or(Errno::ENOMEM));
         }
-        Ok(Self {
-            pages: mem::ManuallyDrop::new(pages),
-            used: vec![false; count],
-        })
+        Ok(Self { pages: mem::ManuallyDrop::new(pages), used: vec![false; count] })
     }
 
     /// Marks `count` free pages in a row as used; gives the first.
     fn take(&mut self, count: usize) -> Option<usize> {
-        let first = self
-            .used
-            .windows(count)
-            .position(|run| run.iter().all(|used| !used))?;
+        let first = self.used.windows(count).position(|run| run.iter().all(|used| !used))?;
         self.used[first..first + count].fill(true);
         Some(first)
     }
@@ -104,11 +97,7 @@ pub struct Hole {
 
 impl Hole {
     fn of(chunk: &Chunk, first: usize, count: usize) -> Self {
-        Self {
-            gfn: chunk.pages.gfn(first),
-            count,
-            home: arch::home(),
-        }
+        Self { gfn: chunk.pages.gfn(first), count, home: arch::home() }
     }
 
     /// Takes `count` pages of address space, in a row.

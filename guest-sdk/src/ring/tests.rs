@@ -19,17 +19,11 @@ fn with_pages(count: usize, f: impl FnOnce(&Grant)) {
 }
 
 fn request(id: u64) -> Request {
-    Request {
-        id,
-        ..Request::default()
-    }
+    Request { id, ..Request::default() }
 }
 
 fn response(id: u64) -> Response {
-    Response {
-        id,
-        ..Response::default()
-    }
+    Response { id, ..Response::default() }
 }
 
 #[test]

@@ -11,10 +11,7 @@ const FRONT: Domid = Domid(1);
 
 /// What a toolstack writes for a device.
 async fn add_device(store: &Xenstore) {
-    let (front, back) = (
-        "/local/domain/1/device/vbd/51712",
-        "/local/domain/0/backend/vbd/1/51712",
-    );
+    let (front, back) = ("/local/domain/1/device/vbd/51712", "/local/domain/0/backend/vbd/1/51712");
     for (node, value) in [
         (format!("{front}/backend"), back),
         (format!("{front}/backend-id"), "0"),
@@ -76,10 +73,7 @@ fn each_end_follows_the_other_s_state() {
             assert_eq!(front.wait_other(|s| s == state).await, Ok(state));
         }
         back.switch_state(XenbusState::CLOSED).await.unwrap();
-        assert_eq!(
-            task.await.unwrap(),
-            [1, 4, 5, 6].map(XenbusState)
-        );
+        assert_eq!(task.await.unwrap(), [1, 4, 5, 6].map(XenbusState));
     });
 }
 

@@ -71,15 +71,7 @@ impl Connection {
         let req_id = state.next_id();
         let message = Message::new(kind, req_id, tx_id, parts)?;
         state.outgoing.extend(message.bytes());
-        state.requests.insert(
-            req_id,
-            Request {
-                kind,
-                answer: None,
-                waiter: None,
-                forgotten,
-            },
-        );
+        state.requests.insert(req_id, Request { kind, answer: None, waiter: None, forgotten });
         drop(state);
         self.pump();
         Ok(req_id)
@@ -87,10 +79,7 @@ impl Connection {
 
     /// Makes a request and waits for its answer.
     pub(super) async fn request(&self, kind: u32, tx_id: u32, parts: &[&[u8]]) -> Result<Vec<u8>> {
-        let pending = Pending {
-            connection: self,
-            req_id: self.send(kind, tx_id, parts, false)?,
-        };
+        let pending = Pending { connection: self, req_id: self.send(kind, tx_id, parts, false)? };
         poll_fn(|cx| {
             let mut state = self.state.borrow_mut();
             let Some(request) = state.requests.get_mut(&pending.req_id) else {

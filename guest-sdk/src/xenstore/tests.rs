@@ -14,9 +14,7 @@ const GUEST: Domid = Domid(1);
 /// Runs against the fake machine's daemon, over the ring.
 fn with_store<F: AsyncFn(Xenstore)>(f: F) {
     let machine = Machine::new();
-    machine
-        .domain(GUEST)
-        .run(async { f(Xenstore::connect().await.unwrap()).await });
+    machine.domain(GUEST).run(async { f(Xenstore::connect().await.unwrap()).await });
 }
 
 /// Runs against a daemon that the test plays on the other end of a pipe.
@@ -57,10 +55,7 @@ fn what_is_written_is_read_listed_and_removed() {
         assert_eq!(store.read_as::<u32>("data/b").await, Ok(22));
         assert_eq!(store.read_as::<u32>("data/c").await, Err(Error::Malformed));
         assert_eq!(store.directory("data").await.unwrap(), ["a", "b", "c"]);
-        assert_eq!(
-            store.read_string("/local/domain/1/data/a").await.unwrap(),
-            "1"
-        );
+        assert_eq!(store.read_string("/local/domain/1/data/a").await.unwrap(), "1");
         store.remove("data").await.unwrap();
         assert_eq!(store.read_if_there::<u32>("data/b").await, Ok(None));
         assert!(store.directory("data").await.unwrap_err().is_missing());
@@ -183,11 +178,7 @@ fn a_reply_that_claims_to_be_too_long_ends_the_connection() {
         let reader = store.clone();
         let task = spawn(async move { reader.read("x").await });
         let request = received(&mut daemon).await.remove(0);
-        let head = Header {
-            kind: msg::READ,
-            len: u32::MAX,
-            ..request.header
-        };
+        let head = Header { kind: msg::READ, len: u32::MAX, ..request.header };
         daemon.write(head.as_bytes()).unwrap();
         assert_eq!(task.await.unwrap(), Err(Error::Closed));
         assert_eq!(store.read("y").await, Err(Error::Closed));
@@ -224,16 +215,9 @@ fn errors_come_by_name_and_unknown_ones_as_eio() {
 #[test]
 fn a_request_given_up_does_not_take_the_answer_of_another() {
     with_pipe(async |store, mut daemon| {
-        assert_eq!(
-            race(store.read("first"), yield_now()).await,
-            Either::Second(())
-        );
+        assert_eq!(race(store.read("first"), yield_now()).await, Either::Second(()));
         let task = spawn(async move { store.read("second").await });
-        let ids: Vec<u32> = received(&mut daemon)
-            .await
-            .iter()
-            .map(|m| m.header.req_id)
-            .collect();
+        let ids: Vec<u32> = received(&mut daemon).await.iter().map(|m| m.header.req_id).collect();
         for (id, value) in ids.into_iter().zip([&b"1"[..], b"2"]) {
             daemon.write(&reply(msg::READ, id, value)).unwrap();
         }
@@ -262,9 +246,7 @@ fn events_that_are_not_taken_are_bounded() {
     with_pipe(async |store, mut daemon| {
         let task = spawn(async move { store.watch("w").await });
         let request = received(&mut daemon).await.remove(0);
-        daemon
-            .write(&reply(msg::WATCH, request.header.req_id, b"OK\0"))
-            .unwrap();
+        daemon.write(&reply(msg::WATCH, request.header.req_id, b"OK\0")).unwrap();
         let mut watch = task.await.unwrap().unwrap();
         let token = wire::strings(&request.payload).unwrap().remove(1);
         for i in 0..1000 {
@@ -290,9 +272,7 @@ fn long_directories_are_read_in_parts_and_again_when_they_change() {
         let task = spawn(async move { store.directory("d").await });
         let mut answer = async |kind, payload: &[u8]| {
             let request = received(&mut daemon).await.remove(0);
-            daemon
-                .write(&reply(kind, request.header.req_id, payload))
-                .unwrap();
+            daemon.write(&reply(kind, request.header.req_id, payload)).unwrap();
             request.payload
         };
         answer(msg::ERROR, b"E2BIG\0").await;

@@ -178,16 +178,8 @@ pub struct Pipe {
 /// A connection within a program: two ends.
 pub fn pipe() -> (Pipe, Pipe) {
     let (a, b) = (Rc::<RefCell<Stream>>::default(), Rc::default());
-    let one = Pipe {
-        input: Rc::clone(&a),
-        output: Rc::clone(&b),
-        seen: None,
-    };
-    let other = Pipe {
-        input: b,
-        output: a,
-        seen: None,
-    };
+    let one = Pipe { input: Rc::clone(&a), output: Rc::clone(&b), seen: None };
+    let other = Pipe { input: b, output: a, seen: None };
     (one, other)
 }
 

@@ -67,11 +67,8 @@ impl Watch {
             waiter: None,
             closed: false,
         }));
-        let watch = Self {
-            connection: connection.clone(),
-            token: connection.add_watch(inbox.clone()),
-            inbox,
-        };
+        let watch =
+            Self { connection: connection.clone(), token: connection.add_watch(inbox.clone()), inbox };
         let parts: [&[u8]; 2] = [&string(path)?, &string(&watch.token.to_string())?];
         connection.request(msg::WATCH, 0, &parts).await?;
         Ok(watch)
@@ -100,10 +97,7 @@ impl Watch {
 
     /// The connection it is on.
     pub fn store(&self) -> Xenstore {
-        Xenstore {
-            connection: self.connection.clone(),
-            tx_id: 0,
-        }
+        Xenstore { connection: self.connection.clone(), tx_id: 0 }
     }
 }
 

@@ -30,15 +30,7 @@ impl Message {
         if payload.len() > PAYLOAD_MAX {
             return Err(Error::Invalid);
         }
-        Ok(Self {
-            header: Header {
-                kind,
-                req_id,
-                tx_id,
-                len: payload.len() as u32,
-            },
-            payload,
-        })
+        Ok(Self { header: Header { kind, req_id, tx_id, len: payload.len() as u32 }, payload })
     }
 
     /// The bytes to send.
@@ -81,10 +73,7 @@ impl Assembler {
         }
         let all = mem::take(&mut self.0);
         let (header, payload) = Header::read_from_prefix(&all).map_err(|_| Error::Malformed)?;
-        Ok(Some(Message {
-            header,
-            payload: payload.to_owned(),
-        }))
+        Ok(Some(Message { header, payload: payload.to_owned() }))
     }
 }
 

@@ -172,11 +172,8 @@ impl Tree {
 
     pub(super) fn begin(&mut self) -> u32 {
         self.last_tx += 1;
-        let copy = Transaction {
-            nodes: self.nodes.clone(),
-            generation: self.generation,
-            changed: Vec::new(),
-        };
+        let copy =
+            Transaction { nodes: self.nodes.clone(), generation: self.generation, changed: Vec::new() };
         self.transactions.insert(self.last_tx, copy);
         self.last_tx
     }

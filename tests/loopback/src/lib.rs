@@ -4,3 +4,5 @@
 pub mod disks;
 pub mod noise;
 pub mod toolstack;
+pub mod torment;
+pub mod world;

@@ -7,6 +7,7 @@
 //! [`block_on`] is the blocking way round it: it runs everything until one future is done, and may
 //! be called from inside a task, too.
 
+mod signal;
 mod timer;
 
 use alloc::{boxed::Box, collections::VecDeque, rc::Rc, sync::Arc, task::Wake, vec::Vec};
@@ -19,6 +20,7 @@ use core::{
     task::{Context, Poll, Waker},
 };
 
+pub use signal::Signal;
 pub use timer::{Elapsed, Sleep, sleep, sleep_until, timeout};
 
 use crate::{arch, lock::IrqLock};

@@ -24,7 +24,7 @@ pub(crate) use crate::{
     boot::{boot_info, grant_frame, shutdown},
     mm::{alloc_pages, free_pages, map_magic},
     percpu::{executor, system},
-    smp::bare::kick,
+    smp::bare::{kick, start_cpu},
 };
 
 global_asm!(include_str!("arm32/head.S"), options(raw));

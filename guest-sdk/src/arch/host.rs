@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use core::ptr::NonNull;
-use std::rc::Rc;
+use std::{boxed::Box, rc::Rc};
 
 use xen_abi::{Domid, Gfn, PAGE_SIZE};
 
@@ -34,6 +34,11 @@ pub(crate) fn cpu() -> usize {
 }
 
 pub(crate) fn kick(_cpu: usize) {}
+
+/// A fake domain has one vCPU.
+pub(crate) fn start_cpu(_cpu: usize, _work: Box<dyn FnOnce() + Send>) -> Result<(), StartError> {
+    Err(StartError::NoSuchVcpu)
+}
 
 pub(crate) fn wait(deadline: Option<Instant>) {
     fake::idle(deadline);

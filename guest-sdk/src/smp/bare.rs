@@ -3,14 +3,11 @@
 #![allow(unsafe_code)]
 
 use alloc::boxed::Box;
-use core::{
-    fmt,
-    sync::atomic::{AtomicU32, Ordering},
-};
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use xen_abi::{Errno, VcpuId, psci};
 
-use super::MAX_VCPUS;
+use super::{MAX_VCPUS, StartError};
 use crate::{arch, boot, gic, irq, lock::IrqLock, memory::Pages, mm, shared_info};
 
 /// What a vCPU is to do.
@@ -30,39 +27,8 @@ static CONTEXTS: [Context; MAX_VCPUS] =
     [const { Context { stack: AtomicU32::new(0), fault_stack: AtomicU32::new(0), cpu: AtomicU32::new(0) } };
         MAX_VCPUS];
 
-/// Why a vCPU could not be started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StartError {
-    /// There is none of that number, or it is the first.
-    NoSuchVcpu,
-    /// It runs already.
-    AlreadyOn,
-    /// No memory for its stacks.
-    NoMemory,
-    /// The hypervisor refused, with this PSCI error.
-    Refused(i32),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoSuchVcpu => f.write_str("no such vCPU"),
-            Self::AlreadyOn => f.write_str("vCPU is running already"),
-            Self::NoMemory => f.write_str("no memory for a vCPU's stacks"),
-            Self::Refused(code) => write!(f, "starting a vCPU: PSCI error {code}"),
-        }
-    }
-}
-
-impl core::error::Error for StartError {}
-
-/// Starts vCPU `cpu` with `work`. When that returns the vCPU is switched off, and can be started
-/// again.
-///
-/// # Errors
-///
-/// See [`StartError`].
-pub fn start_cpu(cpu: usize, work: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
+/// See [`super::start`].
+pub(crate) fn start_cpu(cpu: usize, work: Work) -> Result<(), StartError> {
     let affinity = boot::vcpu_affinity(cpu).filter(|_| cpu > 0);
     let affinity = affinity.ok_or(StartError::NoSuchVcpu)?;
     let (stacks, stack, fault_stack) = arch::vcpu_stacks(cpu);
@@ -83,7 +49,7 @@ pub fn start_cpu(cpu: usize, work: impl FnOnce() + Send + 'static) -> Result<(),
         Err(Errno::ENOMEM) => return Err(StartError::NoMemory),
         Err(_) => return Err(StartError::NoSuchVcpu),
     }
-    *WORK[cpu].lock() = Some(Box::new(work));
+    *WORK[cpu].lock() = Some(work);
     let context = &CONTEXTS[cpu];
     context.stack.store(stack as u32, Ordering::Relaxed);
     context.fault_stack.store(fault_stack as u32, Ordering::Relaxed);

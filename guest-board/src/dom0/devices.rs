@@ -11,13 +11,19 @@ use super::Devices;
 impl Devices {
     /// Adds a device's registers and interrupts, and for a PCI host those of what is behind it. What the CPU does not
     /// see, or what is not wired to `gic`, is not for us to map.
-    pub(super) fn add<'a>(&mut self, node: &Node<'a>, gic: &Node<'a>, phandles: &Phandles<'a>) {
+    pub(super) fn add<'a>(
+        &mut self,
+        node: &Node<'a>,
+        interrupts: &[Interrupt<'a>],
+        gic: &Node<'a>,
+        phandles: &Phandles<'a>,
+    ) {
         if let Ok(regions) = node.regions() {
             regions.for_each(|region| self.add_mmio(region));
         }
-        self.add_interrupts(node.interrupts(phandles).unwrap_or_default(), gic);
+        self.add_interrupts(interrupts, gic);
         if node.str("device_type") == Some("pci") {
-            self.add_interrupts(node.interrupt_map_targets(phandles).unwrap_or_default(), gic);
+            self.add_interrupts(&node.interrupt_map_targets(phandles).unwrap_or_default(), gic);
             self.add_windows(node);
         }
     }
@@ -29,11 +35,10 @@ impl Devices {
             .for_each(|region| self.add_mmio(region));
     }
 
-    fn add_interrupts(&mut self, interrupts: Vec<Interrupt<'_>>, gic: &Node<'_>) {
-        let at_gic = interrupts.iter().filter(|interrupt| interrupt.controller == *gic);
-        at_gic.filter_map(|interrupt| gic::decode(&interrupt.cells)).for_each(|(intid, trigger)| {
+    fn add_interrupts(&mut self, interrupts: &[Interrupt<'_>], gic: &Node<'_>) {
+        for (intid, trigger) in at_gic(interrupts, gic) {
             self.add_spi(intid, trigger);
-        });
+        }
     }
 
     pub(super) fn add_spi(&mut self, intid: u32, trigger: Trigger) {
@@ -51,6 +56,17 @@ impl Devices {
         self.spis.sort_unstable_by_key(|(intid, _)| *intid);
         self.mmio = merged(core::mem::take(&mut self.mmio));
     }
+}
+
+/// Those of some interrupts that arrive at `gic`.
+pub(super) fn at_gic(interrupts: &[Interrupt<'_>], gic: &Node<'_>) -> impl Iterator<Item = (u32, Trigger)> {
+    let own = interrupts.iter().filter(move |interrupt| interrupt.controller == *gic);
+    own.filter_map(|interrupt| gic::decode(&interrupt.cells))
+}
+
+/// The private interrupts among some that arrive at `gic`.
+pub(super) fn private(interrupts: &[Interrupt<'_>], gic: &Node<'_>) -> Vec<u32> {
+    at_gic(interrupts, gic).map(|(intid, _)| intid).filter(|intid| *intid < gic::SPI_BASE).collect()
 }
 
 /// The whole pages that a region touches; none for an empty one.

@@ -8,7 +8,7 @@ mod tree;
 
 use alloc::vec::Vec;
 
-use device_tree::gic::{self, Trigger};
+use device_tree::gic::Trigger;
 use device_tree::{Node, Phandles, Tree};
 
 use crate::board::Arch;
@@ -28,8 +28,6 @@ pub struct Params<'a> {
     pub grant_table: Region,
     /// Space for mapping others' memory; none for AArch32.
     pub extended_regions: &'a [Region],
-    /// The private interrupt of its events; see [`free_ppi`].
-    pub event_ppi: u32,
     /// The kernel module's own command line: preferred to `bootargs` in `/chosen`, but not to `xen,dom0-bootargs`.
     pub bootargs: Option<&'a str>,
     /// Where the initrd is.
@@ -56,6 +54,8 @@ pub struct Devices {
 pub struct Plan {
     /// The device tree.
     pub tree: Vec<u8>,
+    /// The private interrupt for events: the first one that nothing on the host uses.
+    pub event_ppi: u32,
     /// What dom0 gets, and may give away.
     pub devices: Devices,
     /// What dom0 does not get but may give away: devices marked `xen,passthrough`.
@@ -69,22 +69,4 @@ pub fn build(host: &Tree<'_>, params: &Params<'_>) -> Result<Plan, Error> {
     let phandles = Phandles::of(host);
     let gic = host.nodes().find(|node| cells::is_gic(node) && node.is_available()).ok_or(Error::NoGic)?;
     tree::Builder::new(host, &phandles, gic, params)?.build()
-}
-
-/// Finds the first private interrupt that nothing on the host uses, for dom0's events.
-pub fn free_ppi(host: &Tree<'_>) -> Result<u32, Error> {
-    let phandles = Phandles::of(host);
-    let used: Vec<u32> = host.nodes().flat_map(|node| ppis(&node, &phandles)).collect();
-    (gic::PPI_BASE..gic::SPI_BASE).find(|ppi| !used.contains(ppi)).ok_or(Error::NoFreePpi)
-}
-
-/// The private interrupts that a node uses.
-fn ppis<'a>(node: &Node<'a>, phandles: &Phandles<'a>) -> Vec<u32> {
-    let interrupts = node.interrupts(phandles).unwrap_or_default();
-    let at_gic = interrupts.iter().filter(|interrupt| cells::is_gic(&interrupt.controller));
-    at_gic
-        .filter_map(|interrupt| gic::decode(&interrupt.cells))
-        .map(|(intid, _)| intid)
-        .filter(|intid| *intid < gic::SPI_BASE)
-        .collect()
 }

@@ -4,16 +4,17 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use device_tree::gic::{self, Trigger};
-use device_tree::{Node, Phandles, Property, Tree, Writer};
+use device_tree::{Interrupt, Node, Phandles, Property, Tree, Writer};
 
-use super::devices::merged;
-use super::{Devices, Params, Plan, ppis};
+use super::devices::{merged, private};
+use super::{Devices, Params, Plan};
 use crate::board::{Arch, affinity};
 use crate::cells;
 use crate::error::Error;
 
-/// Nodes that dom0 does not see, with all below them.
-const DROPPED: [&str; 13] = [
+/// Nodes that dom0 does not see, with all below them: those for the hypervisor, those it replaces, processors' own
+/// devices, and a timer that lies in memory, which nothing virtualises.
+const DROPPED: [&str; 14] = [
     "xen,domain",
     "xen,domain-shared-memory-v1",
     "xen,evtchn-v1",
@@ -27,9 +28,8 @@ const DROPPED: [&str; 13] = [
     "arm,cortex-a15-pmu",
     "arm,cortex-a53-edac",
     "arm,armv8-pmuv3",
+    "arm,armv7-timer-mem",
 ];
-/// The timer that lies in memory, which nothing virtualises.
-const MEMORY_TIMER: [&str; 1] = ["arm,armv7-timer-mem"];
 /// Units between devices and memory, which are the hypervisor's.
 const IOMMUS: [&str; 6] =
     ["arm,smmu-v1", "arm,smmu-v2", "arm,smmu-v3", "arm,mmu-400", "arm,mmu-401", "arm,mmu-500"];
@@ -72,6 +72,8 @@ pub(super) struct Builder<'a, 'p> {
     params: &'p Params<'p>,
     timer_written: bool,
     chosen_written: bool,
+    /// Bit n: private interrupt n is in use.
+    private_used: u32,
     out: Writer,
     plan: Plan,
 }
@@ -95,6 +97,7 @@ impl<'a, 'p> Builder<'a, 'p> {
             params,
             timer_written: false,
             chosen_written: false,
+            private_used: 0,
             out: Writer::new([], 0),
             plan: Plan::default(),
         })
@@ -115,6 +118,8 @@ impl<'a, 'p> Builder<'a, 'p> {
         if !self.timer_written {
             return Err(Error::NoTimer);
         }
+        let free = (gic::PPI_BASE..gic::SPI_BASE).find(|intid| self.private_used & 1 << intid == 0);
+        self.plan.event_ppi = free.ok_or(Error::NoFreePpi)?;
         self.hypervisor(&root)?;
         cells::write_psci(&mut self.out);
         self.cpus(&root)?;
@@ -127,30 +132,31 @@ impl<'a, 'p> Builder<'a, 'p> {
     }
 
     fn node(&mut self, node: &Node<'a>) -> Result<(), Error> {
-        match self.fate(node) {
+        let interrupts = node.interrupts(self.phandles).unwrap_or_default();
+        let private = private(&interrupts, &self.gic);
+        self.private_used |= private.iter().fold(0, |used, intid| used | 1 << intid);
+        match self.fate(node, &private) {
             Fate::Dropped => Ok(()),
             Fate::Gic => self.interrupt_controller(node),
             Fate::Timer if self.timer_written => Ok(()),
-            Fate::Timer => self.timer(node),
-            Fate::Copied => self.copy(node),
+            Fate::Timer => self.timer(node, &private),
+            Fate::Copied => self.copy(node, &interrupts),
         }
     }
 
-    fn fate(&self, node: &Node<'a>) -> Fate {
-        let at_root = node.parent().is_some_and(|parent| parent.is_root());
+    fn fate(&self, node: &Node<'a>, private: &[u32]) -> Fate {
+        let at_root = node.depth() == 1;
         let replaced = at_root && matches!(node.base_name(), "cpus" | "psci" | "hypervisor" | "memory");
-        let dropped = node.is_compatible(&DROPPED)
-            || node.is_compatible(&MEMORY_TIMER)
-            || node.is_compatible(&IOMMUS)
-            || cells::is_memory(node)
-            || self.params.taken.contains(node);
-        if replaced || dropped {
+        let compatible = node.property("compatible");
+        let is = |names: &[&str]| compatible.is_some_and(|compatible| compatible.has_any(names));
+        let driven = is(&DROPPED) || is(&IOMMUS) || self.params.taken.contains(node);
+        if replaced || driven || cells::is_memory(node) {
             Fate::Dropped
         } else if *node == self.gic {
             Fate::Gic
-        } else if node.is_compatible(&cells::TIMER_COMPATIBLE) {
+        } else if is(&cells::TIMER_COMPATIBLE) {
             Fate::Timer
-        } else if cells::is_gic(node) || !ppis(node, self.phandles).is_empty() {
+        } else if is(&cells::GICV2_COMPATIBLE) || is(&cells::GICV3_COMPATIBLE) || !private.is_empty() {
             // A second interrupt controller cannot be had, nor can a device's private interrupt.
             Fate::Dropped
         } else {
@@ -158,8 +164,8 @@ impl<'a, 'p> Builder<'a, 'p> {
         }
     }
 
-    fn copy(&mut self, node: &Node<'a>) -> Result<(), Error> {
-        self.collect(node);
+    fn copy(&mut self, node: &Node<'a>, interrupts: &[Interrupt<'a>]) -> Result<(), Error> {
+        self.collect(node, interrupts);
         self.out.begin_node(node.name());
         self.properties(node);
         if node.depth() == 1 && node.name() == "chosen" {
@@ -174,28 +180,26 @@ impl<'a, 'p> Builder<'a, 'p> {
     }
 
     /// Notes what a device needs, by whose it is.
-    fn collect(&mut self, node: &Node<'a>) {
-        let reserved =
-            node.parent().is_some_and(|parent| parent.depth() == 1 && parent.name() == "reserved-memory");
-        if reserved {
+    fn collect(&mut self, node: &Node<'a>, interrupts: &[Interrupt<'a>]) {
+        let is_reserved = |parent: Node<'a>| parent.depth() == 1 && parent.name() == "reserved-memory";
+        if node.parent().is_some_and(is_reserved) {
             let mut devices = Devices::default();
-            devices.add(node, &self.gic, self.phandles);
+            devices.add(node, interrupts, &self.gic, self.phandles);
             self.plan.reserved.extend(devices.mmio);
         } else if node.has("xen,passthrough") {
-            self.plan.passthrough.add(node, &self.gic, self.phandles);
+            self.plan.passthrough.add(node, interrupts, &self.gic, self.phandles);
         } else {
-            self.plan.devices.add(node, &self.gic, self.phandles);
+            self.plan.devices.add(node, interrupts, &self.gic, self.phandles);
         }
     }
 
     fn properties(&mut self, node: &Node<'a>) {
         let is_chosen = node.depth() == 1 && node.name() == "chosen";
         let passthrough = node.has("xen,passthrough");
-        let behind_iommu = self.is_behind_iommu(node);
         for property in node.properties() {
             let dropped = property.name == "xen,passthrough"
                 || is_chosen && CHOSEN_OWN.contains(&property.name)
-                || behind_iommu && IOMMU_PROPERTIES.contains(&property.name)
+                || IOMMU_PROPERTIES.contains(&property.name) && self.is_behind_iommu(node)
                 || passthrough && property.name == "status";
             if !dropped {
                 self.out.copy(&property);
@@ -289,9 +293,8 @@ impl<'a, 'p> Builder<'a, 'p> {
     }
 
     /// The virtual timer has the host's private interrupts.
-    fn timer(&mut self, node: &Node<'a>) -> Result<(), Error> {
-        let ppis = ppis(node, self.phandles);
-        let ppis = ppis.first_chunk::<TIMER_INTERRUPTS>().ok_or(Error::NoTimer)?;
+    fn timer(&mut self, node: &Node<'a>, private: &[u32]) -> Result<(), Error> {
+        let ppis = private.first_chunk::<TIMER_INTERRUPTS>().ok_or(Error::NoTimer)?;
         let compatible = match self.params.arch {
             Arch::Arm32 => "arm,armv7-timer",
             Arch::Arm64 => "arm,armv8-timer",
@@ -312,7 +315,7 @@ impl<'a, 'p> Builder<'a, 'p> {
         self.out.begin_node("hypervisor");
         self.out.strs("compatible", &[&format!("xen,xen-{major}.{minor}"), "xen,xen"]);
         self.out.property("reg", &reg);
-        self.interrupts(&gic::ppi(self.params.event_ppi));
+        self.interrupts(&gic::ppi(self.plan.event_ppi));
         self.out.end_node();
         Ok(())
     }

@@ -14,7 +14,6 @@ const PARAMS: Params<'static> = Params {
     memory: &MEMORY,
     grant_table: Region { base: 0x4001_0000, size: 0x4_0000 },
     extended_regions: &[],
-    event_ppi: 16,
     bootargs: None,
     initrd: Some(Region { base: 0x6820_0000, size: 0xc2_0c00 }),
     taken: &[],
@@ -152,17 +151,22 @@ fn devices_behind_buses_and_a_nexus_are_found() {
 
 #[test]
 fn the_first_private_interrupt_that_nothing_uses_is_for_events() {
-    assert_eq!(dom0::free_ppi(&Tree::parse(&host()).unwrap()), Ok(16));
-    let busy = edited(
-        HOST_ARM,
-        "",
-        |out| {
-            let cells: Vec<u32> = (0..16).flat_map(|ppi| [1, ppi, 4]).collect();
-            out.begin_node("greedy").cells("interrupts", &cells).end_node();
-        },
-        |_| {},
-    );
-    assert_eq!(dom0::free_ppi(&Tree::parse(&busy).unwrap()), Err(Error::NoFreePpi));
+    assert_eq!(build(&host(), &PARAMS).event_ppi, 16);
+    let using = |count: u32| {
+        let cells: Vec<u32> = (0..count).flat_map(|ppi| [1, ppi, 4]).collect();
+        edited(
+            HOST_ARM,
+            "",
+            |out| {
+                out.begin_node("greedy").cells("interrupts", &cells).end_node();
+            },
+            |_| {},
+        )
+    };
+    let plan = build(&using(3), &PARAMS);
+    assert_eq!(plan.event_ppi, 19);
+    assert_eq!(cells(&Tree::parse(&plan.tree).unwrap(), "/hypervisor", "interrupts"), [1, 3, 0xf08]);
+    assert_eq!(dom0::build(&Tree::parse(&using(16)).unwrap(), &PARAMS), Err(Error::NoFreePpi));
 }
 
 #[test]
@@ -300,7 +304,6 @@ fn corrupted_hosts_never_panic() {
             bad[at] = random(256) as u8;
         }
         let Ok(tree) = Tree::parse(&bad) else { continue };
-        dom0::free_ppi(&tree).ok();
         if let Ok(plan) = dom0::build(&tree, &PARAMS) {
             Tree::parse(&plan.tree).expect("what was made can be read");
         }

@@ -45,9 +45,13 @@ impl<'a> Node<'a> {
 
     /// The name with the unit address; empty for the root.
     pub fn name(&self) -> &'a str {
+        core::str::from_utf8(self.name_bytes()).unwrap_or_default()
+    }
+
+    fn name_bytes(&self) -> &'a [u8] {
         match self.tree.blocks.token(self.begin()) {
-            Ok((Token::Begin { name }, ..)) => core::str::from_utf8(name).unwrap_or_default(),
-            _ => "",
+            Ok((Token::Begin { name }, ..)) => name,
+            _ => &[],
         }
     }
 
@@ -85,7 +89,7 @@ impl<'a> Node<'a> {
 
     /// Finds a property.
     pub fn property(&self, name: &str) -> Option<Property<'a>> {
-        self.properties().find(|property| property.name == name)
+        self.properties().find_any(&[name])
     }
 
     /// Says whether there is such a property.
@@ -111,17 +115,20 @@ impl<'a> Node<'a> {
     /// Finds a child; without a unit address, the first one of that name.
     pub fn child(&self, name: &str) -> Option<Self> {
         let by_base = !name.contains('@');
-        self.children().find(|child| child.name() == name || by_base && child.base_name() == name)
+        self.children().find(|child| {
+            let rest = child.name_bytes().strip_prefix(name.as_bytes());
+            rest.is_some_and(|rest| rest.is_empty() || by_base && rest[0] == b'@')
+        })
     }
 
     /// Its phandle, under either name.
     pub fn phandle(&self) -> Option<u32> {
-        self.u32("phandle").or_else(|| self.u32("linux,phandle"))
+        self.properties().find_any(&["phandle", "linux,phandle"])?.as_u32()
     }
 
     /// Says whether it is compatible with one of some names.
     pub fn is_compatible(&self, names: &[&str]) -> bool {
-        self.property("compatible").is_some_and(|property| property.strings().any(|own| names.contains(&own)))
+        self.property("compatible").is_some_and(|compatible| compatible.has_any(names))
     }
 
     /// Says whether its device is there to be used: no `status`, or `okay`.
@@ -165,12 +172,28 @@ pub struct Properties<'a> {
     at: usize,
 }
 
-impl Properties<'_> {
+impl<'a> Properties<'a> {
+    /// The next one's place among the names, and its value.
+    fn next_raw(&mut self) -> Option<(usize, &'a [u8])> {
+        let blocks = &self.tree.blocks;
+        let (name, value, next) = blocks.property(blocks.skip_nops(self.at))?;
+        self.at = next;
+        Some((name, value))
+    }
+
+    /// The first one that has one of some names.
+    fn find_any(mut self, names: &[&str]) -> Option<Property<'a>> {
+        while let Some((found, value)) = self.next_raw() {
+            if names.iter().any(|name| self.tree.blocks.string_is(found, name)) {
+                return Some(self.tree.property(found, value));
+            }
+        }
+        None
+    }
+
     /// The offset of what follows the properties.
     fn skip_all(mut self) -> usize {
-        while let Ok((Token::Property { .. }, _, next)) = self.tree.blocks.token(self.at) {
-            self.at = next;
-        }
+        while self.next_raw().is_some() {}
         self.at
     }
 }
@@ -179,13 +202,8 @@ impl<'a> Iterator for Properties<'a> {
     type Item = Property<'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self.tree.blocks.token(self.at) {
-            Ok((Token::Property { name, value }, _, next)) => {
-                self.at = next;
-                Some(Property { name: core::str::from_utf8(name).unwrap_or_default(), value })
-            }
-            _ => None,
-        }
+        let (name, value) = self.next_raw()?;
+        Some(self.tree.property(name, value))
     }
 }
 

@@ -37,6 +37,12 @@ impl<'a> Property<'a> {
         Strings { rest: self.value }
     }
 
+    /// Says whether one of the value's strings is among some.
+    pub fn has_any(&self, texts: &[&str]) -> bool {
+        let mut own = self.value.split(|byte| *byte == 0);
+        own.any(|own| texts.iter().any(|text| text.as_bytes() == own))
+    }
+
     /// The value as cells; bytes that are left over are left out.
     pub fn cells(&self) -> impl ExactSizeIterator<Item = u32> + use<'a> {
         self.value.as_chunks::<4>().0.iter().map(|cell| u32::from_be_bytes(*cell))

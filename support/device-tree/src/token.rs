@@ -13,8 +13,8 @@ const END: u32 = 9;
 pub(crate) enum Token<'a> {
     /// A node begins.
     Begin { name: &'a [u8] },
-    /// A property of the node that began last.
-    Property { name: &'a [u8], value: &'a [u8] },
+    /// A property of the node that began last; its name is among the strings.
+    Property { name: usize, value: &'a [u8] },
     /// The node that began last and has not ended ends.
     EndNode,
     /// The tree ends.
@@ -41,7 +41,10 @@ impl<'a> Blocks<'a> {
                     (Token::Begin { name }, align(after + name.len() + 1))
                 }
                 END_NODE => (Token::EndNode, after),
-                PROP => self.property(after)?,
+                PROP => {
+                    let (name, value, next) = self.property(at).ok_or(Error::Truncated)?;
+                    (Token::Property { name, value }, next)
+                }
                 NOP => {
                     at = after;
                     continue;
@@ -53,14 +56,37 @@ impl<'a> Blocks<'a> {
         }
     }
 
-    fn property(&self, at: usize) -> Result<(Token<'a>, usize), Error> {
-        let length = self.cell(at)? as usize;
-        let name_offset = self.cell(at + 4)? as usize;
-        let begin = at + 8;
-        let end = begin.checked_add(length).ok_or(Error::Truncated)?;
-        let value = self.structure.get(begin..end).ok_or(Error::Truncated)?;
-        let name = until_nul(self.strings, name_offset).ok_or(Error::BadName)?;
-        Ok((Token::Property { name, value }, align(end)))
+    /// Reads the property at offset `at`, if there is one; returns where its name is, its value, and the offset of
+    /// what follows. Readers spend most of their time here.
+    pub fn property(&self, at: usize) -> Option<(usize, &'a [u8], usize)> {
+        let header = self.structure.get(at..)?.first_chunk::<12>()?;
+        let (words, _) = header.as_chunks::<4>();
+        let [kind, length, name] = [words[0], words[1], words[2]].map(u32::from_be_bytes);
+        if kind != PROP {
+            return None;
+        }
+        let begin = at + header.len();
+        let end = begin.checked_add(length as usize)?;
+        Some((name as usize, self.structure.get(begin..end)?, align(end)))
+    }
+
+    /// The offset of the next thing that is no NOP.
+    pub fn skip_nops(&self, mut at: usize) -> usize {
+        while be_u32(self.structure, at) == Some(NOP) {
+            at += 4;
+        }
+        at
+    }
+
+    /// The string at an offset, without its NUL.
+    pub fn string(&self, at: usize) -> Option<&'a [u8]> {
+        until_nul(self.strings, at)
+    }
+
+    /// Says whether a string is at an offset: looking properties up is most of what readers do.
+    pub fn string_is(&self, at: usize, expected: &str) -> bool {
+        let found = self.strings.get(at..).and_then(|rest| rest.split_at_checked(expected.len()));
+        found.is_some_and(|(start, rest)| start == expected.as_bytes() && rest.first() == Some(&0))
     }
 
     fn cell(&self, at: usize) -> Result<u32, Error> {
@@ -83,5 +109,5 @@ fn until_nul(bytes: &[u8], at: usize) -> Option<&[u8]> {
 
 /// Rounds an offset within a slice up to a cell.
 fn align(offset: usize) -> usize {
-    offset.next_multiple_of(4)
+    (offset + 3) & !3
 }

@@ -4,6 +4,7 @@ use core::fmt;
 
 use crate::address::Region;
 use crate::node::{MAX_DEPTH, Node, Nodes};
+use crate::property::Property;
 use crate::token::{Blocks, Token, be_u32};
 
 /// What a blob begins with, big-endian.
@@ -142,7 +143,9 @@ impl<'a> Tree<'a> {
                     depth += 1;
                     properties_allowed = true;
                 }
-                Token::Property { name, .. } if properties_allowed => check_name(name, false)?,
+                Token::Property { name, .. } if properties_allowed => {
+                    check_name(self.blocks.string(name).ok_or(Error::BadName)?, false)?;
+                }
                 Token::EndNode if depth > 1 => {
                     depth -= 1;
                     properties_allowed = false;
@@ -156,6 +159,11 @@ impl<'a> Tree<'a> {
                 _ => return Err(Error::Nesting),
             }
         }
+    }
+
+    pub(crate) fn property(&self, name: usize, value: &'a [u8]) -> Property<'a> {
+        let name = self.blocks.string(name).unwrap_or_default();
+        Property { name: core::str::from_utf8(name).unwrap_or_default(), value }
     }
 
     /// The blob, without what may follow it.

@@ -4,7 +4,7 @@ use crate::{
     artifacts::{self, Hypervisor},
     host_disk::{self, HostDisk},
 };
-use machine::{Disk, DomU};
+use machine::{Disk, DomU, Domain};
 use std::time::Duration;
 
 const BOOT: Duration = Duration::from_secs(180);
@@ -77,8 +77,36 @@ pub fn debian_guest_starts_without_dom0(on: Hypervisor) {
         memory_kib: 128 << 10,
         vcpus: 1,
         vpl011: true,
-        enhanced: false,
+        enhanced: None,
     });
     let mut c = Console::boot(&name("dom0less", on), &machine);
     c.expect("DOM1: initrd: /dev/xvda cannot be mounted; a shell instead", BOOT);
+}
+
+/// The sample guest says who it is, under xl and on its console, and is gone when it has ended.
+pub fn hello_runs_under_xl(on: Hypervisor) {
+    let mut c = debian_dom0(&name("hello", on), on, artifacts::data_disk());
+    c.send_line("xl create -c /root/hello.cfg");
+    c.expect("hello from a guest on Xen", COMMAND);
+    c.expect("xenstore calls me \"hello\"", COMMAND);
+    c.expect(PROMPT, COMMAND);
+    let list = c.command("xl list", PROMPT, COMMAND);
+    assert!(!list.contains("hello"), "{list}");
+}
+
+/// The sample guest runs with no dom0 about, started from the device tree.
+pub fn hello_starts_without_dom0(on: Hypervisor) {
+    let mut machine = on.machine();
+    // Its console is the hypervisor's own, which shows guests' output at this level only.
+    machine.hypervisor_args += " guest_loglvl=all";
+    machine.domus.push(DomU {
+        boot: Domain { kernel: artifacts::image("hello"), ramdisk: None, args: "greeting=hi".into() },
+        memory_kib: 32 << 10,
+        vcpus: 1,
+        vpl011: false,
+        enhanced: Some("no-xenstore"),
+    });
+    let mut c = Console::boot(&name("hello-dom0less", on), &machine);
+    c.expect("hello from a guest on Xen", COMMAND);
+    c.expect("greeting=hi", COMMAND);
 }

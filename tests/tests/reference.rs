@@ -15,3 +15,13 @@ fn debian_guest_keeps_its_disk() {
 fn debian_guest_starts_without_dom0() {
     cases::debian_guest_starts_without_dom0(Xen);
 }
+
+#[test]
+fn hello_runs_under_xl() {
+    cases::hello_runs_under_xl(Xen);
+}
+
+#[test]
+fn hello_starts_without_dom0() {
+    cases::hello_starts_without_dom0(Xen);
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use blkback::{Limits, Store};
 use blkfront::{Disk, Error, Options};
-use guest_sdk::exec::{self, JoinHandle, timeout, yield_now};
+use guest_sdk::exec::{JoinHandle, timeout, yield_now};
 use guest_sdk::xenbus::XenbusState;
 use loopback_tests::disks::TestStore;
 use loopback_tests::toolstack::XVDA;
@@ -160,20 +160,6 @@ fn a_disk_can_be_opened_again_and_again() {
 }
 
 #[test]
-fn a_guest_that_starts_anew_finds_its_disk() {
-    let (world, _store, _backend) = World::with_disk(TestStore::new(SECTORS), Limits::default());
-    let first = world.open(Options::default()).unwrap();
-    torment(&world, &first, 1, 2);
-    // The first driver is still there, but out of the game: only its states in xenstore count.
-    let (front, back) = world.toolstack(async |xs| world.nodes.states(xs).await);
-    assert_eq!((front, back), (XenbusState::CONNECTED, XenbusState::CONNECTED));
-    std::mem::forget(first);
-    world.toolstack(async |xs| xs.write(&world.nodes.front("state"), "1").await.unwrap());
-    let second = world.open(Options::default()).unwrap();
-    torment(&world, &second, 2, 2);
-}
-
-#[test]
 fn a_disk_that_cannot_be_opened_says_so_and_waits_for_its_removal() {
     let world = World::new();
     let _backend = world.start_backend(Limits::default());
@@ -204,5 +190,4 @@ fn a_back_end_started_late_finds_the_disks() {
         world.nodes.detach(xs).await;
     });
     assert_eq!(world.front.run(user).unwrap().0, Error::Removed);
-    exec::yield_now();
 }

@@ -60,8 +60,8 @@ fn fill_chosen(machine: &Machine, chosen: &mut DeviceTreeNode, modules: &mut Mod
         if domu.vpl011 {
             set(&mut n, "vpl011", [0u8; 0]);
         }
-        if domu.enhanced {
-            set(&mut n, "xen,enhanced", "enabled");
+        if let Some(enhanced) = domu.enhanced {
+            set(&mut n, "xen,enhanced", enhanced);
         }
         modules.add(&mut n, &domu.boot, Some(&domu.boot.args))?;
         chosen.add_child(n);
@@ -134,7 +134,7 @@ mod tests {
         let mut machine = Machine::new(Arch::Arm32, "xen".into());
         machine.dom0 = Some(domain(&file, Some(&file)));
         let boot = domain(&file, None);
-        machine.domus.push(DomU { boot, memory_kib: 65536, vcpus: 2, vpl011: true, enhanced: false });
+        machine.domus.push(DomU { boot, memory_kib: 65536, vcpus: 2, vpl011: true, enhanced: None });
 
         let mut board = DeviceTree::new();
         board.root.add_child(node("pcie@10000000"));

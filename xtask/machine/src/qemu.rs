@@ -29,8 +29,9 @@ pub struct DomU {
     pub vcpus: u32,
     /// Whether it gets an emulated PL011.
     pub vpl011: bool,
-    /// Whether it gets grants, event channels and the rest of the PV interfaces.
-    pub enhanced: bool,
+    /// What of the PV interfaces it gets: none, all (`enabled`), or all but a xenstore
+    /// (`no-xenstore`), which is what there is without dom0.
+    pub enhanced: Option<&'static str>,
 }
 
 /// A virtio-blk disk.

@@ -13,8 +13,8 @@ const END: u32 = 9;
 pub(crate) enum Token<'a> {
     /// A node begins.
     Begin { name: &'a [u8] },
-    /// A property of the node that began last; its name is among the strings.
-    Property { name: usize, value: &'a [u8] },
+    /// A property of the node that began last, whose name is at this offset of the strings.
+    Property { name: usize },
     /// The node that began last and has not ended ends.
     EndNode,
     /// The tree ends.
@@ -42,8 +42,8 @@ impl<'a> Blocks<'a> {
                 }
                 END_NODE => (Token::EndNode, after),
                 PROP => {
-                    let (name, value, next) = self.property(at).ok_or(Error::Truncated)?;
-                    (Token::Property { name, value }, next)
+                    let (name, _, next) = self.property(at).ok_or(Error::Truncated)?;
+                    (Token::Property { name }, next)
                 }
                 NOP => {
                     at = after;

@@ -143,7 +143,7 @@ impl<'a> Tree<'a> {
                     depth += 1;
                     properties_allowed = true;
                 }
-                Token::Property { name, .. } if properties_allowed => {
+                Token::Property { name } if properties_allowed => {
                     check_name(self.blocks.string(name).ok_or(Error::BadName)?, false)?;
                 }
                 Token::EndNode if depth > 1 => {

@@ -3,6 +3,8 @@
 //! Xen's `docs/misc/arm/device-tree/booting.txt`. A module is a node that is compatible with
 //! `multiboot,module`; those of a domain to be built at boot are below its `xen,domain` node.
 
+use core::iter;
+
 use device_tree::{Node, Region, Tree};
 
 use super::Error;
@@ -68,21 +70,29 @@ pub fn domains<'a>(tree: &Tree<'a>) -> impl Iterator<Item = Node<'a>> + use<'a> 
     chosen.into_iter().flat_map(|chosen| chosen.children().filter(|node| node.is_compatible(DOMAIN)))
 }
 
+/// The nodes of modules, and whether each is one of a domain to be built.
+fn nodes<'a>(tree: &Tree<'a>) -> impl Iterator<Item = (Node<'a>, bool)> + use<'a> {
+    let below = |node: Node<'a>| {
+        let of_domain = node.is_compatible(DOMAIN);
+        node.children().map(move |child| (child, of_domain))
+    };
+    let chosen = tree.root().child("chosen");
+    let children = chosen.into_iter().flat_map(|chosen| chosen.children());
+    let all = children.flat_map(move |child| iter::once((child, false)).chain(below(child)));
+    all.filter(|(node, _)| node.is_compatible(MODULE))
+}
+
 /// Every module in memory: dom0's, the other domains', and what `linux,initrd-start` names.
 pub fn all_modules<'a>(tree: &Tree<'a>) -> impl Iterator<Item = Result<Module<'a>, Error<'a>>> + use<'a> {
-    let nodes = tree.nodes().filter(|node| is_below_chosen(node) && node.is_compatible(MODULE));
-    nodes.map(|node| Module::read(&node)).chain(initrd(tree).map(Ok))
+    nodes(tree).map(|(node, _)| Module::read(&node)).chain(initrd(tree).map(Ok))
 }
 
 /// Dom0's modules. Of those that do not say what they are, the first is the kernel and the second
 /// the RAM disk.
 pub fn dom0_modules<'a>(tree: &Tree<'a>) -> impl Iterator<Item = Result<Module<'a>, Error<'a>>> + use<'a> {
     let mut guesses = [ModuleKind::Kernel, ModuleKind::Ramdisk].into_iter();
-    let own = |node: &Node<'a>| {
-        let domain = node.parent().is_some_and(|parent| parent.is_compatible(DOMAIN));
-        is_below_chosen(node) && !domain && node.is_compatible(MODULE)
-    };
-    let modules = tree.nodes().filter(own).map(move |node| {
+    let own = nodes(tree).filter(|(_, of_domain)| !of_domain);
+    let modules = own.map(move |(node, _)| {
         let mut module = Module::read(&node)?;
         if module.kind == ModuleKind::Unknown {
             module.kind = guesses.next().unwrap_or(ModuleKind::Unknown);
@@ -101,17 +111,6 @@ pub fn dom0_module<'a>(tree: &Tree<'a>, kind: ModuleKind) -> Result<Option<Modul
         }
     }
     Ok(None)
-}
-
-fn is_below_chosen(node: &Node<'_>) -> bool {
-    let mut node = *node;
-    while let Some(parent) = node.parent() {
-        if parent.is_root() {
-            return node.name() == "chosen";
-        }
-        node = parent;
-    }
-    false
 }
 
 fn initrd<'a>(tree: &Tree<'a>) -> impl Iterator<Item = Module<'a>> + use<'a> {

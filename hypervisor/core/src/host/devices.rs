@@ -11,7 +11,7 @@ const GIC_V2: &[&str] =
     &["arm,cortex-a15-gic", "arm,cortex-a7-gic", "arm,gic-400", "arm,cortex-a9-gic", "arm,eb11mp-gic"];
 const TIMER: &[&str] = &["arm,armv8-timer", "arm,armv7-timer"];
 const PSCI_STANDARD: &[&str] = &["arm,psci-0.2", "arm,psci-1.0"];
-const PSCI_LEGACY: &[&str] = &["arm,psci"];
+const PSCI: &[&str] = &["arm,psci", "arm,psci-0.2", "arm,psci-1.0"];
 
 /// A node's register block `index`, as the CPU addresses it.
 pub fn register<'a>(node: &Node<'a>, index: usize) -> Result<Region, Error<'a>> {
@@ -32,6 +32,37 @@ pub fn interrupt<'a>(
     found.ok_or(Error::Interrupt(*node, index))
 }
 
+/// The nodes of what is driven, found in one walk.
+#[derive(Clone, Copy, Debug)]
+pub struct Nodes<'a> {
+    gic: Option<Node<'a>>,
+    timer: Option<Node<'a>>,
+    psci: Option<Node<'a>>,
+}
+
+impl<'a> Nodes<'a> {
+    /// Looks for them.
+    pub fn find(tree: &Tree<'a>) -> Self {
+        let mut nodes = Self { gic: None, timer: None, psci: None };
+        for node in tree.nodes() {
+            let Some(compatible) = node.property("compatible") else { continue };
+            let place = if compatible.has_any(GIC_V2) {
+                &mut nodes.gic
+            } else if compatible.has_any(TIMER) {
+                &mut nodes.timer
+            } else if compatible.has_any(PSCI) {
+                &mut nodes.psci
+            } else {
+                continue;
+            };
+            if place.is_none() && node.is_available() {
+                *place = Some(node);
+            }
+        }
+        nodes
+    }
+}
+
 /// A GICv2 with virtualization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GicV2<'a> {
@@ -50,9 +81,9 @@ pub struct GicV2<'a> {
 }
 
 impl<'a> GicV2<'a> {
-    /// Finds it.
-    pub fn find(tree: &Tree<'a>, phandles: &Phandles<'a>) -> Result<Self, Error<'a>> {
-        let node = available(tree, GIC_V2).ok_or(Error::Missing("GICv2"))?;
+    /// Reads its node.
+    pub fn read(nodes: &Nodes<'a>, phandles: &Phandles<'a>) -> Result<Self, Error<'a>> {
+        let node = nodes.gic.ok_or(Error::Missing("GICv2"))?;
         Ok(Self {
             node,
             distributor: register(&node, 0)?,
@@ -82,9 +113,9 @@ pub struct Timer<'a> {
 }
 
 impl<'a> Timer<'a> {
-    /// Finds it.
-    pub fn find(tree: &Tree<'a>, phandles: &Phandles<'a>) -> Result<Self, Error<'a>> {
-        let node = available(tree, TIMER).ok_or(Error::Missing("generic timer"))?;
+    /// Reads its node.
+    pub fn read(nodes: &Nodes<'a>, phandles: &Phandles<'a>) -> Result<Self, Error<'a>> {
+        let node = nodes.timer.ok_or(Error::Missing("generic timer"))?;
         let ppi = |index| interrupt(&node, index, phandles).map(|(id, _)| id);
         Ok(Self {
             node,
@@ -107,10 +138,9 @@ pub enum Psci {
 }
 
 impl Psci {
-    /// Finds it. Firmware above us is called by SMC; another method is another hypervisor's.
-    pub fn find<'a>(tree: &Tree<'a>) -> Result<Self, Error<'a>> {
-        let node = available(tree, PSCI_STANDARD).or_else(|| available(tree, PSCI_LEGACY));
-        let node = node.ok_or(Error::Missing("PSCI firmware"))?;
+    /// Reads its node. Firmware above us is called by SMC; another method is another hypervisor's.
+    pub fn read<'a>(nodes: &Nodes<'a>) -> Result<Self, Error<'a>> {
+        let node = nodes.psci.ok_or(Error::Missing("PSCI firmware"))?;
         if node.str("method") != Some("smc") {
             return Err(Error::Property(node, "method"));
         }
@@ -130,8 +160,4 @@ pub fn processors<'a>(tree: &Tree<'a>) -> Result<Vec<u64>, Error<'a>> {
         reg.next().map(|region| region.base).ok_or(Error::Address(node, 0))
     };
     cpus.children().filter(is_cpu).map(affinity).collect()
-}
-
-fn available<'a>(tree: &Tree<'a>, names: &[&str]) -> Option<Node<'a>> {
-    tree.nodes().find(|node| node.is_compatible(names) && node.is_available())
 }

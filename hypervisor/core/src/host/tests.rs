@@ -6,7 +6,7 @@ use device_tree::{Phandles, Region, Tree, Writer};
 
 use super::{
     chosen::{self, ModuleKind},
-    devices::{GicV2, Psci, Timer, processors},
+    devices::{GicV2, Nodes, Psci, Timer, processors},
     memory::{self, Ranges},
 };
 
@@ -222,18 +222,18 @@ fn the_devices_of_a_board_are_found() {
     let blob = board("smc");
     let tree = Tree::parse(&blob).unwrap();
     let phandles = Phandles::of(&tree);
-    let gic = GicV2::find(&tree, &phandles).unwrap();
+    let gic = GicV2::read(&Nodes::find(&tree), &phandles).unwrap();
     assert_eq!((gic.control.base, gic.maintenance), (0x803_0000, 25));
-    let timer = Timer::find(&tree, &phandles).unwrap();
+    let timer = Timer::read(&Nodes::find(&tree), &phandles).unwrap();
     assert_eq!((timer.virtual_timer, timer.hypervisor), (27, 26));
-    assert_eq!(Psci::find(&tree).unwrap(), Psci::Standard);
+    assert_eq!(Psci::read(&Nodes::find(&tree)).unwrap(), Psci::Standard);
     assert_eq!(processors(&tree).unwrap(), [0, 0x100]);
 }
 
 #[test]
 fn firmware_that_is_a_hypervisor_is_not_used() {
     let blob = board("hvc");
-    let error = Psci::find(&Tree::parse(&blob).unwrap()).unwrap_err().to_string();
+    let error = Psci::read(&Nodes::find(&Tree::parse(&blob).unwrap())).unwrap_err().to_string();
     assert_eq!(error, "/psci: bad or missing `method`");
 }
 
@@ -242,10 +242,10 @@ fn what_is_missing_is_named() {
     let blob = tree(|_| {});
     let tree = Tree::parse(&blob).unwrap();
     let phandles = Phandles::of(&tree);
-    let error = GicV2::find(&tree, &phandles).unwrap_err().to_string();
+    let error = GicV2::read(&Nodes::find(&tree), &phandles).unwrap_err().to_string();
     assert_eq!(error, "the device tree has no GICv2");
     assert_eq!(
-        Timer::find(&tree, &phandles).unwrap_err().to_string(),
+        Timer::read(&Nodes::find(&tree), &phandles).unwrap_err().to_string(),
         "the device tree has no generic timer"
     );
 }

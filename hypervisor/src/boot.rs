@@ -12,7 +12,7 @@ use hv_core::{
     frames::{Frames, Storage},
     host::{
         self, chosen,
-        devices::{self, GicV2, Psci, Timer},
+        devices::{self, GicV2, Nodes, Psci, Timer},
     },
     machine::{CpuId, Trigger},
 };
@@ -148,8 +148,9 @@ fn bring_up<'a>(tree: &Tree<'a>, dtb: u64) -> Result<&'static Hypervisor<Board>,
 
     let options = options(&tree);
     let phandles = Phandles::of(&tree);
-    let (gic, gic_node) = start_gic(&tree, &phandles)?;
-    let timer = Timer::find(&tree, &phandles)?;
+    let nodes = Nodes::find(&tree);
+    let (gic, gic_node) = start_gic(&nodes, &phandles)?;
+    let timer = Timer::read(&nodes, &phandles)?;
     if let Some(frequency) = timer.frequency {
         arch::set_ticks_per_second(frequency);
     }
@@ -163,7 +164,7 @@ fn bring_up<'a>(tree: &Tree<'a>, dtb: u64) -> Result<&'static Hypervisor<Board>,
         maintenance: gic_node.maintenance,
         console: console.map(|(id, _)| id),
     };
-    let psci = Psci::find(&tree).inspect_err(|why| log::warn!("only one CPU: {why}")).ok();
+    let psci = Psci::read(&nodes).inspect_err(|why| log::warn!("only one CPU: {why}")).ok();
 
     let frames = frames(&mut plan)?;
     let affinities = devices::processors(&tree)?;
@@ -216,8 +217,8 @@ fn options(tree: &Tree<'static>) -> Options<'static> {
     Options::parse(line, |word| log::warn!("command line: {word} is not known or makes no sense"))
 }
 
-fn start_gic<'a>(tree: &Tree<'a>, phandles: &Phandles<'a>) -> Result<(Gic, GicV2<'a>), Failure<'a>> {
-    let node = GicV2::find(tree, phandles)?;
+fn start_gic<'a>(nodes: &Nodes<'a>, phandles: &Phandles<'a>) -> Result<(Gic, GicV2<'a>), Failure<'a>> {
+    let node = GicV2::read(nodes, phandles)?;
     let map = |region: Region| {
         Registers::map(region.base, region.size).map_err(|error| Failure::Map("interrupt controller", error))
     };
@@ -250,9 +251,7 @@ fn frames<'a>(plan: &mut Plan) -> Result<Frames, Failure<'a>> {
     // SAFETY: the plan gives each page once, so both slices are this function's alone; zeroes are
     // good words.
     let storage = unsafe {
-        for page in (start..start + bytes).step_by(PAGE_SIZE) {
-            arch::zero(page);
-        }
+        arch::zero(start, bytes);
         let first = start as *mut u32;
         Storage {
             entries: slice::from_raw_parts(first.cast::<AtomicU32>(), entries),

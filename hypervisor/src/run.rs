@@ -7,6 +7,7 @@ use hv_core::{
     trap::Exit,
     vcpu::VcpuRef,
 };
+use xen_abi::hypercall::HVC_TAG;
 
 use crate::{
     arch,
@@ -19,6 +20,12 @@ use crate::{
 struct Loaded {
     vcpu: VcpuRef<Board>,
     regs: arch::Regs,
+}
+
+impl Loaded {
+    fn current<'a>(&'a mut self, hv: &'a Hypervisor<Board>, cpu: CpuId) -> Current<'a, Board> {
+        Current::new(hv, &self.vcpu, &mut self.regs, cpu)
+    }
 }
 
 /// Runs whatever the scheduler says, on this CPU.
@@ -36,7 +43,7 @@ pub fn run(hv: &'static Hypervisor<Board>) -> ! {
             }
             Next::Wait => {
                 arch::wait();
-                serve_interrupt(hv, cpu, loaded.as_mut());
+                serve_interrupt(hv, cpu, loaded.as_mut().map(|loaded| loaded.current(hv, cpu)).as_mut());
                 continue;
             }
             Next::Idle => {
@@ -47,7 +54,7 @@ pub fn run(hv: &'static Hypervisor<Board>) -> ! {
             }
         }
         if let Some(loaded) = &mut loaded {
-            run_guest(hv, cpu, loaded);
+            run_guest(&mut loaded.current(hv, cpu));
         }
     }
 }
@@ -59,34 +66,40 @@ fn unload(hv: &Hypervisor<Board>, cpu: CpuId, loaded: Option<Loaded>) {
     }
 }
 
-/// Runs the guest that is loaded until the scheduler has to be asked.
-fn run_guest(hv: &Hypervisor<Board>, cpu: CpuId, loaded: &mut Loaded) {
-    while hv.before_entry(&mut current(hv, cpu, loaded)) {
-        match arch::enter(&mut loaded.regs) {
-            arch::Exit::Trap(syndrome) => {
-                let exit = Exit::decode(syndrome, || arch::fault_registers(syndrome));
-                hv.handle(&mut current(hv, cpu, loaded), exit);
-            }
-            arch::Exit::Interrupt => serve_interrupt(hv, cpu, Some(loaded)),
+/// Runs the guest that is loaded until the scheduler has to be asked. Hypercalls take the first
+/// branch; all else is kept out of their way.
+#[inline(never)]
+fn run_guest(current: &mut Current<'_, Board>) {
+    while current.hv.before_entry(current) {
+        match arch::enter(current.regs) {
+            arch::Exit::Trap(arch::HYPERCALL) => current.hv.handle(current, Exit::Hvc(HVC_TAG)),
+            arch::Exit::Trap(syndrome) => serve_trap(current, syndrome),
+            arch::Exit::Interrupt => serve_interrupt(current.hv, current.cpu, Some(current)),
         }
     }
 }
 
-fn current<'a>(hv: &'a Hypervisor<Board>, cpu: CpuId, loaded: &'a mut Loaded) -> Current<'a, Board> {
-    Current::new(hv, &loaded.vcpu, &mut loaded.regs, cpu)
+#[inline(never)]
+fn serve_trap(current: &mut Current<'_, Board>, syndrome: u32) {
+    let exit = match Exit::decode(syndrome, || arch::fault_registers(syndrome)) {
+        Exit::DataAbort(..) if arch::is_asynchronous(syndrome) => Exit::SError,
+        exit => exit,
+    };
+    current.hv.handle(current, exit);
 }
 
 /// Serves the most urgent interrupt, if one waits. The next one interrupts again at once.
-fn serve_interrupt(hv: &Hypervisor<Board>, cpu: CpuId, loaded: Option<&mut Loaded>) {
+#[inline(never)]
+fn serve_interrupt(hv: &Hypervisor<Board>, cpu: CpuId, current: Option<&mut Current<'_, Board>>) {
     let board = &hv.machine;
     let Some(interrupt) = board.gic.acknowledge() else { return };
     let id = interrupt.id();
     if id == board.interrupts.virtual_timer {
         // Whoever is loaded; its timer stays quiet until the guest sets it again.
-        if let Some(loaded) = loaded
+        if let Some(current) = current
             && arch::context::mask_loaded_timer()
         {
-            hv.virtual_timer_fired(&mut current(hv, cpu, loaded));
+            hv.virtual_timer_fired(current);
         }
     } else if id == KICK {
         if panic::somewhere() {
@@ -96,8 +109,8 @@ fn serve_interrupt(hv: &Hypervisor<Board>, cpu: CpuId, loaded: Option<&mut Loade
     } else if id == board.interrupts.timer {
         hv.timer_expired(cpu);
     } else if id == board.interrupts.maintenance {
-        if let Some(loaded) = loaded {
-            hv.maintenance_interrupt(&mut current(hv, cpu, loaded));
+        if let Some(current) = current {
+            hv.maintenance_interrupt(current);
         }
     } else if Some(id) == board.interrupts.console {
         for byte in uart::received() {
@@ -105,7 +118,7 @@ fn serve_interrupt(hv: &Hypervisor<Board>, cpu: CpuId, loaded: Option<&mut Loade
         }
     } else if id >= gic::FIRST_SPI {
         // The guest's end of interrupt deactivates it.
-        hv.guest_spi(cpu, id);
+        hv.guest_spi(id);
         return;
     }
     board.gic.end(interrupt);

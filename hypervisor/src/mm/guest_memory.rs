@@ -1,7 +1,7 @@
 //! The one place that touches frames that a guest may touch at the same time.
 //!
-//! No reference into a frame is ever made: bytes are copied by volatile accesses or assembly, shared
-//! words are changed by atomics. Every access is checked to lie in one frame of RAM; one that does
+//! No reference into a frame is ever made: bytes are copied by assembly, shared words
+//! are changed by atomics. Every access is checked to lie in one frame of RAM; one that does
 //! not is a bug of the caller.
 #![allow(unsafe_code)]
 // UNSAFETY: frames are reached through raw addresses of the direct map.
@@ -17,9 +17,6 @@ use xen_abi::Mfn;
 use super::{ram::Ram, tables::PAGE_SIZE};
 use crate::arch;
 
-/// `copy_block` copies multiples of this.
-const BLOCK: usize = 32;
-const WORD: usize = 4;
 /// Attempts of an atomic change before it counts as contended beyond reason. A guest that writes the
 /// line all the time makes attempts fail, but the interconnect is fair enough that few do in a row.
 const ATTEMPTS: u32 = 1 << 16;
@@ -61,7 +58,7 @@ impl Ram {
     pub fn read(&self, mfn: Mfn, offset: usize, to: &mut [u8]) {
         let from = self.span(mfn, offset, to.len());
         // SAFETY: `span` checked the frame's side; `to` is ours alone.
-        unsafe { copy(to.as_mut_ptr().addr(), from, to.len()) }
+        unsafe { arch::copy(to.as_mut_ptr().addr(), from, to.len()) }
     }
 
     /// Copies bytes into a frame.
@@ -69,7 +66,7 @@ impl Ram {
     pub fn write(&self, mfn: Mfn, offset: usize, from: &[u8]) {
         let to = self.span(mfn, offset, from.len());
         // SAFETY: `span` checked the frame's side; `from` is not changed meanwhile.
-        unsafe { copy(to, from.as_ptr().addr(), from.len()) }
+        unsafe { arch::copy(to, from.as_ptr().addr(), from.len()) }
     }
 
     /// Copies between frames; ranges of one frame must not overlap.
@@ -77,13 +74,13 @@ impl Ram {
         let to = self.span(to.0, to.1, len);
         let from = self.span(from.0, from.1, len);
         // SAFETY: `span` checked both.
-        unsafe { copy(to, from, len) }
+        unsafe { arch::copy(to, from, len) }
     }
 
     /// Fills a frame with zeroes.
     pub fn zero(&self, mfn: Mfn) {
         // SAFETY: `span` checked that it is a mapped page.
-        unsafe { arch::zero(self.span(mfn, 0, PAGE_SIZE)) }
+        unsafe { arch::zero(self.span(mfn, 0, PAGE_SIZE), PAGE_SIZE) }
     }
 
     /// Maintains the cache lines of part of a frame.
@@ -188,33 +185,5 @@ fn bounded<T>(mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
     match tries {
         ControlFlow::Break(value) => Some(value),
         ControlFlow::Continue(()) => None,
-    }
-}
-
-/// Copies bytes that others may write meanwhile, by volatile accesses as wide as alignment allows.
-///
-/// # Safety
-///
-/// Both ranges are mapped and may be accessed; they do not overlap.
-#[inline]
-unsafe fn copy(mut to: usize, mut from: usize, len: usize) {
-    let end = from + len;
-    if (to | from).is_multiple_of(WORD) {
-        let blocks = len & !(BLOCK - 1);
-        if blocks > 0 {
-            // SAFETY: within the ranges, aligned.
-            unsafe { arch::copy_block(to, from, blocks) };
-            (to, from) = (to + blocks, from + blocks);
-        }
-        while end - from >= WORD {
-            // SAFETY: within the ranges, aligned.
-            unsafe { (to as *mut u32).write_volatile((from as *const u32).read_volatile()) };
-            (to, from) = (to + WORD, from + WORD);
-        }
-    }
-    while from < end {
-        // SAFETY: within the ranges.
-        unsafe { (to as *mut u8).write_volatile((from as *const u8).read_volatile()) };
-        (to, from) = (to + 1, from + 1);
     }
 }

@@ -63,9 +63,13 @@ impl Plan {
 
     /// All RAM, in ascending order.
     pub fn banks(&self) -> Vec<RamBank, MAX_RUNS> {
-        let bank = |run: &super::ram::Run| RamBank { start: Mfn(run.start), frames: run.frames as u32 };
-        let mut banks: Vec<RamBank, MAX_RUNS> = self.ram.runs().iter().map(bank).collect();
-        banks.sort_unstable_by_key(|bank| bank.start.0);
+        let mut banks: Vec<RamBank, MAX_RUNS> = Vec::new();
+        for run in self.ram.runs() {
+            let at = banks.partition_point(|bank| bank.start.0 < run.start);
+            let bank = RamBank { start: Mfn(run.start), frames: run.frames as u32 };
+            // There is room: there are as many as runs.
+            drop(banks.insert(at, bank));
+        }
         banks
     }
 }

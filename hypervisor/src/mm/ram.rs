@@ -43,7 +43,6 @@ impl Ram {
                 next = ram.map_run(start..end, next);
             }
         }
-        ram.runs.sort_unstable_by_key(|run| core::cmp::Reverse(run.frames));
         ram
     }
 
@@ -65,7 +64,8 @@ impl Ram {
             return va.saturating_add(len as usize);
         }
         let run = Run { start: range.start / PAGE_SIZE as u64, frames: len / PAGE_SIZE as u64, va };
-        if self.runs.push(run).is_err() {
+        let at = self.runs.partition_point(|other| other.frames >= run.frames);
+        if self.runs.insert(at, run).is_err() {
             log::warn!("RAM {:#x}-{:#x} is not used: too many pieces", range.start, end - 1);
         }
         va.saturating_add(len as usize)

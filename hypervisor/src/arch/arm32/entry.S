@@ -114,38 +114,3 @@ own_call:
 own_prefetch_abort:
     own_fault {prefetch_abort}
     .popsection
-
-@ copy_words(r0 = to, r1 = from, r2 = bytes, a multiple of 32, all word aligned)
-    .pushsection .text.copy_words, "ax"
-    .global copy_words
-copy_words:
-    push    {{r4-r10, lr}}
-1:  subs    r2, r2, #32
-    ldmhs   r1!, {{r3-r10}}
-    stmhs   r0!, {{r3-r10}}
-    bhi     1b
-    pop     {{r4-r10, pc}}
-    .popsection
-
-@ zero_page(r0 = page)
-    .pushsection .text.zero_page, "ax"
-    .global zero_page
-zero_page:
-    push    {{r4-r9, lr}}
-    add     r1, r0, #4096
-    mov     r2, #0
-    mov     r3, #0
-    mov     r4, #0
-    mov     r5, #0
-    mov     r6, #0
-    mov     r7, #0
-    mov     r8, #0
-    mov     r9, #0
-1:  stm     r0!, {{r2-r9}}
-    stm     r0!, {{r2-r9}}
-    stm     r0!, {{r2-r9}}
-    stm     r0!, {{r2-r9}}
-    cmp     r0, r1
-    blo     1b
-    pop     {{r4-r9, pc}}
-    .popsection

@@ -62,10 +62,10 @@ impl fmt::Display for Report<'_> {
         writeln!(f)?;
         for (n, value) in self.frame.r.iter().enumerate() {
             let end = if n % 4 == 3 { '\n' } else { ' ' };
-            write!(f, "{:>4} {value:08x}{end}", format_args!("r{n}"))?;
+            write!(f, " r{n:<2} {value:08x}{end}")?;
         }
         let Frame { sp, lr, pc, cpsr, .. } = self.frame;
-        writeln!(f, "  sp {sp:08x}   lr {lr:08x}\n  pc {pc:08x} cpsr {cpsr:08x}")
+        writeln!(f, " sp  {sp:08x}\n lr  {lr:08x} pc  {pc:08x} psr {cpsr:08x}")
     }
 }
 

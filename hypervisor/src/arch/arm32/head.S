@@ -216,7 +216,8 @@ linked_primary:
     strdlo  r2, r3, [r0], #8
     blo     1b
     adrl    sp, _stack_top
-    mov     fp, #0
+    mov     fp, #0                  @ backtraces end here
+    mov     lr, #0
     mov     r0, r8
     mov     r1, r10
     mov     r2, r9
@@ -234,5 +235,6 @@ linked_secondary:
     adrl    r0, {secondary_stack}
     ldr     sp, [r0]
     mov     fp, #0
+    mov     lr, #0
     b       {secondary_entry}
     .popsection

@@ -5,19 +5,21 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use super::sysregs::identification as read;
+use super::{sysregs::identification, vfp};
 
-/// The registers of CRm 1 and 2, eight each.
-static COMMON: [AtomicU32; 16] = [const { AtomicU32::new(u32::MAX) }; 16];
+/// The registers of CRm 1 and 2, eight each, and the two that the floating-point unit has. In
+/// AArch64 those are CRm 3.
+static COMMON: [AtomicU32; 18] = [const { AtomicU32::new(u32::MAX) }; 18];
 
 /// ID_PFR0.State3.
 const PFR0_THUMBEE: u32 = 0xf << 12;
 
 /// Counts this CPU in.
 pub fn add_cpu() {
-    for (index, common) in COMMON.iter().enumerate() {
+    let own = (0..16).map(identification).chain(vfp::identification());
+    for (common, own) in COMMON.iter().zip(own) {
         let before = common.load(Ordering::Relaxed);
-        common.store(least(before, read(index)), Ordering::Relaxed);
+        common.store(least(before, own), Ordering::Relaxed);
     }
 }
 

@@ -112,13 +112,15 @@ global_asm!(
     data_abort = const fault::DATA_ABORT,
 );
 
+global_asm!(include_str!("memory.S"));
+
 unsafe extern "C" {
     static hyp_vectors: u8;
     static secondary_start: u8;
     fn enter_guest(regs: &mut Regs) -> u32;
     fn take_pending_abort() -> bool;
-    fn copy_words(to: usize, from: usize, bytes: usize);
-    fn zero_page(at: usize);
+    fn copy_bytes(to: usize, from: usize, bytes: usize) -> usize;
+    fn fill_bytes(to: usize, byte: u32, bytes: usize) -> usize;
 }
 
 /// Physical address of the image minus its link address.
@@ -218,8 +220,19 @@ pub fn secondary_entry() -> u64 {
     image_to_physical(unsafe { &secondary_start })
 }
 
+/// HSR of a hypercall: a 32-bit long `HVC` with Xen's immediate.
+pub const HYPERCALL: u32 = 0x12 << 26 | 1 << 25 | xen_abi::hypercall::HVC_TAG as u32;
 /// HSR.EC of an abort of an instruction fetch in a guest.
 const EC_PREFETCH_ABORT: u32 = 0x20;
+
+/// HSR.DFSC of an asynchronous external abort.
+const DFSC_ASYNCHRONOUS: u32 = 0x11;
+
+/// Whether a data abort is an asynchronous one, which the instruction it was taken at has not
+/// caused.
+pub fn is_asynchronous(syndrome: u32) -> bool {
+    syndrome & 0x3f == DFSC_ASYNCHRONOUS
+}
 
 /// Why a guest stopped running.
 pub enum Exit {
@@ -339,22 +352,23 @@ pub fn per_cpu() -> usize {
     TPIDR_EL2::read() as usize
 }
 
-/// Copies `len` bytes, a multiple of 32, between word-aligned addresses.
+/// Copies bytes that others may write meanwhile, in whole words where both sides are aligned.
 ///
 /// # Safety
 ///
-/// Both ranges are mapped and may be accessed.
-pub unsafe fn copy_block(to: usize, from: usize, len: usize) {
-    // SAFETY: passed on.
-    unsafe { copy_words(to, from, len) }
+/// Both ranges are mapped and may be accessed; they do not overlap.
+#[inline(always)]
+pub unsafe fn copy(to: usize, from: usize, len: usize) {
+    // SAFETY: passed on. Assembly, so that no compiler assumes that nobody else is there.
+    unsafe { copy_bytes(to, from, len) };
 }
 
-/// Fills a page with zeroes.
+/// Fills memory with zeroes.
 ///
 /// # Safety
 ///
-/// The page is mapped and may be written.
-pub unsafe fn zero(page: usize) {
+/// The range is mapped and may be written.
+pub unsafe fn zero(start: usize, len: usize) {
     // SAFETY: passed on.
-    unsafe { zero_page(page) }
+    unsafe { fill_bytes(start, 0, len) };
 }

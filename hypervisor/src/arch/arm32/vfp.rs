@@ -28,11 +28,20 @@ const MVFR0_32: u32 = 2;
 
 /// Finds out how many registers there are.
 pub fn init() {
-    let mvfr0: u32;
-    // SAFETY: identification registers can be read whether or not the unit is enabled; HCPTR
-    // does not trap the coprocessor.
-    unsafe { asm!(".fpu neon", "vmrs {}, mvfr0", out(reg) mvfr0, options(nomem, nostack)) };
+    let [mvfr0, _] = identification();
     WIDE.store(mvfr0 & MVFR0_REGISTERS == MVFR0_32, Ordering::Relaxed);
+}
+
+/// MVFR0 and MVFR1.
+pub fn identification() -> [u32; 2] {
+    let (mvfr0, mvfr1): (u32, u32);
+    // SAFETY: identification registers can be read whether or not the unit is enabled; HCPTR does
+    // not trap the coprocessor.
+    unsafe {
+        asm!(".fpu neon", "vmrs {}, mvfr0", "vmrs {}, mvfr1", out(reg) mvfr0, out(reg) mvfr1,
+            options(nomem, nostack, preserves_flags));
+    }
+    [mvfr0, mvfr1]
 }
 
 /// A guest's registers. `vfp.S` knows the layout.

@@ -10,7 +10,7 @@ mod list;
 mod params;
 mod vmids;
 
-use alloc::{boxed::Box, sync::Arc};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, Ordering};
 
 use spin::{Mutex, Once};
@@ -19,6 +19,7 @@ use zerocopy::{FromZeros, IntoBytes};
 
 use crate::{
     Hypervisor,
+    event_channel::Events,
     frames::{Account, Mem},
     grant_table::{GrantTable, Maptrack},
     machine::Machine,
@@ -94,12 +95,18 @@ pub struct Domain<M: Machine> {
     pub sched: DomainSched,
     /// Its interrupts.
     pub vgic: Mutex<Vgic>,
+    /// Its event channels.
+    pub events: Events<M>,
     /// Its UUID.
     pub handle: Mutex<DomainHandle>,
     /// Counter ticks at which its virtual counter was 0.
     pub counter_offset: u64,
     /// Seconds by which its wall clock differs from the machine's.
     pub time_offset: AtomicI64,
+    /// A line for the hypervisor's console that has no end yet.
+    pub(crate) console_line: Mutex<Vec<u8>>,
+    /// Runstate records are marked while they are written.
+    pub(crate) marks_runstate: AtomicBool,
     /// Whether its EL1 is in AArch32 state.
     aarch32: AtomicBool,
     debugged: AtomicBool,
@@ -118,10 +125,21 @@ impl<M: Machine> Domain<M> {
         if mem.frames.is_low() {
             return Err(Errno::ENOMEM);
         }
-        let vgic = Vgic::new(config.max_vcpus, config.nr_spis)?;
         let account = Arc::new(Account::new(id));
         mem.frames.open(&account)?;
-        let parts = Parts::new(hv, mem, id, &account, &config).inspect_err(|_| mem.frames.forget(id))?;
+        Self::with_account(hv, account, config).inspect_err(|_| mem.frames.forget(id))
+    }
+
+    /// The same with an account that is open already.
+    fn with_account(
+        hv: &Hypervisor<M>,
+        account: Arc<Account>,
+        config: DomainConfig,
+    ) -> Result<Arc<Self>, Errno> {
+        let (id, mem) = (account.domid, hv.mem());
+        let vgic = Vgic::new(config.max_vcpus, config.nr_spis)?;
+        let events = Events::new(config.max_evtchn_port)?;
+        let parts = Parts::new(hv, mem, id, &account, &config)?;
         Ok(Arc::new(Self {
             id,
             lifecycle: Mutex::new(Lifecycle::new()),
@@ -135,9 +153,12 @@ impl<M: Machine> Domain<M> {
             resources: Mutex::new(Resources::default()),
             sched: DomainSched::new(),
             vgic: Mutex::new(vgic),
+            events,
             handle: Mutex::new(config.handle),
             counter_offset: hv.machine.ticks(),
             time_offset: AtomicI64::new(0),
+            console_line: Mutex::new(Vec::new()),
+            marks_runstate: AtomicBool::new(false),
             aarch32: AtomicBool::new(true),
             debugged: AtomicBool::new(false),
             serves: AtomicU16::new(Domid::INVALID.0),

@@ -15,6 +15,7 @@ impl<M: Machine> Hypervisor<M> {
         }
         if current.vcpu.delivery.is_stale() {
             self.refill_list_registers(current.domain, current.vcpu);
+            current.update_runstate();
         }
         true
     }
@@ -22,11 +23,6 @@ impl<M: Machine> Hypervisor<M> {
     /// The maintenance interrupt of this CPU's virtual interface: list registers ran empty.
     pub fn maintenance_interrupt(&self, current: &mut Current<'_, M>) {
         self.refill_list_registers(current.domain, current.vcpu);
-    }
-
-    /// A byte came in on the serial line.
-    pub fn console_input(&self, byte: u8) {
-        let _ = byte;
     }
 
     pub(crate) fn watchdog_fired(&self, domain: &Domain<M>) {
@@ -38,17 +34,5 @@ impl<M: Machine> Hypervisor<M> {
     pub(crate) fn retire_vcpus(&self, domain: &Arc<Domain<M>>) {
         self.drop_ready(domain);
         self.drop_timers(domain);
-    }
-
-    /// Closes all ports of a dying domain and lets go of the pages pinned for them. False when
-    /// `pause` stopped it.
-    pub(crate) fn destroy_events(&self, domain: &Arc<Domain<M>>, pause: &mut dyn FnMut() -> bool) -> bool {
-        let _ = (domain, pause);
-        true
-    }
-
-    /// Raises a global virtual interrupt in whichever domain handles it.
-    pub fn send_global_virq(&self, virq: u32) {
-        let _ = virq;
     }
 }

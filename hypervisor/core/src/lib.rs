@@ -14,9 +14,12 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use spin::Mutex;
 
 pub mod cmdline;
+pub mod console_io;
 pub mod current;
 pub mod domain;
+pub mod domain_build;
 mod entry;
+pub mod event_channel;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fake;
 pub mod frames;
@@ -25,6 +28,7 @@ mod guest_access;
 pub mod host;
 pub mod hvm;
 pub mod hypercall;
+mod keys;
 pub mod log_ring;
 pub mod machine;
 pub mod memory;
@@ -33,10 +37,12 @@ pub mod percpu;
 pub mod regs;
 pub mod resources;
 pub mod sched;
+mod sched_op;
 pub mod time;
 pub mod timers;
 pub mod trap;
 pub mod vcpu;
+mod vcpu_op;
 mod version;
 pub mod vgic;
 mod vpsci;
@@ -46,7 +52,9 @@ pub mod xsm;
 pub use current::Current;
 
 use cmdline::Options;
+use console_io::{ConsoleInput, Focus};
 use domain::DomainList;
+use event_channel::VirqHandlers;
 use frames::{Frames, Mem};
 use log_ring::LogRing;
 use machine::{CpuId, Machine};
@@ -87,6 +95,8 @@ pub struct Hypervisor<M: Machine> {
     /// Who runs.
     pub sched: Scheduler<M>,
     pub(crate) spis: SpiTable<M>,
+    pub(crate) virq_handlers: VirqHandlers,
+    pub(crate) console: ConsoleInput,
     cpus: Box<[PerCpu<M>]>,
     online: AtomicU32,
     /// How many vCPUs exist, for what is kept ready for them.
@@ -96,6 +106,10 @@ pub struct Hypervisor<M: Machine> {
 impl<M: Machine> Hypervisor<M> {
     /// A hypervisor without domains, on the boot CPU.
     pub fn new(machine: M, params: Params) -> Self {
+        let focus = match params.options.console_keep {
+            true => Focus::Hypervisor,
+            false => Focus::Domain(xen_abi::Domid(0)),
+        };
         let clock = Clock::new(machine.ticks_per_second(), machine.ticks());
         let cpus = params.cpus.clamp(1, MAX_CPUS);
         let sched = Scheduler::new(cpus, clock.frequency());
@@ -110,6 +124,8 @@ impl<M: Machine> Hypervisor<M> {
             control: Mutex::new(()),
             sched,
             spis: SpiTable::new(),
+            virq_handlers: VirqHandlers::new(),
+            console: ConsoleInput::new(focus),
             cpus,
             online: AtomicU32::new(0),
             vcpus: AtomicUsize::new(0),

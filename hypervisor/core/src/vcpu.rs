@@ -11,6 +11,7 @@ use spin::Mutex;
 
 use crate::{
     domain::Domain,
+    event_channel::VcpuEvents,
     machine::Machine,
     sched::{Runstate, VcpuSched},
     timers::VcpuTimers,
@@ -28,6 +29,12 @@ pub struct Vcpu<M: Machine> {
     pub sched: VcpuSched,
     /// What it did when.
     pub runstate: Runstate,
+    /// Its part of the event channels.
+    pub events: VcpuEvents,
+    /// Where the guest wants to read its record: a virtual address, 0 for nowhere.
+    pub(crate) runstate_area: AtomicU64,
+    /// The record there is out of date.
+    pub(crate) runstate_due: AtomicBool,
     /// Its timers.
     pub timers: VcpuTimers,
     /// The timer that is emulated for it.
@@ -48,6 +55,9 @@ impl<M: Machine> Vcpu<M> {
             context,
             sched: VcpuSched::new(domain_pauses),
             runstate: Runstate::new(),
+            events: VcpuEvents::new(),
+            runstate_area: AtomicU64::new(0),
+            runstate_due: AtomicBool::new(false),
             timers: VcpuTimers::new(),
             physical_timer: Mutex::new(PhysicalTimer::new()),
             delivery: Delivery::default(),

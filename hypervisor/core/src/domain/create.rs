@@ -5,7 +5,7 @@ use alloc::{sync::Arc, vec::Vec};
 use xen_abi::{Domid, Errno};
 
 use super::{Domain, DomainConfig};
-use crate::{Hypervisor, machine::Machine, vcpu::Vcpu};
+use crate::{Hypervisor, frames::Account, machine::Machine, vcpu::Vcpu};
 
 /// The uniprocessor-extensions bit of MPIDR that always reads as one.
 const MPIDR_RES1: u64 = 1 << 31;
@@ -27,16 +27,23 @@ impl<M: Machine> Hypervisor<M> {
         self.create_with_id(id, config)
     }
 
-    /// Makes domain 0.
-    pub fn create_domain_0(&self, config: DomainConfig) -> Result<Arc<Domain<M>>, Errno> {
-        self.create_with_id(Domid(0), config)
+    /// Makes a domain whose memory is on an account already, which is open.
+    pub(crate) fn create_domain_on(
+        &self,
+        account: Arc<Account>,
+        config: DomainConfig,
+    ) -> Result<Arc<Domain<M>>, Errno> {
+        self.publish(Domain::with_account(self, account, config)?)
     }
 
     fn create_with_id(&self, id: Domid, config: DomainConfig) -> Result<Arc<Domain<M>>, Errno> {
-        let domain = Domain::new(self, id, config)?;
+        self.publish(Domain::new(self, id, config)?)
+    }
+
+    fn publish(&self, domain: Arc<Domain<M>>) -> Result<Arc<Domain<M>>, Errno> {
         if let Err(errno) = self.domains.insert(domain.clone()) {
             domain.give_back(self);
-            self.frames.forget(id);
+            self.frames.forget(domain.id);
             return Err(errno);
         }
         Ok(domain)
@@ -65,6 +72,10 @@ impl<M: Machine> Hypervisor<M> {
             let vcpu = Vcpu::new(id, context, life.vcpu_pauses());
             vcpu.runstate.begin(self.machine.ticks());
             vcpus.push(vcpu);
+        }
+        // The shared page has room for one area only.
+        if let Some(first) = vcpus.first() {
+            first.events.use_shared(domain.shared_info);
         }
         domain.set_vcpus(vcpus.into_boxed_slice());
         Ok(())

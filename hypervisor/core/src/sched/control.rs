@@ -108,14 +108,38 @@ impl<M: Machine> Hypervisor<M> {
     /// Says on which CPUs, one bit each, a vCPU may run.
     pub fn set_hard_affinity(&self, vcpu: &Vcpu<M>, cpus: u64) {
         vcpu.sched.set_hard(cpus);
+        self.find_cpu(vcpu);
+    }
+
+    /// Lets a vCPU run on one CPU only, for a while.
+    pub(crate) fn pin(&self, vcpu: &Vcpu<M>, cpu: CpuId) -> Result<(), Errno> {
+        if vcpu.sched.is_pinned() {
+            return Err(Errno::EBUSY);
+        }
+        vcpu.sched.set_pinned(1 << cpu.0);
+        self.find_cpu(vcpu);
+        Ok(())
+    }
+
+    /// Ends that.
+    pub fn release_pin(&self, vcpu: &Vcpu<M>) -> Result<(), Errno> {
+        if !vcpu.sched.is_pinned() {
+            return Err(Errno::EINVAL);
+        }
+        vcpu.sched.set_pinned(0);
+        self.find_cpu(vcpu);
+        Ok(())
+    }
+
+    /// Where a vCPU may run has changed: asks a CPU to look.
+    fn find_cpu(&self, vcpu: &Vcpu<M>) {
         if vcpu.sched.is_loaded() {
             self.ask(vcpu.sched.cpu());
             return;
         }
-        let mut queue = self.sched.queue.lock();
-        let (key, last) = (vcpu.sched.key(), vcpu.sched.cpu());
-        let target = queue.target(cpus, last, key, self.machine.ticks(), &self.sched.limits());
-        drop(queue);
+        let (allowed, key, last) = (vcpu.sched.allowed(), vcpu.sched.key(), vcpu.sched.cpu());
+        let limits = self.sched.limits();
+        let target = self.sched.queue.lock().target(allowed, last, key, self.machine.ticks(), &limits);
         if let Target::Ask(cpu) | Target::AskAt(cpu, _) = target {
             self.ask(cpu);
         }

@@ -97,7 +97,7 @@ impl<M: Machine> Hypervisor<M> {
             Choice::Stay => {
                 self.leave_idle(cpu, now);
                 if let Some(vcpu) = loaded {
-                    vcpu.runstate.change(state_of::RUNNING, now);
+                    self.note_running(vcpu, now);
                 }
                 self.program_timer(cpu);
                 Next::Same
@@ -220,6 +220,14 @@ impl<M: Machine> Hypervisor<M> {
         refill.min(end).min(turn)
     }
 
+    fn note_running(&self, vcpu: &VcpuRef<M>, now: u64) {
+        vcpu.runstate.change(state_of::RUNNING, now);
+        if vcpu.runstate_area.load(Ordering::Relaxed) != 0 {
+            vcpu.runstate_due.store(true, Ordering::Relaxed);
+            vcpu.delivery.mark();
+        }
+    }
+
     fn note_stopped(&self, loaded: Option<&VcpuRef<M>>, now: u64) {
         if let Some(vcpu) = loaded {
             vcpu.runstate.change(stopped_state(vcpu), now);
@@ -261,7 +269,7 @@ impl<M: Machine> Hypervisor<M> {
     /// The machine has loaded `vcpu` on this CPU, list registers included.
     pub fn switched_in(&self, cpu: CpuId, vcpu: &VcpuRef<M>) {
         vcpu.timers.virt.stop();
-        vcpu.runstate.change(state_of::RUNNING, self.machine.ticks());
+        self.note_running(vcpu, self.machine.ticks());
         self.move_spis(&vcpu.domain, vcpu, cpu);
         self.program_timer(cpu);
     }
@@ -272,8 +280,11 @@ impl<M: Machine> Hypervisor<M> {
 
     /// Wakes a vCPU that sleeps until something is pending.
     pub fn wake(&self, domain: &Arc<Domain<M>>, vcpu: &Vcpu<M>) {
-        if vcpu.sched.is_blocked() && vcpu.sched.release(BLOCKED) {
-            self.became_runnable(domain, vcpu);
+        if vcpu.sched.is_blocked() {
+            self.stop_polling(domain, vcpu);
+            if vcpu.sched.release(BLOCKED) {
+                self.became_runnable(domain, vcpu);
+            }
         }
     }
 
@@ -297,7 +308,7 @@ impl<M: Machine> Hypervisor<M> {
     fn enqueue(&self, vcpu: VcpuRef<M>) {
         let now = self.machine.ticks();
         let limits = self.sched.limits();
-        let (allowed, last) = (vcpu.sched.hard_affinity(), vcpu.sched.cpu());
+        let (allowed, last) = (vcpu.sched.allowed(), vcpu.sched.cpu());
         let mut queue = self.sched.queue.lock();
         let key = queue.push(vcpu, &limits);
         let target = queue.target(allowed, last, key, now, &limits);

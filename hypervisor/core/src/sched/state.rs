@@ -35,6 +35,8 @@ pub struct VcpuSched {
     cpu: AtomicU32,
     /// CPUs it may run on.
     hard: AtomicU64,
+    /// CPUs it may run on instead, for a while; 0 when there are none.
+    pinned: AtomicU64,
     /// CPUs it likes to run on.
     soft: AtomicU64,
     /// Weighted run time; whoever holds the vCPU in [`Place::Loaded`] or the queue's lock changes it.
@@ -48,6 +50,7 @@ impl VcpuSched {
             place: AtomicU32::new(Place::Off as u32),
             cpu: AtomicU32::new(0),
             hard: AtomicU64::new(u64::MAX),
+            pinned: AtomicU64::new(0),
             soft: AtomicU64::new(u64::MAX),
             key: AtomicU64::new(0),
         }
@@ -66,6 +69,17 @@ impl VcpuSched {
     /// Whether it is off.
     pub fn is_down(&self) -> bool {
         self.has(DOWN)
+    }
+
+    /// Its state in a word, for people.
+    pub fn describe(&self) -> &'static str {
+        match (self.is_runnable(), self.is_down(), self.is_blocked()) {
+            (true, ..) if self.is_loaded() => "running",
+            (true, ..) => "ready",
+            (_, true, _) => "off",
+            (.., true) => "waiting",
+            _ => "paused",
+        }
     }
 
     /// Whether it only waits for something to happen, and would run at once then.
@@ -130,10 +144,27 @@ impl VcpuSched {
 
     /// Whether it may run on `cpu`.
     pub(super) fn allows(&self, cpu: CpuId) -> bool {
-        self.hard.load(Ordering::Relaxed) >> cpu.0 & 1 != 0
+        self.allowed() >> cpu.0 & 1 != 0
     }
 
-    /// CPUs it may run on, one bit each.
+    /// CPUs it may run on now, one bit each.
+    pub(super) fn allowed(&self) -> u64 {
+        match self.pinned.load(Ordering::Relaxed) {
+            0 => self.hard.load(Ordering::Relaxed),
+            pinned => pinned,
+        }
+    }
+
+    /// Whether it is pinned for a while.
+    pub fn is_pinned(&self) -> bool {
+        self.pinned.load(Ordering::Relaxed) != 0
+    }
+
+    pub(super) fn set_pinned(&self, cpus: u64) {
+        self.pinned.store(cpus, Ordering::SeqCst);
+    }
+
+    /// CPUs it may run on as long as it is not pinned, one bit each.
     pub fn hard_affinity(&self) -> u64 {
         self.hard.load(Ordering::Relaxed)
     }

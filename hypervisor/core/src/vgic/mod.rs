@@ -67,7 +67,7 @@ impl Delivery {
     }
 
     /// Says so; true if nobody had.
-    fn mark(&self) -> bool {
+    pub(crate) fn mark(&self) -> bool {
         !self.stale.swap(true, Ordering::SeqCst)
     }
 

@@ -1,0 +1,260 @@
+//! The hypervisor's console: output of domains that may write to it, and who gets what is typed.
+
+use alloc::vec::Vec;
+
+use spin::Mutex;
+use xen_abi::{Domid, Errno, console_io::op, xen::virq};
+
+use crate::{
+    Hypervisor,
+    current::Current,
+    domain::Domain,
+    hypercall::{Args, HypercallResult, Stop},
+    machine::Machine,
+};
+
+/// Bytes written between two questions whether to stop.
+const CHUNK: usize = 128;
+/// The longest line of a domain that is put together.
+const LINE: usize = 200;
+/// Bytes of input that wait for the domain; a power of two.
+const INPUT: usize = 128;
+/// How often the switch character has to be typed.
+const SWITCH_AFTER: u32 = 3;
+/// What Ctrl leaves of a letter.
+const CONTROL: u8 = 0x1f;
+
+/// Who gets what is typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Focus {
+    /// A domain.
+    Domain(Domid),
+    /// The hypervisor: keys are commands.
+    Hypervisor,
+}
+
+struct Input {
+    bytes: [u8; INPUT],
+    /// Free running.
+    produced: usize,
+    consumed: usize,
+    focus: Focus,
+    /// Switch characters typed in a row.
+    held: u32,
+}
+
+/// What is typed on the serial line.
+pub struct ConsoleInput(Mutex<Input>);
+
+impl ConsoleInput {
+    pub(crate) const fn new(focus: Focus) -> Self {
+        let bytes = [0; INPUT];
+        Self(Mutex::new(Input { bytes, produced: 0, consumed: 0, focus, held: 0 }))
+    }
+}
+
+impl Input {
+    /// Keeps a byte for the domain; it is lost when too many wait.
+    fn push(&mut self, byte: u8) {
+        if self.produced - self.consumed < INPUT {
+            self.bytes[self.produced % INPUT] = byte;
+            self.produced += 1;
+        }
+    }
+
+    /// Takes what has come, up to the end of the ring.
+    fn pop(&mut self, to: &mut [u8]) -> usize {
+        let len = to.len().min(self.produced - self.consumed);
+        for byte in &mut to[..len] {
+            *byte = self.bytes[self.consumed % INPUT];
+            self.consumed += 1;
+        }
+        len
+    }
+
+    /// Takes a byte that was typed. The switch character is held back until it is known that it was
+    /// not meant to switch.
+    fn typed(&mut self, byte: u8, switch: u8) -> Typed {
+        if byte == switch {
+            self.held += 1;
+            if self.held < SWITCH_AFTER {
+                return Typed::Nothing;
+            }
+            self.held = 0;
+            self.focus = match self.focus {
+                Focus::Domain(_) => Focus::Hypervisor,
+                Focus::Hypervisor => Focus::Domain(Domid(0)),
+            };
+            return Typed::Switched(self.focus);
+        }
+        if self.focus == Focus::Hypervisor {
+            self.held = 0;
+            return Typed::Key(byte);
+        }
+        for _ in 0..core::mem::take(&mut self.held) {
+            self.push(switch);
+        }
+        self.push(byte);
+        Typed::Input
+    }
+}
+
+/// What a byte that was typed came to.
+enum Typed {
+    Nothing,
+    Switched(Focus),
+    Key(u8),
+    Input,
+}
+
+/// Serves `console_io(command, count, at)`.
+pub fn console_io<M: Machine>(cur: &mut Current<'_, M>, args: Args) -> HypercallResult {
+    if !(cur.domain.is_control() || cur.domain.config.console) {
+        return Err(Errno::EPERM.into());
+    }
+    let (count, at) = (args[1] as u32, args[2]);
+    match args[0] as u32 {
+        op::WRITE => cur.console_write(count, at),
+        op::READ => cur.console_read(count, at),
+        _ => Err(Errno::ENOSYS.into()),
+    }
+}
+
+impl<M: Machine> Current<'_, M> {
+    fn console_write(&self, count: u32, at: u64) -> HypercallResult {
+        let mut left = count as usize;
+        let mut at = at;
+        let mut chunk = [0; CHUNK];
+        while left > 0 {
+            if left < count as usize && self.must_stop() {
+                return Err(Stop::Preempted([op::WRITE.into(), left as u64, at, 0, 0]));
+            }
+            let text = &mut chunk[..left.min(CHUNK)];
+            self.copy_from_guest(at, text)?;
+            self.hv.print(self.domain, text);
+            left -= text.len();
+            at += text.len() as u64;
+        }
+        Ok(0)
+    }
+
+    fn console_read(&self, count: u32, at: u64) -> HypercallResult {
+        if i32::try_from(count).is_err() {
+            return Err(Errno::E2BIG.into());
+        }
+        let mut done = 0;
+        while done < count as usize {
+            let mut chunk = [0; INPUT];
+            let wanted = INPUT.min(count as usize - done);
+            let len = self.hv.console.0.lock().pop(&mut chunk[..wanted]);
+            if len == 0 {
+                break;
+            }
+            self.copy_to_guest(at.checked_add(done as u64).ok_or(Errno::EFAULT)?, &chunk[..len])?;
+            done += len;
+        }
+        Ok(done as u64)
+    }
+}
+
+impl<M: Machine> Hypervisor<M> {
+    /// Writes a domain's text. The hardware domain's may be a dialogue and goes out as it is; others'
+    /// is put together into lines that say whose they are.
+    fn print(&self, domain: &Domain<M>, text: &[u8]) {
+        if domain.is_hardware() {
+            self.machine.console_write(text);
+            if self.options.console_to_ring {
+                self.log.write(text);
+            }
+            return;
+        }
+        let mut line = domain.console_line.lock();
+        for byte in text {
+            match byte {
+                b'\n' => self.end_line(domain, &mut line),
+                b'\t' | b' '..=b'~' => {
+                    if line.len() == LINE {
+                        self.end_line(domain, &mut line);
+                    }
+                    if line.try_reserve(1).is_ok() {
+                        line.push(*byte);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn end_line(&self, domain: &Domain<M>, line: &mut Vec<u8>) {
+        let prefix = alloc::format!("({}) ", domain.id);
+        for part in [prefix.as_bytes(), line, b"\n"] {
+            self.machine.console_write(part);
+            self.log.write(part);
+        }
+        line.clear();
+    }
+
+    /// A byte came in on the serial line.
+    pub fn console_input(&self, byte: u8) {
+        let typed = self.console.0.lock().typed(byte, self.options.conswitch & CONTROL);
+        match typed {
+            Typed::Nothing => {}
+            Typed::Switched(focus) => self.announce_focus(focus),
+            Typed::Key(key) => self.key_pressed(key),
+            Typed::Input => self.send_global_virq(virq::CONSOLE),
+        }
+    }
+
+    /// Says who gets what is typed.
+    pub fn announce_focus(&self, focus: Focus) {
+        let letter = char::from(self.options.conswitch);
+        match focus {
+            Focus::Domain(id) => {
+                log::info!(
+                    "*** Serial input to DOM{} (type 'CTRL-{letter}' three times to switch input)",
+                    id.0
+                );
+            }
+            Focus::Hypervisor => {
+                log::info!("*** Serial input to Xen (type 'CTRL-{letter}' three times to switch input)");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn type_all(input: &mut Input, text: &[u8]) {
+        for byte in text {
+            input.typed(*byte, 1);
+        }
+    }
+
+    #[test]
+    fn three_switches_in_a_row_change_who_listens_and_two_do_not() {
+        let input = ConsoleInput::new(Focus::Domain(Domid(0)));
+        let mut input = input.0.lock();
+        type_all(&mut input, b"\x01\x01a\x01\x01\x01");
+        assert_eq!(input.focus, Focus::Hypervisor);
+        assert!(matches!(input.typed(b'h', 1), Typed::Key(b'h')));
+        type_all(&mut input, b"\x01\x01\x01b");
+        let mut text = [0; 8];
+        let len = input.pop(&mut text);
+        assert_eq!(&text[..len], b"\x01\x01ab");
+    }
+
+    #[test]
+    fn what_nobody_reads_is_lost_at_the_end_not_at_the_beginning() {
+        let input = ConsoleInput::new(Focus::Domain(Domid(0)));
+        let mut input = input.0.lock();
+        for n in 0..300u32 {
+            input.typed(b'0' + (n % 10) as u8, 1);
+        }
+        let mut text = [0; 300];
+        assert_eq!(input.pop(&mut text), INPUT);
+        assert_eq!(&text[..3], b"012");
+        assert_eq!(input.pop(&mut text), 0);
+    }
+}

@@ -1,0 +1,182 @@
+//! event_channel_op: command, pointer.
+
+use core::sync::atomic::Ordering;
+
+use xen_abi::{
+    Errno, Gfn, PAGE_SIZE,
+    event_channel::{
+        BindPirq, Close, Compat, ExpandArray, FifoControlBlock, InitControl, Reset, Send, SetPriority,
+        Unmask, fifo, op,
+    },
+};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+use super::{Delivery, Fifo, Raised, two_level};
+use crate::{
+    current::Current,
+    hypercall::{HypercallResult, Stop},
+    machine::{Access, Machine},
+};
+
+/// Control blocks are aligned to this.
+const CONTROL_ALIGNMENT: u32 = 8;
+
+/// Serves `event_channel_op(command, at)`.
+pub fn event_channel_op<M: Machine>(cur: &mut Current<'_, M>, command: u64, at: u64) -> HypercallResult {
+    match command as u32 {
+        op::SEND => {
+            let send: Send = cur.read(at)?;
+            cur.op_send(send.port.0)?;
+        }
+        op::UNMASK => {
+            let unmask: Unmask = cur.read(at)?;
+            cur.op_unmask(unmask.port.0)?;
+        }
+        op::CLOSE => {
+            let close: Close = cur.read(at)?;
+            cur.hv.close_port(cur.domain, close.port.0)?;
+        }
+        op::ALLOC_UNBOUND => answered(cur, at, |cur, op| cur.op_alloc_unbound(op))?,
+        op::BIND_INTERDOMAIN => answered(cur, at, |cur, op| cur.op_bind_interdomain(op))?,
+        op::BIND_VIRQ => answered(cur, at, |cur, op| cur.op_bind_virq(op))?,
+        op::BIND_IPI => answered(cur, at, |cur, op| cur.op_bind_ipi(op))?,
+        op::STATUS => answered(cur, at, |cur, op| cur.op_status(op))?,
+        op::BIND_VCPU => {
+            let bind = cur.read(at)?;
+            cur.op_bind_vcpu(&bind)?;
+        }
+        op::BIND_PIRQ => {
+            // There are none.
+            let _: BindPirq = cur.read(at)?;
+            return Err(Errno::EINVAL.into());
+        }
+        op::INIT_CONTROL => answered(cur, at, |cur, op| cur.op_init_control(op))?,
+        op::EXPAND_ARRAY => {
+            let expand: ExpandArray = cur.read(at)?;
+            cur.op_expand_array(Gfn(expand.array_gfn))?;
+        }
+        op::SET_PRIORITY => {
+            let set = cur.read(at)?;
+            cur.op_set_priority(&set)?;
+        }
+        op::RESET | op::RESET_CONT => {
+            let reset: Reset = cur.read(at)?;
+            if !cur.op_reset(reset.dom, command as u32 == op::RESET_CONT)? {
+                return Err(Stop::Preempted([op::RESET_CONT.into(), at, 0, 0, 0]));
+            }
+        }
+        _ => return Err(Errno::ENOSYS.into()),
+    }
+    Ok(0)
+}
+
+/// Serves the first form of the call: `at` points to the command, and the structure follows.
+pub fn event_channel_op_compat<M: Machine>(cur: &mut Current<'_, M>, at: u64) -> HypercallResult {
+    let command: u32 = cur.read(at)?;
+    match command {
+        op::BIND_INTERDOMAIN..=op::UNMASK => {
+            let body = at.checked_add(core::mem::offset_of!(Compat, u) as u64).ok_or(Errno::EFAULT)?;
+            event_channel_op(cur, command.into(), body)
+        }
+        _ => Err(Errno::ENOSYS.into()),
+    }
+}
+
+/// Reads the structure, lets it be served, and writes it back when that went well.
+fn answered<M: Machine, T: FromBytes + IntoBytes + Immutable>(
+    cur: &Current<'_, M>,
+    at: u64,
+    serve: impl FnOnce(&Current<'_, M>, &mut T) -> Result<(), Errno>,
+) -> Result<(), Errno> {
+    let mut op: T = cur.read(at)?;
+    serve(cur, &mut op)?;
+    cur.write(at, &op)
+}
+
+impl<M: Machine> Current<'_, M> {
+    fn op_unmask(&self, number: u32) -> Result<(), Errno> {
+        let port = self.domain.events.port(number)?;
+        let v = port.vcpu.load(Ordering::Relaxed);
+        let Some(vcpu) = self.domain.vcpus().get(v as usize) else { return Ok(()) };
+        let machine = &self.hv.machine;
+        let raised = match &mut *self.domain.events.delivery.lock() {
+            Delivery::TwoLevel if !Delivery::has_bit(number) => return Err(Errno::EINVAL),
+            Delivery::TwoLevel => {
+                let upcall = two_level::unmask(machine, self.domain.shared_info, number, &vcpu.events);
+                Raised { news: false, upcall }
+            }
+            Delivery::Fifo(fifo) => fifo.unmask(machine, number, port, v),
+        };
+        self.hv.follow_up(self.domain, vcpu, number, raised);
+        Ok(())
+    }
+
+    fn op_init_control(&self, op: &mut InitControl) -> Result<(), Errno> {
+        op.link_bits = fifo::LINK_BITS as u8;
+        let v = op.vcpu as usize;
+        self.domain.vcpus().get(v).ok_or(Errno::ENOENT)?;
+        let last = (PAGE_SIZE - size_of::<FifoControlBlock>()) as u32;
+        if op.offset > last || !op.offset.is_multiple_of(CONTROL_ALIGNMENT) {
+            return Err(Errno::EINVAL);
+        }
+        let held = self.domain.p2m(self.hv.mem()).hold_own(Gfn(op.control_gfn), Access::Write);
+        let _bind = self.domain.events.bind.lock();
+        let mut delivery = self.domain.events.delivery.lock();
+        if let Delivery::Fifo(fifo) = &mut *delivery {
+            if fifo.has_control(v) {
+                return Err(Errno::EINVAL);
+            }
+            fifo.set_control(v, held.ok_or(Errno::EINVAL)?.keep(), op.offset as usize);
+            return Ok(());
+        }
+        let held = held.ok_or(Errno::EINVAL)?;
+        let mut fifo = Fifo::new(self.domain.vcpus().len())?;
+        fifo.set_control(v, held.keep(), op.offset as usize);
+        self.carry_over();
+        *delivery = Delivery::Fifo(alloc::boxed::Box::new(fifo));
+        Ok(())
+    }
+
+    /// Events that are pending in the bitmaps are raised again once the ports have their words.
+    fn carry_over(&self) {
+        let machine = &self.hv.machine;
+        for number in 1..xen_abi::event_channel::NR_CHANNELS_2L {
+            let Ok(port) = self.domain.events.port(number) else { break };
+            port.priority.store(fifo::PRIORITY_DEFAULT, Ordering::Relaxed);
+            if two_level::is_pending(machine, self.domain.shared_info, number) {
+                port.early.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn op_expand_array(&self, gfn: Gfn) -> Result<(), Errno> {
+        let held = self.domain.p2m(self.hv.mem()).hold_own(gfn, Access::Write);
+        let _bind = self.domain.events.bind.lock();
+        let ports = match &mut *self.domain.events.delivery.lock() {
+            Delivery::TwoLevel => return Err(Errno::EOPNOTSUPP),
+            Delivery::Fifo(fifo) if fifo.is_full() => return Err(Errno::ENOSPC),
+            Delivery::Fifo(fifo) => fifo.add_page(held.ok_or(Errno::EINVAL)?.keep()),
+        };
+        for number in ports {
+            let Ok(port) = self.domain.events.port(number) else { break };
+            let _state = port.state.lock();
+            if port.early.swap(false, Ordering::Relaxed) {
+                self.hv.set_pending(self.domain, number, port);
+            }
+        }
+        Ok(())
+    }
+
+    fn op_set_priority(&self, op: &SetPriority) -> Result<(), Errno> {
+        let _bind = self.domain.events.bind.lock();
+        let port = self.domain.events.port(op.port.0)?;
+        if matches!(*self.domain.events.delivery.lock(), Delivery::TwoLevel) {
+            return Err(Errno::ENOSYS);
+        }
+        if op.priority > fifo::PRIORITY_MIN {
+            return Err(Errno::EINVAL);
+        }
+        port.priority.store(op.priority, Ordering::Relaxed);
+        Ok(())
+    }
+}

@@ -1,0 +1,157 @@
+//! Event channels.
+//!
+//! Four locks, taken in this order: `Events::bind` of one or two domains (by domid), which covers
+//! every change of what ports are; a port's own, which is enough to send through it; and
+//! `Events::delivery`, which covers how the domain learns of events, 2-level or FIFO. Delivery ends
+//! with the event interrupt, which is raised with the last of them released.
+
+mod bind;
+mod fifo;
+mod hypercall;
+mod port;
+mod reset;
+#[cfg(test)]
+mod tests;
+mod two_level;
+mod vcpu;
+mod virq;
+
+use alloc::{boxed::Box, sync::Arc};
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use spin::Mutex;
+use xen_abi::{Errno, event_channel::NR_CHANNELS_2L, event_channel::fifo::NR_CHANNELS};
+
+use crate::{Hypervisor, domain::Domain, machine::Machine, vcpu::Vcpu};
+use fifo::Fifo;
+use port::{Port, Ports, State};
+
+pub use hypercall::{event_channel_op, event_channel_op_compat};
+pub use vcpu::VcpuEvents;
+pub use virq::VirqHandlers;
+
+/// How a domain learns of events.
+enum Delivery {
+    TwoLevel,
+    Fifo(Box<Fifo>),
+}
+
+/// What raising an event changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Raised {
+    /// It was not pending before.
+    news: bool,
+    /// The vCPU has to be told.
+    upcall: bool,
+}
+
+impl Raised {
+    const NOTHING: Self = Self { news: false, upcall: false };
+}
+
+/// What covers the changes of a domain's ports.
+struct Binding {
+    /// No port below is free.
+    first_free: u32,
+    /// How many ports are neither free nor reserved.
+    active: u32,
+    /// While a reset goes on: the port to go on with. 0 when none does.
+    reset_from: u32,
+    /// The domain is dying: it gets no more ports.
+    dead: bool,
+}
+
+/// The event channels of a domain.
+pub struct Events<M: Machine> {
+    bind: Mutex<Binding>,
+    ports: Ports<M>,
+    /// The highest port that the domain may have.
+    highest: u32,
+    delivery: Mutex<Delivery>,
+    /// One bit for each vCPU (modulo 64) that sleeps until a port is pending.
+    pollers: AtomicU64,
+}
+
+impl<M: Machine> Events<M> {
+    /// No ports yet, and none above `highest`.
+    pub fn new(highest: u32) -> Result<Self, Errno> {
+        let events = Self {
+            bind: Mutex::new(Binding { first_free: 1, active: 0, reset_from: 0, dead: false }),
+            ports: Ports::new(highest)?,
+            highest,
+            delivery: Mutex::new(Delivery::TwoLevel),
+            pollers: AtomicU64::new(0),
+        };
+        *events.ports.make(0)?.state.lock() = State::Reserved;
+        Ok(events)
+    }
+
+    /// A port that was made at some time.
+    fn port(&self, port: u32) -> Result<&Port<M>, Errno> {
+        self.ports.get(port).ok_or(Errno::EINVAL)
+    }
+}
+
+impl Delivery {
+    /// One more than the highest port that this way can tell of.
+    fn end(&self) -> u32 {
+        match self {
+            Self::TwoLevel => NR_CHANNELS_2L,
+            Self::Fifo(_) => NR_CHANNELS,
+        }
+    }
+}
+
+impl<M: Machine> Hypervisor<M> {
+    /// Raises an event on a port of `domain`, whose lock (or that of the port connected to it) the
+    /// caller holds.
+    fn set_pending(&self, domain: &Arc<Domain<M>>, number: u32, port: &Port<M>) {
+        let v = port.vcpu.load(Ordering::Relaxed);
+        let Some(vcpu) = domain.vcpus().get(v as usize) else { return };
+        let raised = match &mut *domain.events.delivery.lock() {
+            Delivery::TwoLevel => {
+                two_level::set_pending(&self.machine, domain.shared_info, number, &vcpu.events)
+            }
+            Delivery::Fifo(fifo) => fifo.set_pending(&self.machine, number, port, v),
+        };
+        self.follow_up(domain, vcpu, number, raised);
+    }
+
+    fn follow_up(&self, domain: &Arc<Domain<M>>, vcpu: &Vcpu<M>, number: u32, raised: Raised) {
+        if raised.upcall {
+            self.mark_events_pending(domain, vcpu);
+        }
+        if raised.news && domain.events.pollers.load(Ordering::SeqCst) != 0 {
+            self.wake_pollers(domain, number);
+        }
+    }
+
+    /// Tells a vCPU that it has events: sets its flag and, if that was clear, raises the interrupt.
+    fn mark_events_pending(&self, domain: &Arc<Domain<M>>, vcpu: &Vcpu<M>) {
+        if let Some((mfn, at)) = vcpu.events.info()
+            && self.machine.swap8(mfn, at + vcpu::UPCALL_PENDING, 1) == 0
+        {
+            self.inject_private(domain, vcpu, domain.config.interrupts.events);
+        }
+    }
+
+    fn is_event_pending(&self, domain: &Domain<M>, number: u32) -> bool {
+        match &*domain.events.delivery.lock() {
+            Delivery::TwoLevel if !Delivery::has_bit(number) => false,
+            Delivery::TwoLevel => two_level::is_pending(&self.machine, domain.shared_info, number),
+            Delivery::Fifo(fifo) => fifo.is_pending(&self.machine, number),
+        }
+    }
+
+    fn clear_pending(&self, domain: &Domain<M>, number: u32, port: &Port<M>) {
+        port.early.store(false, Ordering::Relaxed);
+        match &*domain.events.delivery.lock() {
+            // A port that was made while the domain used FIFOs has no bit.
+            Delivery::TwoLevel if Delivery::has_bit(number) => {
+                two_level::clear_pending(&self.machine, domain.shared_info, number);
+            }
+            Delivery::TwoLevel => {}
+            Delivery::Fifo(fifo) => fifo.clear_pending(&self.machine, number),
+        }
+    }
+}

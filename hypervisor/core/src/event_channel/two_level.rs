@@ -1,0 +1,64 @@
+//! The 2-level ABI: bitmaps of pending and masked ports in the shared page, and above them one bit
+//! for each word in the vCPU's own area.
+
+use core::mem::offset_of;
+
+use xen_abi::{
+    Mfn,
+    xen::{SharedInfo, VcpuInfo},
+};
+
+use super::{Raised, VcpuEvents};
+use crate::machine::Machine;
+
+const PENDING: usize = offset_of!(SharedInfo, evtchn_pending);
+const MASK: usize = offset_of!(SharedInfo, evtchn_mask);
+const SELECTOR: usize = offset_of!(VcpuInfo, evtchn_pending_sel);
+
+fn word(port: u32) -> usize {
+    (port / 64) as usize * 8
+}
+
+fn bit(port: u32) -> u64 {
+    1 << (port % 64)
+}
+
+pub(super) fn set_pending<M: Machine>(machine: &M, shared: Mfn, port: u32, vcpu: &VcpuEvents) -> Raised {
+    if machine.fetch_or64(shared, PENDING + word(port), bit(port)) & bit(port) != 0 {
+        return Raised::NOTHING;
+    }
+    let masked = machine.load64(shared, MASK + word(port)) & bit(port) != 0;
+    Raised { news: true, upcall: !masked && select(machine, port, vcpu) }
+}
+
+/// Marks the port's word for the vCPU; says whether it was not marked.
+fn select<M: Machine>(machine: &M, port: u32, vcpu: &VcpuEvents) -> bool {
+    let word = 1 << (port / 64);
+    vcpu.info().is_some_and(|(mfn, at)| machine.fetch_or64(mfn, at + SELECTOR, word) & word == 0)
+}
+
+pub(super) fn clear_pending<M: Machine>(machine: &M, shared: Mfn, port: u32) {
+    machine.fetch_and64(shared, PENDING + word(port), !bit(port));
+}
+
+pub(super) fn is_pending<M: Machine>(machine: &M, shared: Mfn, port: u32) -> bool {
+    machine.load64(shared, PENDING + word(port)) & bit(port) != 0
+}
+
+pub(super) fn is_masked<M: Machine>(machine: &M, shared: Mfn, port: u32) -> bool {
+    machine.load64(shared, MASK + word(port)) & bit(port) != 0
+}
+
+/// Unmasks; says whether the vCPU has to be told.
+pub(super) fn unmask<M: Machine>(machine: &M, shared: Mfn, port: u32, vcpu: &VcpuEvents) -> bool {
+    let was_masked = machine.fetch_and64(shared, MASK + word(port), !bit(port)) & bit(port) != 0;
+    was_masked && is_pending(machine, shared, port) && select(machine, port, vcpu)
+}
+
+/// The bitmaps as at the domain's creation: nothing pending, everything masked.
+pub(super) fn reset<M: Machine>(machine: &M, shared: Mfn) {
+    for word in 0..xen_abi::xen::EVTCHN_WORDS {
+        machine.store64(shared, PENDING + word * 8, 0);
+        machine.store64(shared, MASK + word * 8, u64::MAX);
+    }
+}

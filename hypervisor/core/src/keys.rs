@@ -1,0 +1,45 @@
+//! What the hypervisor does on a key, typed while it has the input or sent by the toolstack.
+
+use xen_abi::xen::virq;
+
+use crate::{Hypervisor, machine::Machine};
+
+impl<M: Machine> Hypervisor<M> {
+    /// Does what a key stands for.
+    pub fn key_pressed(&self, key: u8) {
+        match key {
+            b'h' => {
+                for line in
+                    ["h: show this help", "q: show domains, and raise VIRQ_DEBUG in their vCPUs", "R: reboot"]
+                {
+                    log::info!("{line}");
+                }
+            }
+            b'q' => self.show_domains(),
+            b'R' => {
+                log::info!("'R' pressed: rebooting");
+                self.machine.shutdown(true)
+            }
+            _ => {}
+        }
+    }
+
+    fn show_domains(&self) {
+        for domain in self.domains.iter() {
+            let life = domain.lifecycle.lock();
+            log::info!(
+                "{}: {} pages, {}{}{:?}",
+                domain.id,
+                domain.account.owned(),
+                if life.is_paused() { "paused, " } else { "" },
+                if life.is_shut_down() { "shut down, " } else { "" },
+                life.dying,
+            );
+            drop(life);
+            for vcpu in domain.vcpus() {
+                log::info!("  v{}: cpu{}, {}", vcpu.id, vcpu.sched.cpu().0, vcpu.sched.describe());
+                self.send_vcpu_virq(&domain, vcpu, virq::DEBUG);
+            }
+        }
+    }
+}

@@ -171,6 +171,8 @@ impl Session {
             if let Err(violation) = self.queue.borrow_mut().collect() {
                 return violation;
             }
+            // Answers that nobody waited for have made room, too.
+            self.line.borrow().wake_first();
             self.port.wait().await;
         }
     }

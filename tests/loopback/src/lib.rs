@@ -3,6 +3,7 @@
 
 pub mod disks;
 pub mod noise;
+pub mod raw_back;
 pub mod raw_front;
 pub mod toolstack;
 pub mod torment;

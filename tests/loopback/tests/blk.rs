@@ -107,7 +107,7 @@ fn data_stays_right_in_any_order_of_completion() {
             store.behaviour.turns.set(seed % 7);
             store.behaviour.delay.set(Duration::from_micros(seed % 3 * 100));
             let disk = world.open(options).unwrap();
-            torment(&world, &disk, seed, 60);
+            torment(&world, &disk, seed, 30);
         }
     }
 }

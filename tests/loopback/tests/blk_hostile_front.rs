@@ -160,25 +160,26 @@ fn nodes_that_lie_are_refused() {
 /// Overwrites parts of a request with noise.
 fn spoil(request: &mut blkif::Request, noise: &mut Noise, grefs: &[Gref]) {
     let gref = |noise: &mut Noise| match noise.below(4) {
-        0 => Gref(noise.next() as u32),
+        0 => Gref(noise.number() as u32),
         1 => Gref(noise.below(64) as u32),
         _ => noise.pick(grefs),
     };
-    request.operation = if noise.once_in(8) { noise.next() as u8 } else { noise.below(8) as u8 };
-    request.nr_segments = if noise.once_in(8) { noise.next() as u8 } else { noise.below(13) as u8 };
-    request.handle = noise.next() as u16;
-    request.id = noise.next();
+    request.operation = if noise.once_in(8) { noise.number() as u8 } else { noise.below(8) as u8 };
+    request.nr_segments = if noise.once_in(8) { noise.number() as u8 } else { noise.below(13) as u8 };
+    request.handle = noise.number() as u16;
+    request.id = noise.number();
     request.sector_number = match noise.below(4) {
-        0 => noise.next(),
+        0 => noise.number(),
         1 => SECTORS - noise.below(16),
         // The half that is the guest's to spoil.
         _ => SECTORS / 2 + noise.below(SECTORS / 2),
     };
     for segment in &mut request.seg {
         segment.gref = gref(noise);
-        segment.first_sect = noise.below(if noise.once_in(4) { 256 } else { 8 }) as u8;
-        segment.last_sect = noise.below(if noise.once_in(4) { 256 } else { 8 }) as u8;
-        segment.pad = noise.next() as u16;
+        let limit = if noise.once_in(4) { 256 } else { 8 };
+        segment.first_sect = noise.below(limit) as u8;
+        segment.last_sect = noise.below(limit) as u8;
+        segment.pad = noise.number() as u16;
     }
 }
 

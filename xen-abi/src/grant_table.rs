@@ -208,7 +208,7 @@ abi! {
         pub pad1: [u16; 3],
     }
 
-    /// One end of a [`Copy`].
+    /// One end of a [`struct@Copy`].
     pub struct CopyPtr {
         /// A union: the reference in the low half, or a whole gfn.
         pub u: u64,
@@ -331,7 +331,7 @@ impl CopyPtr {
     }
 }
 
-/// Flags of [`Copy`].
+/// Flags of [`struct@Copy`].
 pub mod gntcopy {
     /// The source is a reference.
     pub const SOURCE_GREF: u16 = 1 << 0;

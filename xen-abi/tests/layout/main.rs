@@ -3,7 +3,7 @@
 //!
 //! The headers are Debian's `libxen-dev` of that architecture; `XEN_HEADERS_ARMHF` and `XEN_HEADERS_ARM64` name
 //! the folder that holds `xen/xen.h` (`cargo xtask test` fetches the packages and sets them). The compilers are
-//! those of `gcc-arm-linux-gnueabihf` and `gcc-aarch64-linux-gnu`. Without them the comparison is skipped, but
+//! those of `gcc-arm-linux-gnueabihf` and `gcc-aarch64-linux-gnu`, with `libc6-dev-*-cross`. Without them the comparison is skipped, but
 //! with `XEN_ABI_LAYOUT=require` that is a failure.
 
 mod c;
@@ -21,12 +21,12 @@ use xen_abi::{Errno, io, psci};
 
 #[test]
 fn layouts_are_those_of_the_armhf_headers() {
-    compare("arm-linux-gnueabihf-", "XEN_HEADERS_ARMHF");
+    compare("arm-linux-gnueabihf-", "armhf", "XEN_HEADERS_ARMHF");
 }
 
 #[test]
 fn layouts_are_those_of_the_arm64_headers() {
-    compare("aarch64-linux-gnu-", "XEN_HEADERS_ARM64");
+    compare("aarch64-linux-gnu-", "arm64", "XEN_HEADERS_ARM64");
 }
 
 #[test]
@@ -62,8 +62,8 @@ fn every_field_is_in_the_table() {
 }
 
 /// Compares everything with one architecture's headers, if they and its compiler are here.
-fn compare(prefix: &'static str, variable: &str) {
-    let compiler = match find(prefix, variable) {
+fn compare(prefix: &'static str, debian_arch: &str, variable: &str) {
+    let compiler = match find(prefix, debian_arch, variable) {
         Ok(compiler) => compiler,
         Err(missing) if std::env::var("XEN_ABI_LAYOUT").as_deref() == Ok("require") => {
             panic!("the layout test is required but cannot run: {missing}")
@@ -82,7 +82,7 @@ fn compare(prefix: &'static str, variable: &str) {
     assert!(differences.is_empty(), "not as in Xen's headers:\n{}", differences.join("\n"));
 }
 
-fn find(prefix: &'static str, variable: &str) -> Result<Compiler, String> {
+fn find(prefix: &'static str, debian_arch: &str, variable: &str) -> Result<Compiler, String> {
     let headers = std::env::var_os(variable).map(PathBuf::from).ok_or_else(|| {
         format!("{variable} is not set to the include folder of libxen-dev (`cargo xtask test` does that)")
     })?;
@@ -92,7 +92,10 @@ fn find(prefix: &'static str, variable: &str) -> Result<Compiler, String> {
     let gcc = format!("{prefix}gcc");
     match Command::new(&gcc).arg("--version").output() {
         Ok(output) if output.status.success() => Ok(Compiler { prefix, headers }),
-        _ => Err(format!("there is no {gcc} (Debian: gcc-{})", prefix.trim_end_matches('-'))),
+        _ => {
+            let package = prefix.trim_end_matches('-');
+            Err(format!("there is no {gcc} (Debian: gcc-{package} and libc6-dev-{debian_arch}-cross)"))
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use xen_abi::{Errno, Gfn, PAGE_SIZE, sched::shutdown};
 use crate::{
     arch,
     board::Board,
-    console::Logger,
+    console::{self, Logger},
     env::BootInfo,
     gic, hypercall,
     irq::{self, Private},
@@ -79,6 +79,7 @@ fn start(device_tree: u64, image_at: u64) -> Result<(), BootError> {
     timer::init(board.timer_hz);
     let tree_at = Region { base: device_tree, size: blob.len() as u64 };
     mm::open_memory(&board, &image, &[tree_at]).map_err(map("memory"))?;
+    console::init();
     if log::set_logger(&Logger).is_ok() {
         log::set_max_level(log::LevelFilter::Info);
     }

@@ -253,15 +253,21 @@ impl<W: FnMut(&[u8])> fmt::Write for Printer<W> {
     }
 }
 
-/// What prints when nothing can be relied on: without a lock, in tiny pieces.
+/// Finds the console, so that whatever goes wrong from now on can be told.
+#[cfg(target_os = "none")]
+pub(crate) fn init() {
+    system().console.place();
+}
+
+/// What prints when nothing can be relied on: without a lock, in tiny pieces. Before there is a
+/// console, on the hypervisor's, if it lets us.
 #[cfg(target_os = "none")]
 pub(crate) fn emergency() -> impl fmt::Write {
     let deadline = now() + PATIENCE;
     Printer(move |bytes: &[u8]| {
-        if let Some(place) = system().console.place.get() {
-            // There is nobody to tell that this failed, too.
-            let _ = place.write_until(bytes, deadline);
-        }
+        let place = system().console.place.get().unwrap_or(&Place::Hypervisor);
+        // There is nobody to tell that this failed, too.
+        let _ = place.write_until(bytes, deadline);
     })
 }
 

@@ -1,8 +1,12 @@
 //! What a domain was started with.
 
-use xen_abi::{Errno, features};
+use xen_abi::{Domid, Errno, features};
 
-use crate::{console::Console, hypercall::version, xenstore::Xenstore};
+use crate::{
+    console::Console,
+    hypercall::{event_channel, version},
+    xenstore::Xenstore,
+};
 
 /// What the loader left for the program.
 #[derive(Debug)]
@@ -68,6 +72,18 @@ impl Env {
     /// The console.
     pub fn console(&self) -> Console {
         Console::new()
+    }
+
+    /// Our own number. It is nobody's secret, but only a port of ours tells it.
+    ///
+    /// # Errors
+    ///
+    /// `ENOSPC` when there is no port left to ask by.
+    pub fn domid(&self) -> Result<Domid, Errno> {
+        let port = event_channel::alloc_unbound(Domid::SELF, Domid::SELF)?;
+        let status = event_channel::status(Domid::SELF, port);
+        event_channel::close(port)?;
+        status.map(|status| status.remote_dom())
     }
 
     /// Whether this is dom0.

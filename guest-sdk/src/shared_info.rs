@@ -12,7 +12,7 @@ use spin::Once;
 use xen_abi::{
     Domid, Errno, EvtchnPort, PAGE_SIZE, VcpuId,
     memory::mapspace,
-    xen::{SharedInfo, VcpuInfo},
+    xen::{EVTCHN_WORDS, SharedInfo, VcpuInfo},
 };
 
 use crate::{hypercall, shared::SharedMemory, smp::MAX_VCPUS, system::system};
@@ -46,7 +46,12 @@ pub(crate) fn map() -> Result<(), Errno> {
     unsafe { hypercall::memory::add_to_physmap(Domid::SELF, mapspace::SHARED_INFO, 0, hole.gfn(0)) }?;
     let page = hole.start();
     // SAFETY: the page is mapped there now, and for ever: the hole is not given back.
-    areas.page.call_once(|| unsafe { SharedMemory::new(page, PAGE_SIZE) });
+    let memory = areas.page.call_once(|| unsafe { SharedMemory::new(page, PAGE_SIZE) });
+    // An event that comes before its port is known would be lost: all are kept until then. Xen
+    // hands the page over with nothing masked.
+    for word in 0..EVTCHN_WORDS {
+        memory.store_u64(MASK + 8 * word, u64::MAX, Ordering::SeqCst);
+    }
     // SAFETY: vCPU 0's state is the beginning of the page.
     areas.vcpus[0].call_once(|| unsafe { SharedMemory::new(page, size_of::<VcpuInfo>()) });
     mem::forget(hole);
@@ -110,7 +115,7 @@ fn bits(mut word: u64) -> impl Iterator<Item = u32> {
 pub(crate) fn mask(port: EvtchnPort) {
     let word = port.0 as usize / 64;
     if let Some(page) = system().shared_info.page.get()
-        && word < xen_abi::xen::EVTCHN_WORDS
+        && word < EVTCHN_WORDS
     {
         page.set_bits_u64(MASK + 8 * word, 1 << (port.0 % 64));
     }

@@ -7,7 +7,7 @@ use std::{boxed::Box, rc::Rc};
 
 use xen_abi::{Domid, Gfn, PAGE_SIZE};
 
-use crate::{exec::Executor, fake, shared::SharedMemory, system::System, time::Instant};
+use crate::{exec::Executor, fake, shared::SharedMemory, smp::StartError, system::System, time::Instant};
 
 /// Which domain something belongs to.
 pub(crate) type Home = Domid;

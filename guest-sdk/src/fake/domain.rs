@@ -72,7 +72,6 @@ impl Domain {
 
     /// What a guest does first.
     fn start(&self) {
-        self.mask_all();
         self.within(|| shared_info::map().expect("mapping the shared page"));
     }
 

@@ -5,7 +5,7 @@ use std::{mem::offset_of, sync::atomic::Ordering};
 use xen_abi::{
     Domid, Errno, EvtchnPort,
     event_channel::{AllocUnbound, BindInterdomain, BindIpi, BindVirq, Status, status},
-    xen::{EVTCHN_WORDS, SharedInfo, VcpuInfo, virq},
+    xen::{SharedInfo, VcpuInfo, virq},
 };
 
 use super::{Domain, find};
@@ -36,13 +36,6 @@ const UPCALL: usize = offset_of!(VcpuInfo, evtchn_upcall_pending);
 const MAX_PORT: usize = 1023;
 
 impl Domain {
-    pub(super) fn mask_all(&self) {
-        for word in 0..EVTCHN_WORDS {
-            let at = MASK + 8 * word;
-            self.0.shared_info.store_u64(at, u64::MAX, Ordering::SeqCst);
-        }
-    }
-
     pub(super) fn upcall_pending(&self) -> bool {
         self.0.shared_info.load_u8(UPCALL, Ordering::SeqCst) != 0
     }
@@ -72,7 +65,6 @@ impl Domain {
         let port = EvtchnPort(index as u32);
         let info = &self.0.shared_info;
         info.clear_bits_u64(PENDING + 8 * (index / 64), 1 << (index % 64));
-        info.set_bits_u64(MASK + 8 * (index / 64), 1 << (index % 64));
         Ok(port)
     }
 

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use xen_abi::{Errno, VcpuId, psci};
 
 use super::{MAX_VCPUS, StartError};
-use crate::{arch, boot, gic, irq, lock::IrqLock, memory::Pages, mm, shared_info};
+use crate::{arch, boot, event, gic, irq, lock::IrqLock, memory::Pages, mm, shared_info};
 
 /// What a vCPU is to do.
 type Work = Box<dyn FnOnce() + Send>;
@@ -82,6 +82,9 @@ pub(crate) fn secondary(cpu: usize) -> ! {
     arch::forbid_writable_code();
     gic::init_cpu();
     irq::init_cpu();
+    // Registering its vcpu_info marked events as pending, with an interrupt that is lost on a vCPU
+    // that is off: as long as the mark stands, Xen lets no WFI wait.
+    event::upcall(VcpuId(cpu as u32));
     arch::irq_enable();
     let work = WORK[cpu].lock().take();
     if let Some(work) = work {

@@ -81,7 +81,8 @@ impl Board<'_> {
         if (1..=most).contains(&self.vcpus) { Ok(()) } else { Err(Error::Vcpus(self.vcpus)) }
     }
 
-    /// Space where there will never be memory of the guest's own, for mapping that of others: what its banks leave.
+    /// Space where there will never be memory of the guest's own, for mapping that of others: what its banks
+    /// leave.
     pub fn extended_regions(&self) -> Vec<Region> {
         let limit = 1_u64.checked_shl(self.address_bits.into()).unwrap_or(u64::MAX);
         let first = self.memory.min(layout::RAM0_SIZE);

@@ -1,9 +1,10 @@
-//! Carries a device tree that was made for a Xen guest of another generation over to the board that the guest really has.
+//! Carries a device tree that was made for a Xen guest of another generation over to the board that the guest
+//! really has.
 //!
-//! The first Xen on ARM put memory, interrupt controller and grant table elsewhere than those since 4.5 do, and trees that
-//! were appended to kernels then still say so. What the hypervisor and the toolstack decide is written anew: memory,
-//! CPUs, interrupt controller, timer, PSCI, the hypervisor's node and the boot arguments. All other nodes and properties
-//! are kept.
+//! The first Xen on ARM put memory, interrupt controller and grant table elsewhere than those since 4.5 do,
+//! and trees that were appended to kernels then still say so. What the hypervisor and the toolstack decide is
+//! written anew: memory, CPUs, interrupt controller, timer, PSCI, the hypervisor's node and the boot
+//! arguments. All other nodes and properties are kept.
 
 use alloc::format;
 use alloc::string::String;
@@ -41,8 +42,8 @@ pub fn is_whole_guest(tree: &Tree<'_>) -> bool {
     root.is_compatible(&["xen,xenvm"]) || root.child("hypervisor").is_some() && root.children().any(is_memory)
 }
 
-/// Makes the tree for `board` out of one that was given. The board's command line, if it has one, follows that of the
-/// tree; its initrd replaces that of the tree.
+/// Makes the tree for `board` out of one that was given. The board's command line, if it has one, follows
+/// that of the tree; its initrd replaces that of the tree.
 pub fn carry(given: &[u8], board: &Board<'_>) -> Result<Vec<u8>, Error> {
     board.check()?;
     let tree = Tree::parse(given)?;

@@ -42,7 +42,8 @@ impl Board<'_> {
         Ok(fdt.finish()?)
     }
 
-    /// Makes the device tree, with what a partial one has below `/passthrough` and `/aliases` (xl's `device_tree`).
+    /// Makes the device tree, with what a partial one has below `/passthrough` and `/aliases` (xl's
+    /// `device_tree`).
     pub fn tree_with_partial(&self, partial: &[u8]) -> Result<Vec<u8>, Error> {
         let own = self.tree()?;
         let (own, partial) = (Tree::parse(&own)?, Tree::parse(partial)?);

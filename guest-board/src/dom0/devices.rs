@@ -9,8 +9,8 @@ use xen_abi::PAGE_SIZE;
 use super::Devices;
 
 impl Devices {
-    /// Adds a device's registers and interrupts, and for a PCI host those of what is behind it. What the CPU does not
-    /// see, or what is not wired to `gic`, is not for us to map.
+    /// Adds a device's registers and interrupts, and for a PCI host those of what is behind it. What the CPU
+    /// does not see, or what is not wired to `gic`, is not for us to map.
     pub(super) fn add<'a>(
         &mut self,
         node: &Node<'a>,

@@ -1,7 +1,8 @@
 //! dom0's device tree, made out of the host's, and the devices and interrupts that go with it.
 //!
-//! dom0 gets the host's devices where they are, but for what the hypervisor keeps: memory, CPUs, interrupt controller,
-//! timer and firmware calls are replaced by the virtual ones, and what the hypervisor drives is not mentioned.
+//! dom0 gets the host's devices where they are, but for what the hypervisor keeps: memory, CPUs, interrupt
+//! controller, timer and firmware calls are replaced by the virtual ones, and what the hypervisor drives is
+//! not mentioned.
 
 mod devices;
 mod tree;
@@ -28,7 +29,8 @@ pub struct Params<'a> {
     pub grant_table: Region,
     /// Space for mapping others' memory; none for AArch32.
     pub extended_regions: &'a [Region],
-    /// The kernel module's own command line: preferred to `bootargs` in `/chosen`, but not to `xen,dom0-bootargs`.
+    /// The kernel module's own command line: preferred to `bootargs` in `/chosen`, but not to
+    /// `xen,dom0-bootargs`.
     pub bootargs: Option<&'a str>,
     /// Where the initrd is.
     pub initrd: Option<Region>,

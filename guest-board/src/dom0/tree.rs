@@ -12,8 +12,8 @@ use crate::board::{Arch, affinity};
 use crate::cells;
 use crate::error::Error;
 
-/// Nodes that dom0 does not see, with all below them: those for the hypervisor, those it replaces, processors' own
-/// devices, and a timer that lies in memory, which nothing virtualises.
+/// Nodes that dom0 does not see, with all below them: those for the hypervisor, those it replaces,
+/// processors' own devices, and a timer that lies in memory, which nothing virtualises.
 const DROPPED: [&str; 14] = [
     "xen,domain",
     "xen,domain-shared-memory-v1",
@@ -265,7 +265,8 @@ impl<'a, 'p> Builder<'a, 'p> {
         Ok(())
     }
 
-    /// First and number of the interrupts of a GICv2m frame, if it is one: what the tree says, else its register.
+    /// First and number of the interrupts of a GICv2m frame, if it is one: what the tree says, else its
+    /// register.
     fn message_interrupts(&self, frame: &Node<'a>) -> Option<(u32, u32)> {
         if !frame.is_compatible(&GICV2M_FRAME) {
             return None;

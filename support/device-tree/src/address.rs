@@ -56,15 +56,16 @@ impl<'a> Node<'a> {
         Reg::new(reg.value, parent.address_cells(), parent.size_cells())
     }
 
-    /// The entries of its `ranges`; none without the property, nor when it is empty (see [`Node::translate`]).
+    /// The entries of its `ranges`; none without the property, nor when it is empty (see
+    /// [`Node::translate`]).
     pub fn ranges(&self) -> Result<Ranges<'a>, Error> {
         let Some(ranges) = self.property("ranges") else { return Ok(Ranges::default()) };
         let parent = self.parent().ok_or(Error::Cells)?;
         Ranges::new(ranges.value, self.address_cells(), parent.address_cells(), self.size_cells())
     }
 
-    /// Translates a region on the bus that this node is, for its children, to the CPU's addresses. `None` when the bus
-    /// is not one that the CPU sees through, or has no range for all of the region.
+    /// Translates a region on the bus that this node is, for its children, to the CPU's addresses. `None`
+    /// when the bus is not one that the CPU sees through, or has no range for all of the region.
     pub fn translate(&self, mut region: Region) -> Option<Region> {
         let mut bus = *self;
         while let Some(above) = bus.parent() {

@@ -1,4 +1,5 @@
-//! Interrupts of a GIC as the tree writes them: three cells (kind, number, flags), and more that do not matter here.
+//! Interrupts of a GIC as the tree writes them: three cells (kind, number, flags), and more that do not
+//! matter here.
 
 /// What makes an interrupt pending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -47,8 +47,8 @@ pub struct Interrupt<'a> {
 }
 
 impl<'a> Node<'a> {
-    /// The controller or nexus that its `interrupts` go to: the nearest node up the interrupt parents, or up the tree,
-    /// that says how many cells it counts in.
+    /// The controller or nexus that its `interrupts` go to: the nearest node up the interrupt parents, or up
+    /// the tree, that says how many cells it counts in.
     pub fn interrupt_parent(&self, phandles: &Phandles<'a>) -> Result<Node<'a>, Error> {
         let mut node = *self;
         for _ in 0..MAX_STEPS {

@@ -56,8 +56,8 @@ impl<'a> Blocks<'a> {
         }
     }
 
-    /// Reads the property at offset `at`, if there is one; returns where its name is, its value, and the offset of
-    /// what follows. Readers spend most of their time here.
+    /// Reads the property at offset `at`, if there is one; returns where its name is, its value, and the
+    /// offset of what follows. Readers spend most of their time here.
     pub fn property(&self, at: usize) -> Option<(usize, &'a [u8], usize)> {
         let header = self.structure.get(at..)?.first_chunk::<12>()?;
         let (words, _) = header.as_chunks::<4>();

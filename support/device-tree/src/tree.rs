@@ -198,8 +198,8 @@ impl<'a> Tree<'a> {
         Nodes::new(*self)
     }
 
-    /// Finds a node by its path from the root (`/cpus/cpu@0`), or by an alias and the path from there. A component
-    /// without a unit address finds the first node of that name, as everywhere.
+    /// Finds a node by its path from the root (`/cpus/cpu@0`), or by an alias and the path from there. A
+    /// component without a unit address finds the first node of that name, as everywhere.
     pub fn find(&self, path: &str) -> Option<Node<'a>> {
         let (mut node, rest) = match path.strip_prefix('/') {
             Some(rest) => (self.root(), rest),

@@ -13,8 +13,8 @@ const HEADER_SIZE: usize = 40;
 
 /// A blob in the making: nodes are begun and ended, and properties belong to the node begun last.
 ///
-/// All properties of a node must come before its children. Nothing is checked but by [`crate::Tree::parse`] of the
-/// result.
+/// All properties of a node must come before its children. Nothing is checked but by [`crate::Tree::parse`]
+/// of the result.
 #[derive(Clone, Debug)]
 pub struct Writer {
     reservations: Vec<u8>,

@@ -102,7 +102,8 @@ impl<'a> ZImage<'a> {
         tree.map(Some).ok_or(Error::TruncatedTree { expected: expected.into(), actual: rest.len() as u64 })
     }
 
-    /// Linux finds a tree exactly at the end; tools that pad to whole words are common enough to look there too.
+    /// Linux finds a tree exactly at the end; tools that pad to whole words are common enough to look there
+    /// too.
     fn tree_offset(&self) -> Option<usize> {
         let end = self.size as usize;
         [end, end.checked_next_multiple_of(4)?, end.checked_next_multiple_of(8)?]

@@ -13,7 +13,7 @@ pub struct Compiler {
 }
 
 /// Seen as the hypervisor sees them, the headers have a few more numbers than a toolstack gets.
-const PREAMBLE: &str = "
+const PREAMBLE: &str = r"
 #define __XEN__ 1
 #define __XEN_TOOLS__ 1
 #include <stddef.h>
@@ -43,6 +43,9 @@ const PREAMBLE: &str = "
 #include <xen/vcpu.h>
 #include <xen/version.h>
 #include <xen/xsm/flask_op.h>
+
+#define REGISTER(name) \
+    ((offsetof(struct vcpu_guest_core_regs, name) - offsetof(struct vcpu_guest_core_regs, x0)) / 8)
 ";
 
 impl Compiler {

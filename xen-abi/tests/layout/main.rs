@@ -1,10 +1,10 @@
 //! Compares every structure and constant of this crate with Xen's public headers, as a C compiler for each
 //! architecture sees them.
 //!
-//! The headers are Debian's `libxen-dev` of that architecture; `XEN_HEADERS_ARMHF` and `XEN_HEADERS_ARM64` name
-//! the folder that holds `xen/xen.h` (`cargo xtask test` fetches the packages and sets them). The compilers are
-//! those of `gcc-arm-linux-gnueabihf` and `gcc-aarch64-linux-gnu`, with `libc6-dev-*-cross`. Without them the comparison is skipped, but
-//! with `XEN_ABI_LAYOUT=require` that is a failure.
+//! The headers are Debian's `libxen-dev` of that architecture; `XEN_HEADERS_ARMHF` and `XEN_HEADERS_ARM64`
+//! name the folder that holds `xen/xen.h` (`cargo xtask test` fetches the packages and sets them). The
+//! compilers are those of `gcc-arm-linux-gnueabihf` and `gcc-aarch64-linux-gnu`, with `libc6-dev-*-cross`.
+//! Without them the comparison is skipped, but with `XEN_ABI_LAYOUT=require` that is a failure.
 
 mod c;
 mod entry;

@@ -56,7 +56,7 @@ fn corrupted_blobs_never_panic() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for blob in ALL {
         let mut refused = 0;
-        for _ in 0..600 {
+        for _ in 0..200 {
             let mut bad = blob.to_vec();
             for _ in 0..3 {
                 let at = random.below(bad.len());
@@ -64,7 +64,7 @@ fn corrupted_blobs_never_panic() {
             }
             refused += usize::from(exercise(&bad).is_err());
         }
-        assert!(refused > 20, "some must have hit something that matters");
+        assert!(refused > 5, "some must have hit something that matters");
     }
 }
 
@@ -72,7 +72,7 @@ fn corrupted_blobs_never_panic() {
 fn corrupted_headers_never_panic() {
     let mut random = Random(0x0123_4567_89ab_cdef);
     for blob in ALL {
-        for _ in 0..600 {
+        for _ in 0..200 {
             let mut bad = blob.to_vec();
             let at = random.below(10) * 4;
             let value = [0, 1, 3, u32::MAX, u32::MAX - 3, blob.len() as u32][random.below(6)];

@@ -18,8 +18,10 @@ use zerocopy::FromZeros;
 
 use crate::{Current, domain::Domain, hypercall::HypercallResult, machine::Machine, xsm};
 
-/// Version of the interface: major << 16 | minor.
-const VERSION: u64 = 4 << 16 | 17;
+/// Version of the interface: major and minor.
+pub(crate) const NUMBER: (u32, u32) = (4, 17);
+/// The same in one number.
+const VERSION: u64 = (NUMBER.0 as u64) << 16 | NUMBER.1 as u64;
 /// What follows major and minor.
 const EXTRAVERSION: &str = ".5";
 /// What the guests of each machine may be.

@@ -11,7 +11,7 @@ use crate::{
     cmdline::Options,
     current::Current,
     domain::{Domain, DomainConfig},
-    frames::{Frames, RamBank, Storage, Wanted},
+    frames::{Account, Frames, RamBank, Storage, Wanted},
     machine::CpuId,
     p2m::P2mType,
     regs::GuestRegs,
@@ -67,8 +67,9 @@ pub fn domain<R: GuestRegs>(
     config: DomainConfig,
     pages: u32,
 ) -> Arc<Domain<FakeMachine<R>>> {
-    let made = if id == 0 { hv.create_domain_0(config) } else { hv.create_domain(Domid(id), config) };
-    let domain = made.expect("memory for a domain");
+    let account = Arc::new(Account::new(Domid(id)));
+    hv.frames.open(&account).expect("an id that is free");
+    let domain = hv.create_domain_on(account, config).expect("memory for a domain");
     hv.create_vcpus(&domain).expect("memory for vCPUs");
     domain.account.set_limit(pages);
     for page in 0..u64::from(pages) {

@@ -14,6 +14,8 @@ pub(super) struct BitTree {
     /// First word of each level.
     offsets: [usize; MAX_LEVELS],
     levels: usize,
+    /// After the last level.
+    end: usize,
 }
 
 impl BitTree {
@@ -31,7 +33,7 @@ impl BitTree {
 
     /// Lays an empty set out at word `start`; the words there are zero.
     pub(super) fn new(start: usize, members: u32) -> Self {
-        let mut tree = Self { offsets: [0; MAX_LEVELS], levels: 0 };
+        let mut tree = Self { offsets: [0; MAX_LEVELS], levels: 0, end: start };
         let (mut at, mut left) = (start, members);
         while left > 0 && tree.levels < MAX_LEVELS {
             let words = left.div_ceil(WORD_BITS);
@@ -40,6 +42,7 @@ impl BitTree {
             at += words as usize;
             left = if words > 1 { words } else { 0 };
         }
+        tree.end = at;
         tree
     }
 
@@ -71,17 +74,38 @@ impl BitTree {
         }
     }
 
-    /// The lowest member.
-    pub(super) fn first(&self, words: &[u32]) -> Option<u32> {
-        let mut member = 0;
-        for level in (0..self.levels).rev() {
-            let word = words[self.offsets[level] + member as usize];
-            if word == 0 {
-                return None;
+    /// The lowest member that is not below `from`.
+    pub(super) fn next(&self, words: &[u32], from: u32) -> Option<u32> {
+        let mut at = from;
+        for level in 0..self.levels {
+            let (word, bit) = self.word(words, level, at)?;
+            let left = word & bit.wrapping_neg();
+            if left != 0 {
+                let found = at / WORD_BITS * WORD_BITS + left.trailing_zeros();
+                return Some(self.lowest_below(words, level, found));
             }
-            member = member * WORD_BITS + word.trailing_zeros();
+            at = at / WORD_BITS + 1;
         }
-        (self.levels > 0).then_some(member)
+        None
+    }
+
+    /// The lowest member under bit `at` of a level.
+    fn lowest_below(&self, words: &[u32], level: usize, mut at: u32) -> u32 {
+        for level in (0..level).rev() {
+            at = at * WORD_BITS + words[self.offsets[level] + at as usize].trailing_zeros();
+        }
+        at
+    }
+
+    /// The word of a level that bit `at` is in, and that bit; none beyond the level's end.
+    fn word(&self, words: &[u32], level: usize, at: u32) -> Option<(u32, u32)> {
+        let (word, bit) = self.locate(level, at);
+        (word < self.offsets[level] + self.lengths(level)).then(|| (words[word], bit))
+    }
+
+    fn lengths(&self, level: usize) -> usize {
+        let end = if level + 1 < self.levels { self.offsets[level + 1] } else { self.end };
+        end - self.offsets[level]
     }
 
     fn locate(&self, level: usize, member: u32) -> (usize, u32) {
@@ -113,15 +137,17 @@ mod tests {
                 model.remove(&member);
             }
             assert_eq!(tree.contains(&words, member), model.contains(&member));
-            assert_eq!(tree.first(&words), model.first().copied());
+            assert_eq!(tree.next(&words, 0), model.first().copied());
+            let from = seed >> 16;
+            assert_eq!(tree.next(&words, from), model.range(from..).next().copied());
         }
         assert_eq!(&words[..3], [0; 3]);
     }
 
     #[test]
-    fn an_empty_range_has_no_first() {
+    fn an_empty_range_has_no_members() {
         let tree = BitTree::new(0, 0);
         assert_eq!(BitTree::words(0), 0);
-        assert_eq!(tree.first(&[]), None);
+        assert_eq!(tree.next(&[], 0), None);
     }
 }

@@ -4,6 +4,7 @@
 //! Nothing is written into free frames, so that a scrubbed one stays scrubbed.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use xen_abi::Mfn;
 
@@ -27,6 +28,12 @@ impl RamBank {
     pub fn index(&self, mfn: Mfn) -> Option<u32> {
         let offset = mfn.0.wrapping_sub(self.start.0);
         (offset < u64::from(self.frames)).then_some(offset as u32)
+    }
+
+    /// The number of the block of `order` that begins at frame `at`; none beyond the bank.
+    fn block_at_or_after(&self, at: u64, order: u32) -> Option<u32> {
+        let block = (at >> order).saturating_sub(self.start.0 >> order);
+        (block < u64::from(self.blocks(order))).then_some(block as u32)
     }
 
     /// Blocks of `order` that begin in the bank's span, whole ones and those at its edges.
@@ -81,15 +88,15 @@ impl Buddy {
         Self { banks: banks.iter().map(lay_out).collect(), words }
     }
 
-    /// Takes the lowest block of the smallest order that serves, all of it below frame `limit`.
-    pub(super) fn take(&mut self, order: u32, limit: Mfn) -> Option<Mfn> {
-        let found = (order..=MAX_ORDER).find_map(|of| Some((of, self.lowest(of, order, limit)?)));
+    /// Takes the lowest block of the smallest order that serves, all of it in `within`.
+    pub(super) fn take(&mut self, order: u32, within: &Range<u64>) -> Option<Mfn> {
+        let found = (order..=MAX_ORDER).find_map(|of| Some((of, self.lowest(of, order, within)?)));
         found.map(|(of, mfn)| self.split(mfn, of, order))
     }
 
     /// Takes the lowest block there is, from however large a one.
-    pub(super) fn take_lowest(&mut self, order: u32, limit: Mfn) -> Option<Mfn> {
-        let candidates = (order..=MAX_ORDER).filter_map(|of| Some((self.lowest(of, order, limit)?, of)));
+    pub(super) fn take_lowest(&mut self, order: u32, within: &Range<u64>) -> Option<Mfn> {
+        let candidates = (order..=MAX_ORDER).filter_map(|of| Some((self.lowest(of, order, within)?, of)));
         let (mfn, of) = candidates.min_by_key(|(mfn, _)| mfn.0)?;
         Some(self.split(mfn, of, order))
     }
@@ -105,14 +112,16 @@ impl Buddy {
         }
     }
 
-    /// The first free block of order `of` whose first part of `order` lies below `limit`.
-    fn lowest(&self, of: u32, order: u32, limit: Mfn) -> Option<Mfn> {
+    /// The first free block of order `of` that begins in `within`, with its first part of `order`.
+    fn lowest(&self, of: u32, order: u32, within: &Range<u64>) -> Option<Mfn> {
         let first = |bank: &BankFree| {
-            let block = bank.orders[of as usize].first(self.words)?;
+            let from = bank.bank.start.0.max(within.start).div_ceil(1 << of) << of;
+            let from = bank.bank.block_at_or_after(from, of)?;
+            let block = bank.orders[of as usize].next(self.words, from)?;
             Some(bank.first_mfn(block, of))
         };
-        let below = |mfn: &Mfn| mfn.0 + (1 << order) <= limit.0;
-        self.banks.iter().filter_map(first).filter(below).min_by_key(|mfn| mfn.0)
+        let inside = |mfn: &Mfn| mfn.0 + (1 << order) <= within.end;
+        self.banks.iter().filter_map(first).filter(inside).min_by_key(|mfn| mfn.0)
     }
 
     fn split(&mut self, mfn: Mfn, of: u32, order: u32) -> Mfn {
@@ -156,7 +165,7 @@ mod tests {
     use super::*;
     use alloc::{boxed::Box, vec};
 
-    const ANY: Mfn = Mfn(u64::MAX);
+    const ANY: Range<u64> = 0..u64::MAX;
 
     fn buddy(banks: &[(u64, u32)]) -> Buddy {
         let banks: Vec<_> =
@@ -170,7 +179,7 @@ mod tests {
     }
 
     fn drain(buddy: &mut Buddy, order: u32) -> Vec<Mfn> {
-        core::iter::from_fn(|| buddy.take(order, ANY)).collect()
+        core::iter::from_fn(|| buddy.take(order, &ANY)).collect()
     }
 
     #[test]
@@ -189,15 +198,15 @@ mod tests {
         for mfn in drain(&mut buddy, 0) {
             buddy.give(mfn, 1);
         }
-        assert_eq!(buddy.take(10, ANY), Some(Mfn(0x400)));
-        assert_eq!(buddy.take(0, ANY), None);
+        assert_eq!(buddy.take(10, &ANY), Some(Mfn(0x400)));
+        assert_eq!(buddy.take(0, &ANY), None);
     }
 
     #[test]
     fn blocks_are_aligned_to_their_size() {
         let mut buddy = buddy(&[(0x3ff, 0x1002)]);
         for order in [9, 4, 9, 0, 11] {
-            let mfn = buddy.take(order, ANY).unwrap();
+            let mfn = buddy.take(order, &ANY).unwrap();
             assert_eq!(mfn.0 % (1 << order), 0);
         }
     }
@@ -205,16 +214,24 @@ mod tests {
     #[test]
     fn a_limit_is_kept() {
         let mut buddy = buddy(&[(0x1000, 0x100), (0x10, 0x20)]);
-        assert_eq!(buddy.take(4, Mfn(0x30)), Some(Mfn(0x10)));
-        assert_eq!(buddy.take(4, Mfn(0x30)), Some(Mfn(0x20)));
-        assert_eq!(buddy.take(4, Mfn(0x30)), None);
+        assert_eq!(buddy.take(4, &(0..0x30)), Some(Mfn(0x10)));
+        assert_eq!(buddy.take(4, &(0..0x30)), Some(Mfn(0x20)));
+        assert_eq!(buddy.take(4, &(0..0x30)), None);
+    }
+
+    #[test]
+    fn nothing_below_the_range_is_taken() {
+        let mut buddy = buddy(&[(0x10, 0x20), (0x1000, 0x100)]);
+        assert_eq!(buddy.take(0, &(0x21..0x23)), None, "in the middle of a larger block");
+        assert_eq!(buddy.take(4, &(0x11..0x30)), Some(Mfn(0x20)));
+        assert_eq!(buddy.take_lowest(2, &(0x21..u64::MAX)), Some(Mfn(0x1000)));
     }
 
     #[test]
     fn the_lowest_block_may_come_from_a_large_one() {
         let mut buddy = buddy(&[(0x1000, 0x400), (0x8001, 1)]);
-        assert_eq!(buddy.take(0, ANY), Some(Mfn(0x8001)));
-        assert_eq!(buddy.take_lowest(0, ANY), Some(Mfn(0x1000)));
+        assert_eq!(buddy.take(0, &ANY), Some(Mfn(0x8001)));
+        assert_eq!(buddy.take_lowest(0, &ANY), Some(Mfn(0x1000)));
     }
 
     #[test]
@@ -232,7 +249,7 @@ mod tests {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let order = (seed >> 16) % 6;
             if seed & 0x8000 == 0 {
-                held.extend(buddy.take(order, ANY).map(|mfn| (mfn, order)));
+                held.extend(buddy.take(order, &ANY).map(|mfn| (mfn, order)));
             } else if !held.is_empty() {
                 let (mfn, order) = held.swap_remove((seed >> 8) as usize % held.len());
                 buddy.give(mfn, 1 << order);

@@ -13,6 +13,7 @@ mod table;
 use alloc::{sync::Arc, vec::Vec};
 use core::{
     mem,
+    ops::Range,
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
@@ -27,7 +28,7 @@ pub use account::Account;
 pub use buddy::{MAX_ORDER, RamBank};
 
 /// No bound on where a block may lie.
-pub const ANYWHERE: Mfn = Mfn(u64::MAX);
+pub const ANYWHERE: Range<u64> = 0..u64::MAX;
 /// Blocks above this order are only handed out to a domain when they need little scrubbing, so that
 /// no allocation takes long: 4 MiB.
 const LARGEST_SCRUB: u32 = 10;
@@ -49,12 +50,12 @@ impl Storage {
 }
 
 /// What a domain's frames must be like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// log2 of how many, contiguous and aligned.
     pub order: u32,
-    /// All of them below this one.
-    pub limit: Mfn,
+    /// All of them in this range of frames.
+    pub within: Range<u64>,
     /// As they are: for the first domain, before which nobody used the RAM.
     pub unscrubbed: bool,
     /// The lowest there are, however large a block that breaks.
@@ -64,7 +65,7 @@ pub struct Wanted {
 impl Wanted {
     /// Scrubbed frames from anywhere.
     pub const fn order(order: u32) -> Self {
-        Self { order, limit: ANYWHERE, unscrubbed: false, lowest: false }
+        Self { order, within: ANYWHERE, unscrubbed: false, lowest: false }
     }
 }
 
@@ -147,6 +148,11 @@ impl Frames {
     /// Whether the frame is RAM.
     pub fn contains(&self, mfn: Mfn) -> bool {
         self.table.contains(mfn)
+    }
+
+    /// Whether any of `frames` frames from `start` on is RAM.
+    pub fn overlaps(&self, start: Mfn, frames: u64) -> bool {
+        self.table.overlaps(start, frames)
     }
 
     /// Who owns a frame that is in use.
@@ -386,16 +392,15 @@ impl Frames {
         }
     }
 
-    fn hand_out<M: Machine>(&self, machine: &M, mfn: Mfn, order: u32, to: Use, unscrubbed: bool) {
-        for mfn in (0..1 << order).map(|frame| Mfn(mfn.0 + frame)) {
-            if self.table.is_dirty(mfn) {
-                self.dirty.fetch_sub(1, Ordering::Relaxed);
-                if !unscrubbed {
-                    scrub(machine, mfn);
-                }
+    fn hand_out<M: Machine>(&self, machine: &M, start: Mfn, order: u32, to: Use, unscrubbed: bool) {
+        let mut dirty = 0;
+        self.table.hand_out(start, 1 << order, to, |mfn| {
+            dirty += 1;
+            if !unscrubbed {
+                scrub(machine, mfn);
             }
-            self.table.hand_out(mfn, to);
-        }
+        });
+        self.dirty.fetch_sub(dirty, Ordering::Relaxed);
     }
 
     fn scrub<M: Machine>(&self, machine: &M, mfn: Mfn) {
@@ -417,9 +422,9 @@ impl Free {
             return None;
         }
         let mfn = if wanted.lowest {
-            self.buddy.take_lowest(wanted.order, wanted.limit)
+            self.buddy.take_lowest(wanted.order, &wanted.within)
         } else {
-            self.buddy.take(wanted.order, wanted.limit)
+            self.buddy.take(wanted.order, &wanted.within)
         }?;
         self.frames -= pages;
         Some(mfn)

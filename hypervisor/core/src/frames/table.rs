@@ -87,11 +87,21 @@ impl FrameTable {
         })
     }
 
+    fn index(&self, mfn: Mfn) -> Option<usize> {
+        self.banks.iter().find_map(|(bank, first)| Some(first + bank.index(mfn)? as usize))
+    }
+
     fn entry(&self, mfn: Mfn) -> Option<&AtomicU32> {
-        self.banks
-            .iter()
-            .find_map(|(bank, first)| Some(first + bank.index(mfn)? as usize))
-            .and_then(|index| self.entries.get(index))
+        self.entries.get(self.index(mfn)?)
+    }
+
+    /// Whether any of `frames` frames from `start` on is RAM.
+    pub(super) fn overlaps(&self, start: Mfn, frames: u64) -> bool {
+        let end = start.0.saturating_add(frames);
+        let touches = |(bank, _): &(RamBank, usize)| {
+            start.0 < bank.start.0 + u64::from(bank.frames) && bank.start.0 < end
+        };
+        self.banks.iter().any(touches)
     }
 
     fn update(&self, mfn: Mfn, change: impl FnMut(u32) -> Option<u32>) -> Option<u32> {
@@ -103,13 +113,18 @@ impl FrameTable {
         self.entry(mfn).is_some_and(|entry| entry.load(Ordering::Relaxed) == FREE_DIRTY)
     }
 
-    /// Marks a frame that came from the free lists as in use, with one reference.
-    pub(super) fn hand_out(&self, mfn: Mfn, to: Use) {
+    /// Marks frames that came from the free lists as in use, with one reference each. Calls `dirty`
+    /// for those that hold anything but zeroes.
+    pub(super) fn hand_out(&self, start: Mfn, frames: u32, to: Use, mut dirty: impl FnMut(Mfn)) {
         let value = match to {
             Use::Hypervisor => owner_bits(Domid::XEN) | 1,
             Use::Domain(owner) => owner_bits(owner) | ALLOCATED | 1,
         };
-        if let Some(entry) = self.entry(mfn) {
+        let first = self.index(start).unwrap_or(self.entries.len());
+        for (mfn, entry) in (start.0..).zip(self.entries.iter().skip(first).take(frames as usize)) {
+            if entry.load(Ordering::Relaxed) == FREE_DIRTY {
+                dirty(Mfn(mfn));
+            }
             entry.store(value, Ordering::Release);
         }
     }
@@ -222,7 +237,7 @@ mod tests {
     #[test]
     fn only_the_owner_named_gets_a_reference() {
         let table = table();
-        table.hand_out(M, Use::Domain(D));
+        table.hand_out(M, 1, Use::Domain(D), |_| ());
         assert!(!table.get(M, Domid(1)));
         assert!(table.get(M, D));
         assert_eq!(table.references(M), 2);
@@ -231,7 +246,7 @@ mod tests {
     #[test]
     fn the_last_reference_names_whose_account_shrinks() {
         let table = table();
-        table.hand_out(M, Use::Domain(D));
+        table.hand_out(M, 1, Use::Domain(D), |_| ());
         assert!(table.get(M, D));
         assert_eq!(table.put(M), Put::Held);
         assert_eq!(table.put(M), Put::Last(Some(D)));
@@ -241,7 +256,7 @@ mod tests {
     #[test]
     fn the_owners_reference_is_taken_once() {
         let table = table();
-        table.hand_out(M, Use::Domain(D));
+        table.hand_out(M, 1, Use::Domain(D), |_| ());
         assert!(!table.take_allocated(M, Domid(3)));
         assert!(table.take_allocated(M, D));
         assert!(!table.take_allocated(M, D));
@@ -250,7 +265,7 @@ mod tests {
     #[test]
     fn references_do_not_overflow_into_the_flags() {
         let table = table();
-        table.hand_out(M, Use::Domain(D));
+        table.hand_out(M, 1, Use::Domain(D), |_| ());
         for _ in 1..COUNT {
             assert!(table.get(M, D));
         }
@@ -266,7 +281,7 @@ mod tests {
     #[should_panic(expected = "dropped twice")]
     fn dropping_what_nobody_holds_is_a_bug() {
         let table = table();
-        table.hand_out(M, Use::Hypervisor);
+        table.hand_out(M, 1, Use::Hypervisor, |_| ());
         table.put(M);
         table.put(M);
     }
@@ -274,7 +289,7 @@ mod tests {
     #[test]
     fn a_lent_page_is_not_counted() {
         let table = table();
-        table.hand_out(M, Use::Hypervisor);
+        table.hand_out(M, 1, Use::Hypervisor, |_| ());
         assert!(!table.get(M, D));
         table.lend(M, D);
         assert!(table.get(M, D));

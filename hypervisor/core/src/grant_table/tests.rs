@@ -1,9 +1,6 @@
 use alloc::{sync::Arc, vec::Vec};
 
-use xen_abi::{
-    Domid, Errno, Gfn, Gref, GuestHandle, Mfn, PAGE_SIZE,
-    grant_table::*,
-};
+use xen_abi::{Domid, Errno, Gfn, Gref, GuestHandle, Mfn, PAGE_SIZE, grant_table::*};
 
 use super::*;
 use crate::{
@@ -204,11 +201,9 @@ fn what_is_not_the_granters_own_ram_is_a_bad_page() {
     let (gfn, _) = world.granted();
     let other = domain(&world.hv, 2, guest_config(), 1);
     let foreign = other.p2m(world.hv.mem()).lookup(GUEST_RAM).unwrap().mfn;
-    for (mfn, kind) in [
-        (foreign, P2mType::GrantRw),
-        (foreign, P2mType::RamRw),
-        (Mfn(0x9000), P2mType::MmioCacheable),
-    ] {
+    for (mfn, kind) in
+        [(foreign, P2mType::GrantRw), (foreign, P2mType::RamRw), (Mfn(0x9000), P2mType::MmioCacheable)]
+    {
         world.granter.p2m(world.hv.mem()).map(gfn, mfn, 1, kind).unwrap();
         world.grant(8, gtf::PERMIT_ACCESS);
         assert_eq!(world.map(8, AT, HOST_MAP).status, GrantStatus::BAD_PAGE, "{kind:?}");
@@ -360,7 +355,8 @@ fn lists_are_checked_and_continued() {
         assert_eq!(call(cur, op::MAP_GRANT_REF | 1 << 12, LIST, 1), fails(Errno::EINVAL));
         assert_eq!(call(cur, op::MAP_GRANT_REF, 0, 0), Ok(0));
         assert_eq!(call(cur, op::MAP_GRANT_REF, 0, 1), fails(Errno::EFAULT));
-        for command in [op::MAP_GRANT_REF, op::UNMAP_GRANT_REF, op::COPY, op::CACHE_FLUSH, op::SWAP_GRANT_REF] {
+        for command in [op::MAP_GRANT_REF, op::UNMAP_GRANT_REF, op::COPY, op::CACHE_FLUSH, op::SWAP_GRANT_REF]
+        {
             assert_eq!(call(cur, command, u64::MAX - 3, 1), fails(Errno::EFAULT));
             assert_eq!(call(cur, command, 0xffff_fff8, 2), fails(Errno::EFAULT));
         }
@@ -395,8 +391,7 @@ fn a_long_list_is_unmapped_in_batches() {
     let handles: Vec<_> = (0..40).map(|n| world.map(8, Gfn(AT.0 + n), HOST_MAP).handle).collect();
     as_guest(&world.hv, &world.dom0, |cur| {
         for (index, handle) in (0..).zip(&handles) {
-            let op =
-                UnmapGrantRef { host_addr: (AT.0 + index) << 12, handle: *handle, ..Default::default() };
+            let op = UnmapGrantRef { host_addr: (AT.0 + index) << 12, handle: *handle, ..Default::default() };
             cur.write(LIST + index * unmap::SIZE, &op).unwrap();
         }
         cur.hv.machine.log(|log| log.flushed.clear());
@@ -433,8 +428,7 @@ fn unmap_and_replace_cannot_replace() {
     let world = world();
     world.grant(8, gtf::PERMIT_ACCESS);
     let handle = world.map(8, AT, HOST_MAP).handle;
-    let mut op =
-        UnmapAndReplace { host_addr: AT.0 << 12, new_addr: 0x5000, handle, ..Default::default() };
+    let mut op = UnmapAndReplace { host_addr: AT.0 << 12, new_addr: 0x5000, handle, ..Default::default() };
     let (_, answer) = run(&world.hv, &world.dom0, op::UNMAP_AND_REPLACE, op);
     assert_eq!(answer.status, GrantStatus::GENERAL_ERROR);
     op.new_addr = 0;

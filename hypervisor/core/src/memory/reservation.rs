@@ -4,6 +4,7 @@
 //! learns only how far they came.
 
 use alloc::sync::Arc;
+use core::ops::Range;
 
 use xen_abi::{
     Errno, Gfn, GuestHandle, Mfn, PAGE_SHIFT,
@@ -29,7 +30,7 @@ struct Work<M: Machine> {
     list: GuestHandle<Gfn>,
     extents: u64,
     order: u32,
-    limit: Mfn,
+    within: Range<u64>,
 }
 
 pub(super) fn adjust<M: Machine>(cur: &mut Current<'_, M>, command: u32, at: u64, start: u64) -> Progress {
@@ -65,8 +66,8 @@ fn prepare<M: Machine>(cur: &Current<'_, M>, command: u32, at: u64, start: u64) 
     if command == op::POPULATE_PHYSMAP && op.mem_flags & memf::POPULATE_ON_DEMAND != 0 {
         return Err(Errno::ENOSYS);
     }
-    let limit = limit(cur, op.mem_flags)?;
-    Ok(Work { domain, list: op.extent_start, extents: op.nr_extents, order: op.extent_order, limit })
+    let within = within(cur, op.mem_flags)?;
+    Ok(Work { domain, list: op.extent_start, extents: op.nr_extents, order: op.extent_order, within })
 }
 
 /// The largest extents that the caller may ask for.
@@ -86,7 +87,7 @@ fn max_order<M: Machine>(cur: &Current<'_, M>) -> u32 {
 }
 
 /// Where the memory may lie, by the flags. There is one node, of number 0.
-fn limit<M: Machine>(cur: &Current<'_, M>, flags: u32) -> Result<Mfn, Errno> {
+fn within<M: Machine>(cur: &Current<'_, M>, flags: u32) -> Result<Range<u64>, Errno> {
     let node = (flags >> memf::NODE_SHIFT & NODE_MASK).wrapping_sub(1);
     let any_node = node & NODE_MASK == NODE_MASK;
     if flags & memf::VNODE == 0 && !any_node && node != 0 {
@@ -96,12 +97,12 @@ fn limit<M: Machine>(cur: &Current<'_, M>, flags: u32) -> Result<Mfn, Errno> {
     if bits == 0 || bits >= u64::BITS || cur.hv.frames.end().0 <= 1 << bits.saturating_sub(PAGE_SHIFT) {
         return Ok(ANYWHERE);
     }
-    if bits <= PAGE_SHIFT { Err(Errno::EINVAL) } else { Ok(Mfn(1 << (bits - PAGE_SHIFT))) }
+    if bits <= PAGE_SHIFT { Err(Errno::EINVAL) } else { Ok(0..1 << (bits - PAGE_SHIFT)) }
 }
 
 impl<M: Machine> Work<M> {
     fn wanted(&self) -> Wanted {
-        Wanted { limit: self.limit, ..Wanted::order(self.order) }
+        Wanted { within: self.within.clone(), ..Wanted::order(self.order) }
     }
 
     fn gfn(&self, cur: &Current<'_, M>, extent: u64) -> Result<Gfn, Errno> {

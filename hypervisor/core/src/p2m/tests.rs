@@ -66,7 +66,8 @@ fn a_page_mapped_into_a_block_shatters_it_and_changes_nothing_else() {
     assert!(!flushes(&hv).is_empty(), "a live block was replaced without a flush");
     for offset in 0..512 {
         let mapping = lookup(&hv, &domain, Gfn(GUEST_RAM.0 + offset)).unwrap();
-        let expected = if offset == 7 { (other, P2mType::RamRo) } else { (Mfn(mfn.0 + offset), P2mType::RamRw) };
+        let expected =
+            if offset == 7 { (other, P2mType::RamRo) } else { (Mfn(mfn.0 + offset), P2mType::RamRw) };
         assert_eq!((mapping.mfn, mapping.kind, mapping.order), (expected.0, expected.1, 0));
     }
 }

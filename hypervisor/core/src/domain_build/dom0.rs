@@ -1,0 +1,222 @@
+//! Building dom0: the control and hardware domain, whose frame numbers are the machine's.
+
+use alloc::{sync::Arc, vec::Vec};
+
+use device_tree::{Node, Phandles, Tree, gic};
+use guest_board::{Arch, Placement, Region, boot, dom0};
+use xen_abi::{Domid, Gfn, Mfn, PAGE_SHIFT, domctl::cdf};
+
+use super::{BuildError, load::load, memory, runs};
+use crate::{
+    Hypervisor,
+    domain::{Domain, DomainConfig},
+    frames::Account,
+    host::devices::{GicV2, Nodes, Timer},
+    machine::{Machine, Trigger},
+    p2m::P2mType,
+    version,
+    vgic::GuestInterrupts,
+};
+
+/// What dom0 gets when the command line does not say.
+const DEFAULT_MEMORY: u64 = 512 << 20;
+/// What the rewritten device tree may take beyond the host's.
+const TREE_SLACK: usize = 16 << 10;
+/// vCPUs that a GICv2 can tell apart.
+const MAX_VCPUS: u32 = 8;
+
+/// What dom0 is built from.
+pub struct Dom0<'a> {
+    /// The board's device tree.
+    pub tree: &'a Tree<'a>,
+    /// The kernel's file.
+    pub kernel: &'a [u8],
+    /// The initial RAM disk.
+    pub ramdisk: Option<&'a [u8]>,
+    /// The kernel module's command line.
+    pub bootargs: Option<&'a str>,
+    /// Physical addresses that dom0 will never have memory at, for its grant table.
+    pub grant_table: Region,
+    /// Nodes of the devices that the hypervisor keeps for itself.
+    pub taken: &'a [Node<'a>],
+    /// Interrupts that the board's controller has.
+    pub lines: u32,
+    /// Reads register `MSI_TYPER` of a GICv2m frame.
+    pub msi_typer: Option<&'a dyn Fn(u64) -> u32>,
+}
+
+/// What has been decided before the domain exists.
+struct Decided<'k> {
+    banks: Vec<Region>,
+    place: Placement<'k>,
+    vcpus: u32,
+}
+
+impl<M: Machine> Hypervisor<M> {
+    /// Builds dom0, ready to run but for its pause.
+    pub fn build_dom0<'a>(&self, from: &Dom0<'a>) -> Result<Arc<Domain<M>>, BuildError<'a>> {
+        let phandles = Phandles::of(from.tree);
+        let nodes = Nodes::find(from.tree);
+        let controller = GicV2::read(&nodes, &phandles)?;
+        let timer = Timer::read(&nodes, &phandles)?;
+        let account = Arc::new(Account::new(Domid(0)));
+        self.frames.open(&account)?;
+        let decided = self.decide_dom0(from, &account)?;
+        let plan = self.dom0_plan(from, &decided)?;
+        let interrupts = GuestInterrupts {
+            gicd: controller.distributor.base,
+            virtual_timer: timer.virtual_timer,
+            physical_timer: timer.physical,
+            events: plan.event_ppi,
+        };
+        let config = self.dom0_config(from, decided.vcpus, interrupts);
+        let domain = self.create_domain_on(account, config)?;
+        memory::map(self.mem(), &domain, &decided.banks)?;
+        self.give_devices(&domain, &plan, &controller)?;
+        self.load_dom0(from, &domain, &decided.place, &plan)?;
+        Ok(domain)
+    }
+
+    fn decide_dom0<'a>(&self, from: &Dom0<'a>, account: &Account) -> Result<Decided<'a>, BuildError<'a>> {
+        let bytes = self.options.dom0_mem.unwrap_or_else(|| {
+            log::warn!("no dom0_mem option: dom0 gets {} MiB", DEFAULT_MEMORY >> 20);
+            DEFAULT_MEMORY
+        });
+        let banks = memory::allocate(self.mem(), account, bytes)?;
+        for bank in &banks {
+            log::info!("dom0 memory: {:#x}-{:#x}", bank.base, bank.base + bank.size - 1);
+        }
+        let kernel = super::kernel(from.kernel)?;
+        let ramdisk = from.ramdisk.map(|file| file.len() as u64);
+        let place = guest_board::place(&kernel, ramdisk, tree_room(from) as u64, banks[0])?;
+        if !runs(place.arch) {
+            return Err(BuildError::State(place.arch));
+        }
+        let wanted = &self.options.dom0_max_vcpus;
+        let vcpus = self.machine.cpu_count().clamp(*wanted.start(), *wanted.end()).min(MAX_VCPUS);
+        Ok(Decided { banks, place, vcpus })
+    }
+
+    fn dom0_config(&self, from: &Dom0<'_>, vcpus: u32, interrupts: GuestInterrupts) -> DomainConfig {
+        let region_frames = (from.grant_table.size >> PAGE_SHIFT).min(u32::MAX.into()) as u32;
+        DomainConfig {
+            flags: cdf::HVM | cdf::HAP,
+            control: true,
+            hardware: true,
+            xenstore: true,
+            direct_mapped: true,
+            console: true,
+            max_vcpus: vcpus,
+            max_evtchn_port: u32::MAX,
+            max_grant_frames: self.options.gnttab_max_frames.min(region_frames),
+            max_maptrack_frames: self.options.gnttab_max_maptrack_frames,
+            nr_spis: from.lines.clamp(gic::SPI_BASE, gic::SPI_END) - gic::SPI_BASE,
+            interrupts,
+            table_pages: None,
+            handle: [0; 16],
+        }
+    }
+
+    fn load_dom0<'a>(
+        &self,
+        from: &Dom0<'a>,
+        domain: &Arc<Domain<M>>,
+        place: &Placement<'_>,
+        plan: &dom0::Plan,
+    ) -> Result<(), BuildError<'a>> {
+        let mem = self.mem();
+        load(mem, domain, place.kernel_base, place.kernel)?;
+        if let (Some(region), Some(file)) = (place.initrd, from.ramdisk) {
+            load(mem, domain, region.base, file)?;
+        }
+        load(mem, domain, place.tree.base, &plan.tree)?;
+        domain.set_aarch32(place.arch == Arch::Arm32);
+        self.create_vcpus(domain)?;
+        self.pin_dom0(domain);
+        let context = boot::first_vcpu(place.arch, place.entry, place.tree.base);
+        let _life = domain.lifecycle.lock();
+        self.start_vcpu(domain, &domain.vcpus()[0], &context);
+        Ok(())
+    }
+
+    fn dom0_plan<'a>(&self, from: &Dom0<'a>, decided: &Decided<'_>) -> Result<dom0::Plan, BuildError<'a>> {
+        let params = dom0::Params {
+            arch: decided.place.arch,
+            vcpus: decided.vcpus,
+            memory: &decided.banks,
+            grant_table: from.grant_table,
+            extended_regions: &[],
+            bootargs: from.bootargs,
+            initrd: decided.place.initrd,
+            taken: from.taken,
+            version: version::NUMBER,
+            msi_typer: from.msi_typer,
+        };
+        let plan = dom0::build(from.tree, &params)?;
+        if plan.tree.len() > tree_room(from) {
+            return Err(BuildError::TreeSize(plan.tree.len()));
+        }
+        Ok(plan)
+    }
+
+    /// Maps and routes what dom0 gets of the board's devices.
+    fn give_devices<'a>(
+        &self,
+        domain: &Arc<Domain<M>>,
+        plan: &dom0::Plan,
+        controller: &GicV2<'_>,
+    ) -> Result<(), BuildError<'a>> {
+        let mapped: Vec<_> = plan.devices.mmio.iter().chain(&plan.reserved).collect();
+        for region in mapped {
+            self.map_device(domain, region)?;
+        }
+        let frames = controller.cpu.size.min(controller.virtual_cpu.size) >> PAGE_SHIFT;
+        let (seen, behind) = (controller.cpu.base, controller.virtual_cpu.base);
+        let mut p2m = domain.p2m(self.mem());
+        p2m.map(Gfn::containing(seen), Mfn::containing(behind), frames, P2mType::MmioDevice)?;
+        drop(p2m);
+        let mut resources = domain.resources.lock();
+        for region in plan.devices.mmio.iter().chain(&plan.passthrough.mmio) {
+            let first = region.base >> PAGE_SHIFT;
+            resources.iomem.insert(first, first + (region.size >> PAGE_SHIFT))?;
+        }
+        for (spi, _) in plan.devices.spis.iter().chain(&plan.passthrough.spis) {
+            resources.set_irq(*spi, true);
+        }
+        drop(resources);
+        for (spi, trigger) in &plan.devices.spis {
+            let trigger = match trigger {
+                gic::Trigger::Edge => Trigger::Edge,
+                gic::Trigger::Level => Trigger::Level,
+            };
+            if let Err(error) = self.route_guest_spi(domain, *spi, trigger) {
+                log::warn!("interrupt {spi} is not given to dom0: {error:?}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Maps device memory as it is; the guest's own attributes decide.
+    fn map_device<'a>(&self, domain: &Domain<M>, region: &Region) -> Result<(), BuildError<'a>> {
+        let (first, frames) = (region.base >> PAGE_SHIFT, region.size >> PAGE_SHIFT);
+        if self.frames.overlaps(Mfn(first), frames) {
+            log::warn!("device memory at {:#x} is RAM: not mapped", region.base);
+            return Ok(());
+        }
+        domain.p2m(self.mem()).map(Gfn(first), Mfn(first), frames, P2mType::MmioCacheable)?;
+        Ok(())
+    }
+
+    fn pin_dom0(&self, domain: &Domain<M>) {
+        if self.options.dom0_vcpus_pin {
+            for vcpu in domain.vcpus() {
+                self.set_hard_affinity(vcpu, 1 << (vcpu.id % self.machine.cpu_count()));
+            }
+        }
+    }
+}
+
+/// Room that is left for dom0's device tree before it is made.
+fn tree_room(from: &Dom0<'_>) -> usize {
+    from.tree.as_bytes().len() + TREE_SLACK
+}

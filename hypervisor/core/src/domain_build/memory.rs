@@ -1,0 +1,93 @@
+//! Memory of a domain whose frame numbers are the machine's: a few large blocks, low ones first.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use guest_board::Region;
+use xen_abi::{Gfn, Mfn, PAGE_SHIFT};
+
+use super::BuildError;
+use crate::{
+    domain::Domain,
+    frames::{Account, MAX_ORDER, Mem, Wanted},
+    machine::Machine,
+    p2m::P2mType,
+};
+
+/// log2 of the frames in 128 MiB: how much Linux for AArch32 wants in one piece at the start of RAM.
+const FIRST_ORDER: u32 = 15;
+/// What devices of 32 bits and AArch32 without LPAE reach.
+const LOW_END: u64 = 1 << (32 - PAGE_SHIFT);
+
+/// Puts `bytes` of memory on an account. The kernel goes into the first bank; the others follow in
+/// order.
+///
+/// Nobody used this RAM before, so it is handed over as it is.
+pub(super) fn allocate<'e, M: Machine>(
+    mem: Mem<'_, M>,
+    account: &Account,
+    bytes: u64,
+) -> Result<Vec<Region>, BuildError<'e>> {
+    let pages = u32::try_from(bytes >> PAGE_SHIFT).map_err(|_| BuildError::Memory(bytes))?;
+    if pages == 0 {
+        return Err(BuildError::Memory(bytes));
+    }
+    account.set_limit(pages);
+    let smallest = pages.ilog2().min(FIRST_ORDER);
+    let first = take(mem, account, pages, smallest, 0..LOW_END);
+    let (start, order) = first.ok_or(BuildError::LowMemory(1 << (smallest + PAGE_SHIFT)))?;
+    let mut blocks = Vec::from([(start, 1 << order)]);
+    let mut left = pages - (1 << order);
+    while left > 0 {
+        // Linux for AArch32 cannot use what lies below where it is loaded.
+        let low = take(mem, account, left, 0, start.0..LOW_END);
+        let block = low.or_else(|| take(mem, account, left, 0, start.0..u64::MAX));
+        let (next, order) = block.ok_or(BuildError::Memory(bytes))?;
+        blocks.push((next, 1 << order));
+        left -= 1 << order;
+    }
+    Ok(banks(blocks))
+}
+
+/// Maps the banks at their machine addresses.
+pub(super) fn map<'e, M: Machine>(
+    mem: Mem<'_, M>,
+    domain: &Domain<M>,
+    banks: &[Region],
+) -> Result<(), BuildError<'e>> {
+    let mut p2m = domain.p2m(mem);
+    for bank in banks {
+        let (first, frames) = (bank.base >> PAGE_SHIFT, bank.size >> PAGE_SHIFT);
+        p2m.map(Gfn(first), Mfn(first), frames, P2mType::RamRw)?;
+    }
+    Ok(())
+}
+
+/// The largest block of at most `pages` pages, as low as there is one.
+fn take<M: Machine>(
+    mem: Mem<'_, M>,
+    account: &Account,
+    pages: u32,
+    smallest: u32,
+    within: Range<u64>,
+) -> Option<(Mfn, u32)> {
+    let largest = pages.ilog2().min(MAX_ORDER);
+    (smallest..=largest).rev().find_map(|order| {
+        let wanted = Wanted { order, within: within.clone(), unscrubbed: true, lowest: true };
+        Some((mem.frames.alloc_for(mem.machine, account, &wanted)?, order))
+    })
+}
+
+/// Blocks that follow each other directly make one bank.
+fn banks(mut blocks: Vec<(Mfn, u32)>) -> Vec<Region> {
+    blocks.sort_unstable();
+    let mut banks: Vec<Region> = Vec::new();
+    for (start, pages) in blocks {
+        let region = Region { base: start.0 << PAGE_SHIFT, size: u64::from(pages) << PAGE_SHIFT };
+        match banks.last_mut() {
+            Some(last) if last.base + last.size == region.base => last.size += region.size,
+            _ => banks.push(region),
+        }
+    }
+    banks
+}

@@ -1,0 +1,82 @@
+//! Building domains at boot: dom0, and those that the device tree describes.
+
+mod dom0;
+mod load;
+mod memory;
+
+use core::fmt;
+
+use guest_board::Arch;
+use kernel_image::Kernel;
+use xen_abi::Errno;
+
+pub use dom0::Dom0;
+
+use crate::host;
+
+/// Why a domain cannot be built.
+#[derive(Debug, PartialEq)]
+pub enum BuildError<'a> {
+    /// What the board's device tree says, or does not say.
+    Host(host::Error<'a>),
+    /// The board that the guest is to have.
+    Board(guest_board::Error),
+    /// So many bytes of memory could not be had.
+    Memory(u64),
+    /// So many bytes have to lie below 4 GiB, in one piece.
+    LowMemory(u64),
+    /// The device tree is longer than there was room for.
+    TreeSize(usize),
+    /// This hypervisor does not run kernels for that state of the CPU.
+    State(Arch),
+    /// The domain could not be made.
+    Create(Errno),
+}
+
+impl fmt::Display for BuildError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(error) => error.fmt(f),
+            Self::Board(error) => error.fmt(f),
+            Self::Memory(bytes) => write!(f, "there are not {} MiB of free memory", bytes >> 20),
+            Self::LowMemory(bytes) => {
+                write!(f, "there are not {} MiB of free memory in one piece below 4 GiB", bytes >> 20)
+            }
+            Self::TreeSize(bytes) => write!(f, "the device tree takes {bytes} bytes: too many"),
+            Self::State(Arch::Arm32) => f.write_str("the kernel is for AArch32, which is not to be had here"),
+            Self::State(Arch::Arm64) => f.write_str("the kernel is for AArch64, which is not to be had here"),
+            Self::Create(errno) => write!(f, "the domain cannot be made: {errno}"),
+        }
+    }
+}
+
+impl<'a> From<host::Error<'a>> for BuildError<'a> {
+    fn from(error: host::Error<'a>) -> Self {
+        Self::Host(error)
+    }
+}
+
+impl From<guest_board::Error> for BuildError<'_> {
+    fn from(error: guest_board::Error) -> Self {
+        Self::Board(error)
+    }
+}
+
+impl From<Errno> for BuildError<'_> {
+    fn from(errno: Errno) -> Self {
+        Self::Create(errno)
+    }
+}
+
+/// Whether guests can start in that state.
+fn runs(arch: Arch) -> bool {
+    arch == Arch::Arm32 || !cfg!(target_arch = "arm")
+}
+
+/// Reads a kernel's header.
+fn kernel(file: &[u8]) -> Result<Kernel<'_>, guest_board::Error> {
+    Kernel::parse(file).map_err(guest_board::Error::Kernel)
+}
+
+#[cfg(test)]
+mod tests;

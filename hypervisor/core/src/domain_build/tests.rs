@@ -1,0 +1,236 @@
+use alloc::{format, string::ToString, sync::Arc, vec, vec::Vec};
+
+use device_tree::{Region, Tree, Writer, gic};
+use guest_board::Arch;
+use xen_abi::{Domid, Gfn, Mfn, PAGE_SIZE};
+
+use super::*;
+use crate::{
+    Hypervisor,
+    cmdline::Options,
+    domain::Domain,
+    fake::{FakeMachine, RAM_START, hypervisor},
+    machine::{CacheOp, Machine, Trigger},
+    p2m::P2mType,
+    regs::Arm32Regs,
+};
+
+type Hv = Hypervisor<FakeMachine<Arm32Regs>>;
+type Dom = Arc<Domain<FakeMachine<Arm32Regs>>>;
+
+const RAM: u64 = RAM_START.0 << 12;
+const GIC: u64 = 0x800_0000;
+const UART: u64 = 0x900_0000;
+const DISK: u64 = 0xa00_0000;
+
+fn region(base: u64, size: u64) -> Region {
+    Region { base, size }
+}
+
+fn interrupts(writer: &mut Writer, list: &[(u32, u32, u32)]) {
+    let cells: Vec<u32> = list.iter().flat_map(|(kind, number, flags)| [*kind, *number, *flags]).collect();
+    writer.cells("interrupts", &cells);
+}
+
+/// A board in the style of QEMU's.
+fn board() -> Vec<u8> {
+    let mut writer = Writer::new([], 0);
+    writer.begin_node("").u32("#address-cells", 2).u32("#size-cells", 2).u32("interrupt-parent", 1);
+    writer.begin_node("chosen").str("xen,xen-bootargs", "dom0_mem=16M").str("bootargs", "console=hvc0");
+    writer.end_node();
+    writer.begin_node("memory@40000000").str("device_type", "memory");
+    writer.regions("reg", &[region(RAM, 128 << 20)]).end_node();
+    writer.begin_node("cpus").u32("#address-cells", 1).u32("#size-cells", 0);
+    writer.begin_node("cpu@0").str("device_type", "cpu").str("compatible", "arm,cortex-a15").u32("reg", 0);
+    writer.end_node().end_node();
+    writer.begin_node("intc@8000000").str("compatible", "arm,cortex-a15-gic");
+    writer.u32("phandle", 1).u32("#interrupt-cells", 3).property("interrupt-controller", &[]);
+    let blocks = [GIC, GIC + 0x1_0000, GIC + 0x3_0000, GIC + 0x4_0000].map(|base| region(base, 0x2000));
+    writer.regions("reg", &blocks);
+    interrupts(&mut writer, &[(1, 9, 4)]);
+    writer.end_node();
+    writer.begin_node("timer").str("compatible", "arm,armv7-timer");
+    interrupts(&mut writer, &[(1, 13, 4), (1, 14, 4), (1, 11, 4), (1, 10, 4)]);
+    writer.end_node();
+    writer.begin_node("pl011@9000000").str("compatible", "arm,pl011");
+    writer.regions("reg", &[region(UART, 0x1000)]);
+    interrupts(&mut writer, &[(0, 1, 4)]);
+    writer.end_node();
+    for (index, flags) in [(0u32, 1u32), (1, 4)] {
+        let base = DISK + u64::from(index) * 0x200;
+        writer.begin_node(&format!("virtio_mmio@{base:x}")).str("compatible", "virtio,mmio");
+        writer.regions("reg", &[region(base, 0x200)]);
+        interrupts(&mut writer, &[(0, 16 + index, flags)]);
+        writer.end_node();
+    }
+    writer.end_node();
+    writer.finish()
+}
+
+/// A zImage of `len` bytes.
+fn zimage(len: usize) -> Vec<u8> {
+    let mut image: Vec<u8> = (0..len).map(|n| n as u8).collect();
+    for (at, value) in [(0x24, 0x016f_2818), (0x28, 0), (0x2c, len as u32), (0x30, 0x0403_0201u32)] {
+        image[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    }
+    image[0x34..0x3c].fill(0);
+    image
+}
+
+fn world(frames: usize, options: &'static str) -> Hv {
+    let mut hv: Hv = hypervisor(frames, 2);
+    hv.options = Options::parse(options, |word| panic!("{word}"));
+    hv
+}
+
+fn build(hv: &Hv, kernel: &[u8], ramdisk: Option<&[u8]>) -> Result<Dom, alloc::string::String> {
+    let board = board();
+    let tree = Tree::parse(&board).unwrap();
+    let uart = tree.find("/pl011@9000000").unwrap();
+    let from = Dom0 {
+        tree: &tree,
+        kernel,
+        ramdisk,
+        bootargs: None,
+        grant_table: region(0x3000_0000, 0x4_0000),
+        taken: &[uart],
+        lines: 288,
+        msi_typer: None,
+    };
+    hv.build_dom0(&from).map_err(|error| error.to_string())
+}
+
+fn read(hv: &Hv, address: u64, len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    for (at, chunk) in (address..).step_by(PAGE_SIZE).zip(bytes.chunks_mut(PAGE_SIZE)) {
+        hv.machine.read_frame(Mfn::containing(at), (address % PAGE_SIZE as u64) as usize, chunk);
+    }
+    bytes
+}
+
+#[test]
+fn dom0_is_made_of_machine_memory_and_devices() {
+    let hv = world(16384, "dom0_mem=16M dom0_max_vcpus=2");
+    let (kernel, ramdisk) = (zimage(3 * PAGE_SIZE + 100), vec![0xa5; 2 * PAGE_SIZE + 7]);
+    let dom0 = build(&hv, &kernel, Some(&ramdisk)).unwrap();
+    assert_eq!(dom0.id, Domid(0));
+    assert!(dom0.is_control() && dom0.is_hardware() && dom0.is_direct_mapped() && dom0.is_aarch32());
+    assert_eq!((dom0.account.owned(), dom0.account.limit()), (4096, 4096));
+    assert_eq!(dom0.vcpus().len(), 2);
+    assert_eq!(dom0.config.max_grant_frames, 64);
+    assert_eq!(dom0.config.nr_spis, 256);
+
+    let guest = dom0.vcpus()[0].context.with(|state| state.guest);
+    let entry = guest.user_regs.pc;
+    let p2m = dom0.p2m(hv.mem());
+    let mapping = p2m.lookup(Gfn::containing(entry)).unwrap();
+    assert_eq!((mapping.mfn.0, mapping.kind), (entry >> 12, P2mType::RamRw));
+    assert_eq!(mapping.order, 9, "memory is mapped in blocks");
+    assert_eq!(read(&hv, entry, PAGE_SIZE), kernel[..PAGE_SIZE]);
+    assert_eq!(hv.machine.load32(Mfn((entry >> 12) + 2), 0x10), u32::from_le_bytes([16, 17, 18, 19]));
+
+    // Devices lie where they are, but for the console; the CPU interface is the virtual one.
+    let kind = |at: u64| p2m.lookup(Gfn::containing(at)).map(|mapping| (mapping.mfn.0, mapping.kind));
+    assert_eq!(kind(DISK), Some((DISK >> 12, P2mType::MmioCacheable)));
+    assert_eq!(kind(UART), None);
+    assert_eq!(kind(GIC), None, "the distributor is emulated");
+    assert_eq!(kind(GIC + 0x1_0000), Some(((GIC + 0x4_0000) >> 12, P2mType::MmioDevice)));
+    assert_eq!(kind(GIC + 0x1_1000), Some(((GIC + 0x4_1000) >> 12, P2mType::MmioDevice)));
+    assert_eq!(kind(GIC + 0x3_0000), None);
+    assert_eq!(kind(0x3000_0000), None);
+    drop(p2m);
+    let resources = dom0.resources.lock();
+    assert!(resources.iomem.contains(DISK >> 12, (DISK >> 12) + 1));
+    assert!(!resources.iomem.overlaps(UART >> 12, (UART >> 12) + 1));
+    assert!(resources.has_irq(48) && resources.has_irq(49) && !resources.has_irq(33));
+    let routed = hv.machine.log(|log| log.routed.clone());
+    let routed: Vec<_> = routed.iter().map(|(spi, trigger, _)| (*spi, *trigger)).collect();
+    assert_eq!(routed, [(48, Trigger::Edge), (49, Trigger::Level)]);
+}
+
+#[test]
+fn the_tree_that_dom0_gets_names_its_memory_and_ramdisk() {
+    let hv = world(16384, "dom0_mem=16M");
+    let ramdisk = vec![0x5a; PAGE_SIZE + 1];
+    let dom0 = build(&hv, &zimage(PAGE_SIZE), Some(&ramdisk)).unwrap();
+    let at = dom0.vcpus()[0].context.with(|state| state.guest.user_regs.x[2]);
+    let blob = read(&hv, at, 16 << 10);
+    let len = device_tree::total_size(&blob).unwrap();
+    let tree = Tree::parse(&blob[..len]).unwrap();
+    let chosen = tree.find("/chosen").unwrap();
+    assert_eq!(chosen.str("bootargs"), Some("console=hvc0"));
+    let start = chosen.property("linux,initrd-start").unwrap().as_u64().unwrap();
+    let end = chosen.property("linux,initrd-end").unwrap().as_u64().unwrap();
+    assert_eq!(end - start, ramdisk.len() as u64);
+    assert_eq!(read(&hv, start, 8), [0x5a; 8]);
+    let memory: Vec<_> = tree.nodes().filter(|node| node.str("device_type") == Some("memory")).collect();
+    let banks: Vec<_> = memory.iter().flat_map(|node| node.reg().unwrap()).collect();
+    assert_eq!(banks.iter().map(|bank| bank.size).sum::<u64>(), 16 << 20);
+    assert_eq!(tree.nodes().filter(|node| node.is_compatible(&["arm,pl011"])).count(), 0);
+    let hypervisor = tree.find("/hypervisor").unwrap();
+    assert!(hypervisor.is_compatible(&["xen,xen-4.17"]));
+    let phandles = device_tree::Phandles::of(&tree);
+    let interrupts = hypervisor.interrupts(&phandles).unwrap();
+    let events = gic::decode(&interrupts[0].cells).unwrap().0;
+    assert_eq!(events, dom0.config.interrupts.events);
+    assert!(![25, 26, 27, 29, 30].contains(&events));
+}
+
+#[test]
+fn what_was_loaded_reaches_memory_before_the_caches_are_on() {
+    let hv = world(16384, "dom0_mem=16M");
+    let dom0 = build(&hv, &zimage(2 * PAGE_SIZE), None).unwrap();
+    let entry = dom0.vcpus()[0].context.with(|state| state.guest.user_regs.pc);
+    let cleaned = hv.machine.log(|log| log.cache.clone());
+    for page in 0..2 {
+        assert!(cleaned.contains(&(Mfn((entry >> 12) + page), CacheOp::Clean)));
+    }
+}
+
+#[test]
+fn vcpus_follow_the_command_line_and_can_be_pinned() {
+    for (options, vcpus) in
+        [("dom0_mem=8M", 2), ("dom0_mem=8M dom0_max_vcpus=3-5", 3), ("dom0_mem=8M dom0_max_vcpus=40", 8)]
+    {
+        let dom0 = build(&world(8192, options), &zimage(4096), None).unwrap();
+        assert_eq!(dom0.vcpus().len(), vcpus, "{options}");
+    }
+    let hv = world(8192, "dom0_mem=8M dom0_vcpus_pin dom0_max_vcpus=2");
+    let dom0 = build(&hv, &zimage(4096), None).unwrap();
+    let pins: Vec<_> = dom0.vcpus().iter().map(|vcpu| vcpu.sched.hard_affinity()).collect();
+    assert_eq!(pins, [1, 2]);
+}
+
+#[test]
+fn odd_amounts_of_memory_are_put_together_above_the_first_block() {
+    let hv = world(16384, "dom0_mem=23500K");
+    let hole = hv.frames.alloc(&hv.machine, 0).unwrap();
+    let dom0 = build(&hv, &zimage(4096), None).unwrap();
+    assert_eq!(dom0.account.owned(), 23500 / 4);
+    let entry = dom0.vcpus()[0].context.with(|state| state.guest.user_regs.pc);
+    let p2m = dom0.p2m(hv.mem());
+    let mapped: Vec<u64> =
+        (RAM_START.0..RAM_START.0 + 16384).filter(|gfn| p2m.lookup(Gfn(*gfn)).is_some()).collect();
+    assert_eq!(mapped.len(), 23500 / 4);
+    assert!(mapped[0] > hole.0 && mapped[0] == (entry - 0x8000) >> 12);
+    assert!(mapped.iter().all(|gfn| p2m.lookup(Gfn(*gfn)).unwrap().mfn == Mfn(*gfn)));
+}
+
+#[test]
+fn what_cannot_be_built_is_said_and_leaves_a_message() {
+    let error = |options, kernel: &[u8]| build(&world(2048, options), kernel, None).map(|_| ()).unwrap_err();
+    assert_eq!(
+        error("dom0_mem=1G", &zimage(4096)),
+        "there are not 128 MiB of free memory in one piece below 4 GiB"
+    );
+    assert_eq!(error("dom0_mem=5M", &zimage(5 << 20)).contains("MiB of memory"), true);
+    assert!(error("dom0_mem=2M", b"not a kernel at all").contains("kernel"));
+    assert_eq!(error("dom0_mem=0", &zimage(4096)), "there are not 0 MiB of free memory");
+    let mut truncated = zimage(8192);
+    truncated.truncate(5000);
+    assert!(!error("dom0_mem=2M", &truncated).is_empty());
+    assert_eq!(
+        BuildError::State(Arch::Arm64).to_string(),
+        "the kernel is for AArch64, which is not to be had here"
+    );
+}

@@ -1,2 +1,8 @@
 #![no_std]
-//! Placeholder, replaced by the first commit of this crate.
+#![forbid(unsafe_code)]
+#![doc = include_str!("../README.md")]
+
+extern crate alloc;
+
+pub mod back;
+pub mod front;

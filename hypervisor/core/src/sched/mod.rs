@@ -10,6 +10,8 @@ mod params;
 mod queue;
 mod runstate;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};

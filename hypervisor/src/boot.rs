@@ -263,5 +263,6 @@ fn frames<'a>(plan: &mut Plan) -> Result<Frames, Failure<'a>> {
         let page = PAGE_SIZE as u64;
         frames.add(Mfn(range.start / page), ((range.end - range.start) / page) as u32);
     }
+    frames.set_reserve(heap::RESERVE);
     Ok(frames)
 }

@@ -13,6 +13,7 @@ use crate::{
     arch,
     board::Board,
     gic::{self, v2::KICK},
+    mm::heap,
     panic, uart,
 };
 
@@ -37,17 +38,20 @@ pub fn run(hv: &'static Hypervisor<Board>) -> ! {
             Next::Same => {}
             Next::Switch(vcpu) => {
                 unload(hv, cpu, loaded.take());
+                heap::replenish(hv);
                 let regs = vcpu.context.load(&hv.machine.gic);
                 hv.switched_in(cpu, &vcpu);
                 loaded = Some(Loaded { vcpu, regs });
             }
             Next::Wait => {
+                heap::replenish(hv);
                 arch::wait();
                 serve_interrupt(hv, cpu, loaded.as_mut().map(|loaded| loaded.current(hv, cpu)).as_mut());
                 continue;
             }
             Next::Idle => {
                 unload(hv, cpu, loaded.take());
+                heap::replenish(hv);
                 arch::wait();
                 serve_interrupt(hv, cpu, None);
                 continue;

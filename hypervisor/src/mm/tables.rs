@@ -14,7 +14,7 @@ use spin::Mutex;
 use crate::arch;
 
 /// Tables there are room for.
-const TABLES: usize = 40;
+const TABLES: usize = 24;
 /// Bytes of those that `head.S` fills and clears.
 pub const BOOT_SIZE: usize = TABLES * PAGE_SIZE;
 /// The first table that `head.S` does not use.

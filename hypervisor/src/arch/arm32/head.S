@@ -49,7 +49,10 @@ primary:
     add     r1, r0, #{boot_tables_size}
     mov     r2, #0
     mov     r3, #0
-1:  strd    r2, r3, [r0], #8
+    mov     r4, #0
+    mov     r5, #0
+1:  stm     r0!, {{r2-r5}}
+    stm     r0!, {{r2-r5}}
     cmp     r0, r1
     blo     1b
 

@@ -4,7 +4,16 @@
 
 extern crate alloc;
 
+pub mod commands;
+pub mod consoles;
 pub mod devices;
+pub mod host;
+#[cfg(target_os = "none")]
+pub mod probe;
+pub mod prompt;
 pub mod shell;
+#[cfg(target_os = "none")]
+pub mod start;
 pub mod storage;
 pub mod store;
+pub mod terminal;

@@ -1,0 +1,72 @@
+//! `xl create`.
+
+use alloc::{format, string::String};
+use core::fmt::Write;
+
+use guest_sdk::abi::Domid;
+use toolstack::config::{DomainConfig, Parsed};
+
+use super::{Failure, Outcome, Session, fail, options, takes};
+use crate::{consoles, storage::Disk, terminal::Terminal};
+
+/// A configuration file is not larger.
+const MAX_CONFIG: usize = 256 << 10;
+
+impl<D: Disk + Clone + 'static> Session<D> {
+    pub(super) async fn create(&self, args: &[String], out: &mut Terminal) -> Outcome {
+        let (flags, rest) = options(args, "cp")?;
+        let Some((path, more)) = rest.split_first() else { fail!("usage: xl create {}", takes("create")) };
+        let config = self.read_config(path, more, out).await?;
+        writeln!(out, "Parsing config from {path}")?;
+        let with_console = flags.contains('c');
+        let paused = flags.contains('p');
+        let domid = self.toolstack.create(config, paused || with_console).await?;
+        if with_console {
+            self.start_with_console(domid, paused, out).await?;
+        }
+        Ok(())
+    }
+
+    /// Attaches before the guest runs, so that its first words are seen too.
+    async fn start_with_console(&self, domid: Domid, paused: bool, out: &mut Terminal) -> Outcome {
+        let reader = self.consoles.attach(domid).await;
+        if !paused {
+            self.toolstack.unpause(domid)?;
+        }
+        match reader {
+            Some(reader) => consoles::interact(reader, out).await,
+            None => fail!("the domain runs, but has no console"),
+        }
+        Ok(())
+    }
+
+    /// Reads a configuration; what follows on the command line counts as more lines of it.
+    async fn read_config(
+        &self,
+        path: &str,
+        more: &[String],
+        out: &mut impl Write,
+    ) -> Result<DomainConfig, Failure> {
+        let file = self.volume.open(path).await.map_err(|e| Failure(format!("{path}: {e}")))?;
+        let bytes = file.read_all(MAX_CONFIG).await.map_err(|e| Failure(format!("{path}: {e}")))?;
+        let Ok(mut text) = String::from_utf8(bytes) else { fail!("{path}: not a text file") };
+        for line in more {
+            text.push('\n');
+            text.push_str(line);
+        }
+        match DomainConfig::parse(&text) {
+            Ok(Parsed { config, warnings }) => {
+                for warning in warnings {
+                    writeln!(out, "{path}:{warning}")?;
+                }
+                Ok(config)
+            }
+            Err(problems) => {
+                for problem in problems {
+                    writeln!(out, "{path}:{problem}")?;
+                }
+                fail!("Failed to parse config")
+            }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! What ends, stops and restarts domains, and their consoles.
+
+use alloc::{format, string::String, vec::Vec};
+use core::fmt::Write;
+
+use guest_sdk::abi::Domid;
+use toolstack::Order;
+
+use super::{Failure, Outcome, Session, fail, options, takes};
+use crate::{consoles, storage::Disk, terminal::Terminal};
+
+impl<D: Disk + Clone + 'static> Session<D> {
+    pub(super) async fn pause(&self, args: &[String], pause: bool) -> Outcome {
+        let domid = self.one_domain(if pause { "pause" } else { "unpause" }, args).await?;
+        match pause {
+            true => self.toolstack.pause(domid)?,
+            false => self.toolstack.unpause(domid)?,
+        }
+        Ok(())
+    }
+
+    pub(super) async fn order(&self, args: &[String], order: Order, out: &mut Terminal) -> Outcome {
+        let (flags, rest) = options(args, "a")?;
+        let domains: Vec<Domid> = match (flags.contains('a'), rest) {
+            (true, []) => self.domains(&[]).await?.into_iter().filter(|&d| d != Domid(0)).collect(),
+            (false, [_, ..]) => self.domains(rest).await?,
+            _ => fail!("usage: xl shutdown|reboot {}", takes("shutdown")),
+        };
+        for domid in domains {
+            let doing = match order {
+                Order::Poweroff => "Shutting down",
+                Order::Reboot => "Rebooting",
+            };
+            writeln!(out, "{doing} domain {}", domid.0)?;
+            self.toolstack.order(domid, order).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn destroy(&self, args: &[String]) -> Outcome {
+        let domid = self.one_domain("destroy", args).await?;
+        Ok(self.toolstack.destroy(domid).await?)
+    }
+
+    pub(super) async fn console(&self, args: &[String], terminal: &mut Terminal) -> Outcome {
+        let domid = self.one_domain("console", args).await?;
+        let reader = self.consoles.attach(domid).await;
+        let reader = reader.ok_or_else(|| Failure(format!("domain {} has no console", domid.0)))?;
+        consoles::interact(reader, terminal).await;
+        Ok(())
+    }
+}

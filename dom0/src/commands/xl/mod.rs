@@ -1,0 +1,108 @@
+//! `xl`: its subcommands, a file for each family, thin over the toolstack.
+
+mod create;
+mod devices;
+mod hypervisor;
+mod lifecycle;
+mod show;
+
+use alloc::{
+    string::{String, ToString},
+    vec::Vec,
+};
+use core::fmt::Write;
+
+use guest_sdk::abi::Domid;
+
+use super::{Failure, Outcome, Session, fail, options};
+use crate::{storage::Disk, terminal::Terminal};
+
+/// A subcommand: name, arguments and meaning, for `xl help`.
+const ENTRIES: &[(&str, &str, &str)] = &[
+    ("block-attach", "DOMAIN DISK...", "Create a new virtual block device"),
+    ("block-detach", "[-f] DOMAIN VDEV", "Destroy a domain's virtual block device"),
+    ("block-list", "DOMAIN...", "List virtual block devices for a domain"),
+    ("console", "DOMAIN", "Attach to domain's console; Ctrl-] leaves it"),
+    ("create", "[-c] [-p] FILE [KEY=VALUE...]", "Create a domain from config file"),
+    ("debug-keys", "KEYS", "Send debug keys to the hypervisor"),
+    ("destroy", "DOMAIN", "Terminate a domain immediately"),
+    ("dmesg", "[-c]", "Read and/or clear the hypervisor's message buffer"),
+    ("domid", "NAME", "Convert a domain name to domain id"),
+    ("domname", "DOMID", "Convert a domain id to domain name"),
+    ("help", "", "This list"),
+    ("info", "", "Get information about the machine"),
+    ("list", "[DOMAIN...]", "List information about all/some domains"),
+    ("pause", "DOMAIN", "Pause execution of a domain"),
+    ("reboot", "[-a | DOMAIN...]", "Issue a reboot signal to a domain"),
+    ("shutdown", "[-a | DOMAIN...]", "Issue a shutdown signal to a domain"),
+    ("unpause", "DOMAIN", "Unpause a paused domain"),
+    ("uptime", "[DOMAIN...]", "Print uptime for all/some domains"),
+    ("vcpu-list", "[DOMAIN...]", "List the VCPUs for all/some domains"),
+];
+
+impl<D: Disk + Clone + 'static> Session<D> {
+    pub(super) async fn xl(&self, args: &[String], terminal: &mut Terminal) -> Outcome {
+        let Some((name, args)) = args.split_first() else { return help(terminal) };
+        match name.as_str() {
+            "block-attach" => self.block_attach(args).await,
+            "block-detach" => self.block_detach(args).await,
+            "block-list" => self.block_list(args, terminal).await,
+            "console" => self.console(args, terminal).await,
+            "create" => self.create(args, terminal).await,
+            "debug-keys" => self.debug_keys(args),
+            "destroy" => self.destroy(args).await,
+            "dmesg" => self.dmesg(args, terminal),
+            "domid" => self.domid(args, terminal).await,
+            "domname" => self.domname(args, terminal).await,
+            "help" => help(terminal),
+            "info" => self.info(args, terminal),
+            "list" => self.list(args, terminal).await,
+            "pause" => self.pause(args, true).await,
+            "reboot" => self.order(args, toolstack::Order::Reboot, terminal).await,
+            "shutdown" => self.order(args, toolstack::Order::Poweroff, terminal).await,
+            "unpause" => self.pause(args, false).await,
+            "uptime" => self.uptime(args, terminal).await,
+            "vcpu-list" => self.vcpu_list(args, terminal).await,
+            _ => fail!("command not implemented: xl {name}; xl help lists what there is"),
+        }
+    }
+
+    /// The one domain that `args` name.
+    async fn one_domain(&self, command: &str, args: &[String]) -> Result<Domid, Failure> {
+        let [domain] = args else { fail!("usage: xl {command} {}", takes(command)) };
+        Ok(self.toolstack.find(domain).await?)
+    }
+
+    /// The domains that `args` name; without any, all of them.
+    async fn domains(&self, args: &[String]) -> Result<Vec<Domid>, Failure> {
+        if args.is_empty() {
+            let all = self.toolstack.list().await?;
+            return Ok(all.iter().map(|domain| domain.info.domain).collect());
+        }
+        let mut found = Vec::new();
+        for name in args {
+            found.push(self.toolstack.find(name).await?);
+        }
+        Ok(found)
+    }
+
+    /// A domain's name, or its number when it has none.
+    async fn name_of(&self, domid: Domid) -> Result<String, Failure> {
+        let name = self.toolstack.name_of(domid).await?;
+        Ok(if name.is_empty() { domid.0.to_string() } else { name })
+    }
+}
+
+/// What a subcommand takes.
+fn takes(command: &str) -> &'static str {
+    ENTRIES.iter().find(|(name, ..)| *name == command).map_or("", |(_, takes, _)| takes)
+}
+
+fn help(out: &mut impl Write) -> Outcome {
+    writeln!(out, "Usage: xl SUBCOMMAND [ARGS]\n")?;
+    for (name, takes, does) in ENTRIES {
+        let usage = alloc::format!("{name} {takes}");
+        writeln!(out, "  {usage:<38} {does}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! What is shown of domains.
+
+use alloc::string::String;
+use core::fmt::Write;
+
+use toolstack::{control::Control, format, host::Host};
+
+use super::{Outcome, Session};
+use crate::{storage::Disk, terminal::Terminal};
+
+impl<D: Disk + Clone + 'static> Session<D> {
+    pub(super) async fn list(&self, args: &[String], out: &mut Terminal) -> Outcome {
+        let mut all = self.toolstack.list().await?;
+        if !args.is_empty() {
+            let wanted = self.domains(args).await?;
+            all.retain(|domain| wanted.contains(&domain.info.domain));
+        }
+        write!(out, "{}", format::list(&all))?;
+        Ok(())
+    }
+
+    pub(super) async fn vcpu_list(&self, args: &[String], out: &mut Terminal) -> Outcome {
+        let cpus = self.toolstack.host().control().physinfo()?.max_cpu_id + 1;
+        write!(out, "{}", format::vcpu_list_header())?;
+        for domid in self.domains(args).await? {
+            let name = self.name_of(domid).await?;
+            write!(out, "{}", format::vcpu_list(&name, domid.0, &self.toolstack.vcpus(domid)?, cpus))?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn uptime(&self, args: &[String], out: &mut Terminal) -> Outcome {
+        write!(out, "{}", format::uptime_header())?;
+        for domid in self.domains(args).await? {
+            let name = self.name_of(domid).await?;
+            if let Some(seconds) = self.toolstack.uptime(domid).await? {
+                write!(out, "{}", format::uptime(&name, domid.0, seconds))?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn domid(&self, args: &[String], out: &mut Terminal) -> Outcome {
+        writeln!(out, "{}", self.one_domain("domid", args).await?.0)?;
+        Ok(())
+    }
+
+    pub(super) async fn domname(&self, args: &[String], out: &mut Terminal) -> Outcome {
+        let domid = self.one_domain("domname", args).await?;
+        writeln!(out, "{}", self.name_of(domid).await?)?;
+        Ok(())
+    }
+}

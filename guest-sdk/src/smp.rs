@@ -35,8 +35,7 @@ impl fmt::Display for StartError {
 
 impl core::error::Error for StartError {}
 
-/// Starts vCPU `cpu` with `work`. When that returns the vCPU is switched off, and can be started
-/// again.
+/// Starts vCPU `cpu` with `work`. When that returns the vCPU sleeps, and can be started again.
 ///
 /// # Errors
 ///

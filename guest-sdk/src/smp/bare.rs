@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use alloc::boxed::Box;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use xen_abi::{Errno, VcpuId, psci};
 
@@ -27,14 +27,42 @@ static CONTEXTS: [Context; MAX_VCPUS] =
     [const { Context { stack: AtomicU32::new(0), fault_stack: AtomicU32::new(0), cpu: AtomicU32::new(0) } };
         MAX_VCPUS];
 
+/// What a vCPU is doing.
+mod state {
+    /// Never started.
+    pub(super) const OFF: u8 = 0;
+    /// At work.
+    pub(super) const BUSY: u8 = 1;
+    /// Done with its work, and asleep.
+    pub(super) const PARKED: u8 = 2;
+}
+
+static STATE: [AtomicU8; MAX_VCPUS] = [const { AtomicU8::new(state::OFF) }; MAX_VCPUS];
+
 /// See [`super::start`].
 pub(crate) fn start_cpu(cpu: usize, work: Work) -> Result<(), StartError> {
     let affinity = boot::vcpu_affinity(cpu).filter(|_| cpu > 0);
     let affinity = affinity.ok_or(StartError::NoSuchVcpu)?;
-    let (stacks, stack, fault_stack) = arch::vcpu_stacks(cpu);
-    if WORK[cpu].lock().is_some() || is_on(affinity) {
-        return Err(StartError::AlreadyOn);
+    match STATE[cpu].swap(state::BUSY, Ordering::AcqRel) {
+        state::BUSY => Err(StartError::AlreadyOn),
+        state::PARKED => {
+            *WORK[cpu].lock() = Some(work);
+            kick(cpu);
+            Ok(())
+        }
+        _ => {
+            *WORK[cpu].lock() = Some(work);
+            power_on(cpu, affinity).inspect_err(|_| {
+                WORK[cpu].lock().take();
+                STATE[cpu].store(state::OFF, Ordering::Release);
+            })
+        }
     }
+}
+
+/// Starts a vCPU that was never on.
+fn power_on(cpu: usize, affinity: u32) -> Result<(), StartError> {
+    let (stacks, stack, fault_stack) = arch::vcpu_stacks(cpu);
     if !mm::is_mapped(stacks.start) {
         let size = stacks.end - stacks.start;
         let pages = Pages::new(size as usize / xen_abi::PAGE_SIZE);
@@ -49,10 +77,11 @@ pub(crate) fn start_cpu(cpu: usize, work: Work) -> Result<(), StartError> {
         Err(Errno::ENOMEM) => return Err(StartError::NoMemory),
         Err(_) => return Err(StartError::NoSuchVcpu),
     }
-    *WORK[cpu].lock() = Some(work);
     let context = &CONTEXTS[cpu];
     context.stack.store(stack as u32, Ordering::Relaxed);
-    context.fault_stack.store(fault_stack as u32, Ordering::Relaxed);
+    context
+        .fault_stack
+        .store(fault_stack as u32, Ordering::Relaxed);
     context.cpu.store(cpu as u32, Ordering::Relaxed);
     let entry = boot::secondary_entry() as u32;
     let args = [affinity, entry, core::ptr::from_ref(context) as u32];
@@ -60,23 +89,13 @@ pub(crate) fn start_cpu(cpu: usize, work: Work) -> Result<(), StartError> {
     // SAFETY: the entry point and what it reads are as the assembly wants them.
     match unsafe { arch::smccc(boot::cpu_on(), args) } {
         psci::ret::SUCCESS => Ok(()),
-        code => {
-            WORK[cpu].lock().take();
-            Err(match code {
-                psci::ret::ALREADY_ON => StartError::AlreadyOn,
-                code => StartError::Refused(code),
-            })
-        }
+        code => Err(StartError::Refused(code)),
     }
 }
 
-fn is_on(affinity: u32) -> bool {
-    // SAFETY: the function only asks.
-    let state = unsafe { arch::smccc(psci::id::AFFINITY_INFO, [affinity, 0, 0]) };
-    state == psci::AFFINITY_ON as i32
-}
-
-/// A vCPU's first Rust code.
+/// A vCPU's first Rust code. It works, and sleeps until there is more to do. It is never switched
+/// off: Xen 4.17, asked to switch a vCPU on again right after that, starts it with the registers
+/// that it is still saving.
 pub(crate) fn secondary(cpu: usize) -> ! {
     arch::set_cpu(cpu);
     arch::forbid_writable_code();
@@ -86,15 +105,18 @@ pub(crate) fn secondary(cpu: usize) -> ! {
     // that is off: as long as the mark stands, Xen lets no WFI wait.
     event::upcall(VcpuId(cpu as u32));
     arch::irq_enable();
-    let work = WORK[cpu].lock().take();
-    if let Some(work) = work {
-        work();
+    loop {
+        let work = WORK[cpu].lock().take();
+        if let Some(work) = work {
+            work();
+            STATE[cpu].store(state::PARKED, Ordering::Release);
+        }
+        let flags = arch::irq_save();
+        if WORK[cpu].lock().is_none() {
+            arch::wait(None);
+        }
+        arch::irq_restore(flags);
     }
-    arch::irq_save();
-    arch::timer_set(None);
-    // SAFETY: nothing of this vCPU is needed any more.
-    unsafe { arch::smccc(psci::id::CPU_OFF, [0; 3]) };
-    arch::halt()
 }
 
 /// Has a vCPU look whether there is something to do.

@@ -34,20 +34,21 @@ pub async fn each_other_vcpu_works_and_can_be_started_again(env: Env) -> Outcome
     Ok(())
 }
 
+/// The other vCPU's part.
+fn play(game: &Game) {
+    game.who.store(smp::current(), Ordering::SeqCst);
+    exec::block_on(async {
+        exec::sleep(Duration::from_millis(2)).await;
+        for _ in 0..TURNS {
+            game.there.wait().await;
+            game.back.raise();
+        }
+    });
+}
+
 async fn play_with(cpu: usize) -> Outcome {
     let game = Arc::new(Game { there: Signal::new(), back: Signal::new(), who: AtomicUsize::new(0) });
-    let theirs = game.clone();
-    let work = move || {
-        theirs.who.store(smp::current(), Ordering::SeqCst);
-        exec::block_on(async {
-            exec::sleep(Duration::from_millis(2)).await;
-            for _ in 0..TURNS {
-                theirs.there.wait().await;
-                theirs.back.raise();
-            }
-        });
-    };
-    start_when_off(cpu, work).await.at("start")?;
+    start_when_done(cpu, &game).await.at("start")?;
     for _ in 0..TURNS {
         game.there.raise();
         game.back.wait().await;
@@ -56,19 +57,11 @@ async fn play_with(cpu: usize) -> Outcome {
     Ok(())
 }
 
-/// A vCPU that has just finished may take a moment to be off.
-async fn start_when_off(cpu: usize, work: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
-    let work = Arc::new(guest_sdk::IrqLock::new(Some(work)));
+/// A vCPU that has just told us that it is done may not be yet.
+async fn start_when_done(cpu: usize, game: &Arc<Game>) -> Result<(), StartError> {
     loop {
-        let again = work.clone();
-        let run = move || {
-            // Not in one expression: the lock, and with it the interrupt mask, would be held.
-            let work = again.lock().take();
-            if let Some(work) = work {
-                work();
-            }
-        };
-        match smp::start(cpu, run) {
+        let game = game.clone();
+        match smp::start(cpu, move || play(&game)) {
             Err(StartError::AlreadyOn) => exec::sleep(Duration::from_millis(1)).await,
             done => return done,
         }

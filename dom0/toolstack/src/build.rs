@@ -4,9 +4,10 @@
 use guest_board::{Arch, Board, Gic, banks, boot};
 use xen_abi::arch::{gic, layout};
 use xen_abi::domctl::{CreateDomain, SchedCredit, cdf, scheduler};
+use xen_abi::grant_table::{RESERVED_CONSOLE, RESERVED_XENSTORE};
 use xen_abi::hvm::{callback, param};
 use xen_abi::types::DomainHandle;
-use xen_abi::{Domid, EvtchnPort, Gfn, Gref, PAGE_SIZE, VcpuId};
+use xen_abi::{Domid, EvtchnPort, Gfn, PAGE_SIZE, VcpuId};
 
 use crate::config::{DomainConfig, GicVersion};
 use crate::control::{Control, Version};
@@ -22,10 +23,6 @@ const SLACK_KIB: u64 = 1024;
 const TABLES_FOR_DEVICES: u64 = 16;
 /// Random bytes that the guest's kernel is given.
 const SEED: usize = 128;
-
-/// The reserved entries of a guest's grant table.
-const GRANT_CONSOLE: Gref = Gref(0);
-const GRANT_STORE: Gref = Gref(1);
 
 /// What connects a built guest with dom0.
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +96,7 @@ pub(crate) async fn build<H: Host>(
     give_memory(host, domid, config, image.arch(config)?).await?;
     share_pages(host.control(), domid, &built)?;
     load(host, domid, config, image, created).await?;
-    let grants = [(GRANT_CONSOLE, DOM0, built.console_ring), (GRANT_STORE, DOM0, built.store_ring)];
+    let grants = [(RESERVED_CONSOLE, DOM0, built.console_ring), (RESERVED_XENSTORE, DOM0, built.store_ring)];
     host.control().seed_grants(domid, &grants).map_err(Error::hypercall("grant the domain's rings"))?;
     set_credit(host.control(), domid, config)?;
     Ok(built)
@@ -150,9 +147,7 @@ fn set_credit<C: Control>(control: &C, domid: Domid, config: &DomainConfig) -> R
     }
     // What is to stay as it is.
     let credit = SchedCredit { weight: config.weight.unwrap_or(0), cap: config.cap.unwrap_or(u16::MAX) };
-    control
-        .set_credit(domid, number, credit)
-        .map_err(Error::hypercall("set the domain's share of the CPUs"))
+    control.set_credit(domid, number, credit).map_err(Error::hypercall("set the domain's share of the CPUs"))
 }
 
 async fn give_memory<H: Host>(host: &H, domid: Domid, config: &DomainConfig, arch: Arch) -> Result<()> {
@@ -170,10 +165,14 @@ async fn give_memory<H: Host>(host: &H, domid: Domid, config: &DomainConfig, arc
 /// Makes the pages through which guest and dom0 speak, and tells the guest of them.
 fn share_pages<C: Control>(control: &C, domid: Domid, built: &Built) -> Result<()> {
     let gfns: alloc::vec::Vec<Gfn> = (0..layout::MAGIC_PAGES).map(magic).collect();
-    let done = control.populate(domid, &gfns, 0).map_err(Error::hypercall("make the domain's shared pages"))?;
+    let done =
+        control.populate(domid, &gfns, 0).map_err(Error::hypercall("make the domain's shared pages"))?;
     if done < gfns.len() {
         let free_kib = control.physinfo().map_or(0, |info| info.free_pages * PAGE_SIZE as u64 / 1024);
-        return Err(Error::NoMemory { wanted_kib: ((gfns.len() - done) * PAGE_SIZE / 1024) as u64, free_kib });
+        return Err(Error::NoMemory {
+            wanted_kib: ((gfns.len() - done) * PAGE_SIZE / 1024) as u64,
+            free_kib,
+        });
     }
     control
         .clear_frames(domid, magic(0), layout::MAGIC_PAGES)
@@ -205,7 +204,8 @@ async fn load<H: Host>(
     let version = control.version().map_err(Error::hypercall("ask for the hypervisor's version"))?;
     let info = control.domain(domid).map_err(Error::hypercall("look at the domain"))?;
     let mut seed = [0; SEED];
-    control.random(&mut seed);
+    // A seed that others can guess is worse than none, as the guest would believe in it.
+    let seed = if control.random(&mut seed) { &seed[..] } else { &[] };
     let board = Board {
         arch: image.arch(config)?,
         gic: if created.arch.gic_version == gic::V3 { Gic::V3 } else { Gic::V2 },
@@ -215,7 +215,7 @@ async fn load<H: Host>(
         bootargs: config.cmdline.as_deref(),
         initrd: None,
         clock_frequency: Some(created.arch.clock_frequency).filter(|&frequency| frequency != 0),
-        rng_seed: &seed,
+        rng_seed: seed,
         vpl011: false,
         version: (version.major.into(), version.minor.into()),
     };
@@ -227,5 +227,7 @@ async fn load<H: Host>(
     }
     memory::load(host, domid, placement.tree.base, &layout.tree).await?;
     let context = boot::first_vcpu(placement.arch, placement.entry, placement.tree.base);
-    control.set_context(domid, VcpuId(0), &context).map_err(Error::hypercall("set the first vCPU's registers"))
+    control
+        .set_context(domid, VcpuId(0), &context)
+        .map_err(Error::hypercall("set the first vCPU's registers"))
 }

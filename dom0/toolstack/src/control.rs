@@ -83,8 +83,8 @@ pub trait Control {
     /// Sets the registers that a vCPU starts with.
     fn set_context(&self, domid: Domid, vcpu: VcpuId, context: &VcpuGuestContext) -> Answer<()>;
 
-    /// Fills a buffer with numbers that nobody can guess.
-    fn random(&self, bytes: &mut [u8]);
+    /// Fills a buffer with random numbers, and tells whether nobody can guess them.
+    fn random(&self, bytes: &mut [u8]) -> bool;
 }
 
 /// What the hypervisor says of itself.

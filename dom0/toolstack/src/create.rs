@@ -31,7 +31,8 @@ impl<H: Host> Toolstack<H> {
         let host = self.host();
         let image = Image::read(host, &config).await?;
         check_room(host, &config)?;
-        let version = host.control().version().map_err(Error::hypercall("ask for the hypervisor's version"))?;
+        let version =
+            host.control().version().map_err(Error::hypercall("ask for the hypervisor's version"))?;
         build::check_arch(image.arch(&config)?, &version)?;
         let uuid = config.uuid.unwrap_or_else(|| self.random_uuid());
         let config = Rc::new(DomainConfig { uuid: Some(uuid), ..config });

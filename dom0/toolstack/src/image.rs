@@ -103,22 +103,26 @@ impl<S: Source> Image<S> {
             Kernel::Image(_) | Kernel::UImage(_) => None,
         };
         match (&self.given_tree, appended) {
-            (Some((_, given)), _) if is_whole(given)? => carry::carry(given, board),
-            (Some((path, _)), Some(_)) => {
-                let message = "is a part of a device tree, and the kernel brings a tree of its own";
-                return Err(failure(path, message));
+            (Some((path, given)), appended) => match (is_whole(path, given)?, appended) {
+                (true, _) => carry::carry(given, board),
+                (false, None) => board.tree_with_partial(given),
+                (false, Some(_)) => {
+                    let message = "is a part of a device tree, and the kernel brings a tree of its own";
+                    return Err(failure(path, message));
+                }
             }
-            (Some((_, part)), None) => board.tree_with_partial(part),
-            (None, Some(tree)) => carry::carry(tree, board),
-            (None, None) => board.tree(),
+            .map_err(|error| failure(path, error)),
+            (None, Some(tree)) => {
+                carry::carry(tree, board).map_err(|error| failure(&self.kernel_path, error))
+            }
+            (None, None) => board.tree().map_err(Error::guest),
         }
-        .map_err(Error::guest)
     }
 }
 
 /// Tells whether a device tree is that of a whole guest, and not what xl's `device_tree` adds to one.
-fn is_whole(tree: &[u8]) -> Result<bool> {
-    let tree = Tree::parse(tree).map_err(Error::guest)?;
+fn is_whole(path: &str, tree: &[u8]) -> Result<bool> {
+    let tree = Tree::parse(tree).map_err(|error| failure(path, error))?;
     Ok(carry::is_whole_guest(&tree))
 }
 

@@ -14,12 +14,16 @@ mod destroy;
 pub mod devices;
 mod domains;
 mod error;
+pub mod format;
 pub mod host;
+pub mod hypercalls;
 mod image;
 mod lifecycle;
 mod memory;
 mod nodes;
 pub mod store;
+#[cfg(test)]
+mod tests;
 mod toolstack;
 
 pub use domains::Listed;

@@ -172,7 +172,8 @@ impl<H: Host> Toolstack<H> {
 
     /// Does what a guest's configuration wants done.
     async fn after_shutdown(&self, domid: Domid, reason: u32) {
-        let Some(guest) = self.registry().borrow().guests.get(&domid).filter(|guest| !guest.preserved).cloned()
+        let Some(guest) =
+            self.registry().borrow().guests.get(&domid).filter(|guest| !guest.preserved).cloned()
         else {
             return;
         };

@@ -115,10 +115,10 @@ impl Device {
 
     /// Writes the nodes of a new device.
     pub(crate) async fn add<S: Store>(&self, store: &S, nodes: &Nodes) -> Result<()> {
-        let own = [Permission { domid: self.domid, access: Access::None }, Permission {
-            domid: DOM0,
-            access: Access::Read,
-        }];
+        let own = [
+            Permission { domid: self.domid, access: Access::None },
+            Permission { domid: DOM0, access: Access::Read },
+        ];
         let theirs = read_only(self.domid);
         // Into the directory of the first console nobody but dom0 writes.
         let directory = if (self.kind, self.devid) == (Kind::Console, 0) { &theirs } else { &own };
@@ -174,10 +174,8 @@ impl Device {
             return Ok(Some(Err(self.error(reason))));
         }
         let state = store.number(&format!("{back}/state")).await?.map(XenbusState);
-        let ready = matches!(
-            state,
-            Some(XenbusState::INIT_WAIT | XenbusState::INITIALISED | XenbusState::CONNECTED)
-        );
+        let ready =
+            matches!(state, Some(XenbusState::INIT_WAIT | XenbusState::INITIALISED | XenbusState::CONNECTED));
         Ok(ready.then_some(Ok(())))
     }
 

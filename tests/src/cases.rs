@@ -110,3 +110,13 @@ pub fn hello_starts_without_dom0(on: Hypervisor) {
     c.expect("hello from a guest on Xen", COMMAND);
     c.expect("greeting=hi", COMMAND);
 }
+
+/// The clock guest ticks on each of its vCPUs.
+pub fn ticker_runs_on_two_vcpus(on: Hypervisor) {
+    let mut c = debian_dom0(&name("ticker", on), on, artifacts::data_disk());
+    c.send_line("xl create -c /root/ticker.cfg");
+    c.expect("vCPU 0: tick 1", COMMAND);
+    let rest = c.expect("all vCPUs are done", COMMAND);
+    assert!(rest.contains("vCPU 1: tick 2"), "{rest}");
+    c.expect(PROMPT, COMMAND);
+}

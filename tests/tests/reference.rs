@@ -25,3 +25,8 @@ fn hello_runs_under_xl() {
 fn hello_starts_without_dom0() {
     cases::hello_starts_without_dom0(Xen);
 }
+
+#[test]
+fn ticker_runs_on_two_vcpus() {
+    cases::ticker_runs_on_two_vcpus(Xen);
+}

@@ -50,10 +50,12 @@ pub struct Contents {
 }
 
 impl Contents {
-    /// Adds a sample guest with a config for it.
-    pub fn sample(&mut self, name: &str, image: PathBuf) {
+    /// Adds a sample guest with the config that its README shows.
+    pub fn sample(&mut self, name: &str, image: PathBuf, readme: &str) {
         self.put(name, Source::File(image));
-        let config = format!("kernel = \"/root/{name}\"\nmemory = 32\nname = \"{name}\"\nvcpus = 1\n");
+        let config = config_in(readme).unwrap_or_else(|| {
+            format!("kernel = \"/root/{name}\"\nmemory = 32\nname = \"{name}\"\nvcpus = 1\n")
+        });
         self.put(&format!("{name}.cfg"), Source::Text(config));
     }
 
@@ -78,6 +80,16 @@ impl Contents {
     fn put(&mut self, name: &str, from: Source) {
         self.items.push(Item { name: name.into(), from, keep: false });
     }
+}
+
+/// Finds the config in a README: the indented block that names a kernel.
+fn config_in(readme: &str) -> Option<String> {
+    let lines: Vec<&str> = readme.lines().collect();
+    let blocks = lines.chunk_by(|a, b| a.starts_with("    ") == b.starts_with("    "));
+    let mut indented =
+        blocks.map(|block| block.iter().filter_map(|l| l.strip_prefix("    ")).collect::<Vec<_>>());
+    let config = indented.find(|block| block.iter().any(|l| l.starts_with("kernel")))?;
+    Some(config.join("\n") + "\n")
 }
 
 /// Makes the disk `to`, or brings it up to date.
@@ -140,4 +152,17 @@ fn same(file: &mut impl Read, wanted: &[u8]) -> std::io::Result<bool> {
     let mut have = Vec::with_capacity(wanted.len());
     file.take(wanted.len() as u64 + 1).read_to_end(&mut have)?;
     Ok(have == wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::config_in;
+
+    #[test]
+    fn config_is_the_block_that_names_a_kernel() {
+        let readme =
+            "# x\n\n    cargo xtask run\n\nand then\n\n    kernel = \"/root/x\"\n    vcpus = 2\n\nend\n";
+        assert_eq!(config_in(readme).unwrap(), "kernel = \"/root/x\"\nvcpus = 2\n");
+        assert_eq!(config_in("# x\n\n    ls\n"), None);
+    }
 }

@@ -7,7 +7,7 @@ use crate::{
     setup::{self, Purpose},
 };
 use machine::{Arch, Console, Disk, Domain, Machine, paths};
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 /// Boots what the user asked for.
 pub fn run(arch: Arch, what: &Run) -> Result<()> {
@@ -73,7 +73,9 @@ fn dom0(arch: Arch, what: Subject) -> Result<Domain> {
 pub fn data_disk(arch: Arch, what: Subject) -> Result<PathBuf> {
     let mut contents = Contents::default();
     for name in build::samples()? {
-        contents.sample(&name, paths::images(arch).join(&name));
+        let readme = paths::workspace().join("sample-guests").join(&name).join("README.md");
+        let readme = fs::read_to_string(readme).unwrap_or_default();
+        contents.sample(&name, paths::images(arch).join(&name), &readme);
     }
     if what != Subject::Dom0 {
         contents.debian(&debian_guest::make(arch)?);

@@ -14,7 +14,7 @@ use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, Ordering};
 
 use spin::{Mutex, Once};
-use xen_abi::{Domid, Errno, Mfn, domctl::cdf, types::DomainHandle, xen::SharedInfo};
+use xen_abi::{Domid, Errno, Gfn, Mfn, domctl::cdf, types::DomainHandle, xen::SharedInfo};
 use zerocopy::{FromZeros, IntoBytes};
 
 use crate::{
@@ -44,8 +44,6 @@ pub struct DomainConfig {
     pub control: bool,
     /// The hardware domain: owns the machine's devices.
     pub hardware: bool,
-    /// It runs xenstore.
-    pub xenstore: bool,
     /// Its frame numbers are the machine's.
     pub direct_mapped: bool,
     /// It may write to the hypervisor's console.
@@ -86,7 +84,7 @@ pub struct Domain<M: Machine> {
     /// The page that it shares with the hypervisor ([`SharedInfo`]).
     pub shared_info: Mfn,
     /// Where it mapped that last; it may have unmapped it since.
-    pub shared_info_gfn: Mutex<xen_abi::Gfn>,
+    pub shared_info_gfn: Mutex<Gfn>,
     /// HVM parameters.
     pub params: Mutex<HvmParams>,
     /// Device memory and interrupts that it may use.
@@ -148,7 +146,7 @@ impl<M: Machine> Domain<M> {
             grants: Mutex::new(parts.grants),
             maptrack: Mutex::new(Maptrack::new(config.max_maptrack_frames)),
             shared_info: parts.shared_info,
-            shared_info_gfn: Mutex::new(xen_abi::Gfn::INVALID),
+            shared_info_gfn: Mutex::new(Gfn::INVALID),
             params: Mutex::new(HvmParams::default()),
             resources: Mutex::new(Resources::default()),
             sched: DomainSched::new(),
@@ -159,7 +157,7 @@ impl<M: Machine> Domain<M> {
             time_offset: AtomicI64::new(0),
             console_line: Mutex::new(Vec::new()),
             marks_runstate: AtomicBool::new(false),
-            aarch32: AtomicBool::new(true),
+            aarch32: AtomicBool::new(!cfg!(target_arch = "aarch64")),
             debugged: AtomicBool::new(false),
             serves: AtomicU16::new(Domid::INVALID.0),
             vcpus: Once::new(),
@@ -175,6 +173,14 @@ impl<M: Machine> Domain<M> {
     /// Gives it its vCPUs, once.
     pub(crate) fn set_vcpus(&self, vcpus: Box<[Vcpu<M>]>) {
         self.vcpus.call_once(|| vcpus);
+    }
+
+    /// Where it has the page that it shares with the hypervisor mapped, or nowhere.
+    pub(crate) fn shared_info_frame(&self, mem: Mem<'_, M>) -> Gfn {
+        let p2m = self.p2m(mem);
+        let gfn = *self.shared_info_gfn.lock();
+        let mapped = p2m.lookup(gfn).is_some_and(|mapping| mapping.mfn == self.shared_info);
+        if mapped { gfn } else { Gfn::INVALID }
     }
 
     /// Its stage-2 tables, locked.
@@ -194,7 +200,7 @@ impl<M: Machine> Domain<M> {
 
     /// Whether it runs xenstore.
     pub fn is_xenstore(&self) -> bool {
-        self.config.xenstore || self.config.flags & cdf::XS_DOMAIN != 0
+        self.config.flags & cdf::XS_DOMAIN != 0
     }
 
     /// Whether its frame numbers are the machine's.

@@ -5,7 +5,7 @@
 //! not write for it (XSA-98). A reference keeps the frame while bytes are copied. Values are copied
 //! once; what is checked is the copy.
 
-use xen_abi::{Errno, Gfn, GuestHandle, Mfn, PAGE_SIZE};
+use xen_abi::{Errno, Gfn, GuestHandle, Mfn, PAGE_SIZE, types::CtlBitmap};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::{
@@ -13,6 +13,9 @@ use crate::{
     machine::{Access, Machine},
     regs::GuestRegs,
 };
+
+/// The longest bitmap that is filled with zeroes to its end.
+const MAX_BITMAP_BYTES: u32 = 1024;
 
 /// Part of a page: frame, offset, and which bytes of the caller's buffer these are.
 struct Piece {
@@ -72,6 +75,28 @@ impl<M: Machine> Current<'_, M> {
         value: &T,
     ) -> Result<(), Errno> {
         self.write(item(list, index)?, value)
+    }
+
+    /// Reads a bitmap of up to 64 bits. Bits that are not there are 0.
+    pub(crate) fn read_bitmap(&self, map: &CtlBitmap) -> Result<u64, Errno> {
+        let mut bytes = [0; 8];
+        let len = map.nr_bits.div_ceil(8).min(8) as usize;
+        self.copy_from_guest(map.bitmap.addr, &mut bytes[..len])?;
+        let counts = if map.nr_bits < u64::BITS { (1 << map.nr_bits) - 1 } else { u64::MAX };
+        Ok(u64::from_le_bytes(bytes) & counts)
+    }
+
+    /// Writes one. Bits beyond 64 become 0, and those that there is no room for are lost.
+    pub(crate) fn write_bitmap(&self, map: &CtlBitmap, bits: u64) -> Result<(), Errno> {
+        let len = map.nr_bits.div_ceil(8);
+        let counts = if map.nr_bits < u64::BITS { (1 << map.nr_bits) - 1 } else { u64::MAX };
+        let bytes = (bits & counts).to_le_bytes();
+        self.copy_to_guest(map.bitmap.addr, &bytes[..len.min(8) as usize])?;
+        // No longer than any machine has processors.
+        for at in 8..len.min(MAX_BITMAP_BYTES) {
+            self.write(map.bitmap.addr.checked_add(at.into()).ok_or(Errno::EFAULT)?, &0u8)?;
+        }
+        Ok(())
     }
 
     fn for_pieces(

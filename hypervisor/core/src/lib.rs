@@ -11,13 +11,14 @@ extern crate alloc;
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use spin::Mutex;
+use spin::{Mutex, Once};
 
 pub mod cmdline;
 pub mod console_io;
 pub mod current;
 pub mod domain;
 pub mod domain_build;
+pub mod domctl;
 mod entry;
 pub mod event_channel;
 #[cfg(any(test, feature = "fakes"))]
@@ -34,10 +35,12 @@ pub mod machine;
 pub mod memory;
 pub mod p2m;
 pub mod percpu;
+pub mod platform;
 pub mod regs;
 pub mod resources;
 pub mod sched;
 mod sched_op;
+pub mod sysctl;
 pub mod time;
 pub mod timers;
 pub mod trap;
@@ -54,11 +57,13 @@ pub use current::Current;
 use cmdline::Options;
 use console_io::{ConsoleInput, Focus};
 use domain::DomainList;
+use domain_build::Board;
 use event_channel::VirqHandlers;
 use frames::{Frames, Mem};
 use log_ring::LogRing;
 use machine::{CpuId, Machine};
 use percpu::PerCpu;
+use platform::Wallclock;
 use sched::Scheduler;
 use time::Clock;
 use vgic::SpiTable;
@@ -90,6 +95,9 @@ pub struct Hypervisor<M: Machine> {
     pub domains: DomainList<M>,
     /// The log.
     pub log: LogRing,
+    /// What later domains need to know of the board; set when the first one is built.
+    pub board: Once<Board>,
+    pub(crate) wallclock: Wallclock,
     /// Taken by whoever serves a domctl or sysctl; who does not get it tries again later.
     pub(crate) control: Mutex<()>,
     /// Who runs.
@@ -121,6 +129,8 @@ impl<M: Machine> Hypervisor<M> {
             options: params.options,
             domains: DomainList::new(),
             log: LogRing::new(),
+            board: Once::new(),
+            wallclock: Wallclock::default(),
             control: Mutex::new(()),
             sched,
             spis: SpiTable::new(),
@@ -148,8 +158,28 @@ impl<M: Machine> Hypervisor<M> {
         self.online.load(Ordering::SeqCst)
     }
 
+    /// How many CPUs there can be.
+    pub fn possible_cpus(&self) -> u32 {
+        self.cpus.len() as u32
+    }
+
+    /// The CPUs that are up, one bit each.
+    pub(crate) fn online_mask(&self) -> u64 {
+        mask(self.online_cpus())
+    }
+
+    /// The CPUs that there can be, one bit each.
+    pub(crate) fn possible_mask(&self) -> u64 {
+        mask(self.possible_cpus())
+    }
+
     /// State of a CPU.
     pub fn percpu(&self, cpu: CpuId) -> &PerCpu<M> {
         &self.cpus[cpu.0 as usize]
     }
+}
+
+/// So many bits, from the lowest on.
+fn mask(bits: u32) -> u64 {
+    if bits < u64::BITS { (1 << bits) - 1 } else { u64::MAX }
 }

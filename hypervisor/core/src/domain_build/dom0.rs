@@ -6,7 +6,7 @@ use device_tree::{Node, Phandles, Tree, gic};
 use guest_board::{Arch, Placement, Region, boot, dom0};
 use xen_abi::{Domid, Gfn, Mfn, PAGE_SHIFT, domctl::cdf};
 
-use super::{BuildError, load::load, memory, runs};
+use super::{Board, BuildError, load::load, memory, runs};
 use crate::{
     Hypervisor,
     domain::{Domain, DomainConfig},
@@ -69,6 +69,7 @@ impl<M: Machine> Hypervisor<M> {
             physical_timer: timer.physical,
             events: plan.event_ppi,
         };
+        self.remember_board(&plan, &controller, &timer);
         let config = self.dom0_config(from, decided.vcpus, interrupts);
         let domain = self.create_domain_on(account, config)?;
         memory::map(self.mem(), &domain, &decided.banks)?;
@@ -103,7 +104,6 @@ impl<M: Machine> Hypervisor<M> {
             flags: cdf::HVM | cdf::HAP,
             control: true,
             hardware: true,
-            xenstore: true,
             direct_mapped: true,
             console: true,
             max_vcpus: vcpus,
@@ -170,11 +170,7 @@ impl<M: Machine> Hypervisor<M> {
         for region in mapped {
             self.map_device(domain, region)?;
         }
-        let frames = controller.cpu.size.min(controller.virtual_cpu.size) >> PAGE_SHIFT;
-        let (seen, behind) = (controller.cpu.base, controller.virtual_cpu.base);
-        let mut p2m = domain.p2m(self.mem());
-        p2m.map(Gfn::containing(seen), Mfn::containing(behind), frames, P2mType::MmioDevice)?;
-        drop(p2m);
+        self.map_virtual_cpu_interface(domain, controller.cpu.base, controller.cpu.size)?;
         let mut resources = domain.resources.lock();
         for region in plan.devices.mmio.iter().chain(&plan.passthrough.mmio) {
             let first = region.base >> PAGE_SHIFT;
@@ -185,15 +181,22 @@ impl<M: Machine> Hypervisor<M> {
         }
         drop(resources);
         for (spi, trigger) in &plan.devices.spis {
-            let trigger = match trigger {
-                gic::Trigger::Edge => Trigger::Edge,
-                gic::Trigger::Level => Trigger::Level,
-            };
+            let trigger = if *trigger == gic::Trigger::Edge { Trigger::Edge } else { Trigger::Level };
             if let Err(error) = self.route_guest_spi(domain, *spi, trigger) {
                 log::warn!("interrupt {spi} is not given to dom0: {error:?}");
             }
         }
         Ok(())
+    }
+
+    fn remember_board(&self, plan: &dom0::Plan, controller: &GicV2<'_>, timer: &Timer<'_>) {
+        let mut board = Board::new(controller.virtual_cpu, timer.frequency.unwrap_or(0));
+        for (spi, trigger) in plan.devices.spis.iter().chain(&plan.passthrough.spis) {
+            if *trigger == gic::Trigger::Edge {
+                board.set_edge(*spi);
+            }
+        }
+        self.board.call_once(|| board);
     }
 
     /// Maps device memory as it is; the guest's own attributes decide.

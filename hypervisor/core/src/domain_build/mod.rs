@@ -1,5 +1,6 @@
 //! Building domains at boot: dom0, and those that the device tree describes.
 
+mod board;
 mod dom0;
 mod load;
 mod memory;
@@ -10,6 +11,7 @@ use guest_board::Arch;
 use kernel_image::Kernel;
 use xen_abi::Errno;
 
+pub use board::Board;
 pub use dom0::Dom0;
 
 use crate::host;

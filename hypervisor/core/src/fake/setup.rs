@@ -53,7 +53,6 @@ pub fn control_config() -> DomainConfig {
     DomainConfig {
         control: true,
         hardware: true,
-        xenstore: true,
         max_evtchn_port: u32::MAX,
         table_pages: None,
         ..guest_config()

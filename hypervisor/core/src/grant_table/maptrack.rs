@@ -43,18 +43,18 @@ pub struct Maptrack {
     slots: Vec<Slot>,
     free: u32,
     limit: u32,
-    used: u32,
 }
 
 impl Maptrack {
     /// No mappings, and as many as fit in so many frames at most.
     pub fn new(max_frames: u32) -> Self {
-        Self { slots: Vec::new(), free: END, limit: max_frames.saturating_mul(HANDLES_PER_FRAME), used: 0 }
+        Self { slots: Vec::new(), free: END, limit: max_frames.saturating_mul(HANDLES_PER_FRAME) }
     }
 
     /// Handles in use.
-    pub(super) fn used(&self) -> u32 {
-        self.used
+    #[cfg(test)]
+    pub(super) fn used(&self) -> usize {
+        self.slots.iter().filter(|slot| !matches!(slot, Slot::Free(_))).count()
     }
 
     /// How many handles there can be without growing.
@@ -73,7 +73,6 @@ impl Maptrack {
             self.free = next;
         }
         *slot = Slot::Busy;
-        self.used += 1;
         Ok(GrantHandle(handle))
     }
 
@@ -112,7 +111,6 @@ impl Maptrack {
         if let Some(slot @ Slot::Busy) = self.slots.get_mut(handle.0 as usize) {
             *slot = Slot::Free(self.free);
             self.free = handle.0;
-            self.used -= 1;
         }
     }
 }

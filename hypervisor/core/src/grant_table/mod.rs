@@ -241,6 +241,13 @@ fn each<M: Machine>(
 
 /// grant_table_op: command, list, length.
 pub fn grant_table_op<M: Machine>(cur: &mut Current<'_, M>, args: Args) -> HypercallResult {
+    let result = serve(cur, args);
+    // A page that was let go may have been the last of a domain that is gone.
+    cur.hv.bury_dead();
+    result
+}
+
+fn serve<M: Machine>(cur: &mut Current<'_, M>, args: Args) -> HypercallResult {
     let (cmd, list, count) = (args[0] as u32, args[1], args[2] as u32);
     let (command, opaque) = (cmd & op::MASK, cmd & !op::MASK);
     if (count as i32) < 0 || (opaque != 0 && command != op::CACHE_FLUSH) {

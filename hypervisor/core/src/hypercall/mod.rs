@@ -13,13 +13,16 @@ use xen_abi::{Errno, hypercall::*};
 use crate::{
     console_io::console_io,
     current::Current,
+    domctl::domctl,
     event_channel::{event_channel_op, event_channel_op_compat},
     grant_table::grant_table_op,
     hvm::hvm_op,
     machine::Machine,
     memory::memory_op,
+    platform::platform_op,
     regs::GuestRegs,
     sched_op::{sched_op, sched_op_compat},
+    sysctl::sysctl,
     vcpu_op::{vcpu_op, vm_assist},
 };
 use multicall::multicall;
@@ -103,6 +106,9 @@ fn call_one<M: Machine>(cur: &mut Current<'_, M>, number: u32, args: Args) -> Hy
         VCPU_OP => vcpu_op(cur, args[0], args[1], args[2]),
         VM_ASSIST => vm_assist(cur, args[0], args[1]),
         HVM_OP => hvm_op(cur, args),
+        DOMCTL => domctl(cur, args),
+        SYSCTL => sysctl(cur, args),
+        PLATFORM_OP => platform_op(cur, args),
         // Among them what is a build option of Xen's: argo, dm_op, hypfs, FLASK, PCI.
         _ => Err(Errno::ENOSYS.into()),
     }

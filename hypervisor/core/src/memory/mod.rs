@@ -33,6 +33,13 @@ enum Progress {
 
 /// memory_op: command with the elements that are done, pointer.
 pub fn memory_op<M: Machine>(cur: &mut Current<'_, M>, args: Args) -> HypercallResult {
+    let result = serve(cur, args);
+    // A page that was let go may have been the last of a domain that is gone.
+    cur.hv.bury_dead();
+    result
+}
+
+fn serve<M: Machine>(cur: &mut Current<'_, M>, args: Args) -> HypercallResult {
     let (command, start) = (args[0] as u32 & op::MASK, args[0] >> op::EXTENT_SHIFT);
     let at = args[1];
     let progress = match command {

@@ -103,8 +103,7 @@ fn one<M: Machine>(
 fn shared_info<M: Machine>(cur: &Current<'_, M>, domain: &Domain<M>, gpfn: Gfn) -> Result<(), Errno> {
     let mut p2m = domain.p2m(cur.hv.mem());
     let mut mapped_at = domain.shared_info_gfn.lock();
-    let mapped = p2m.lookup(*mapped_at).is_some_and(|mapping| mapping.mfn == domain.shared_info);
-    if mapped {
+    if p2m.lookup(*mapped_at).is_some_and(|mapping| mapping.mfn == domain.shared_info) {
         return Err(Errno::EBUSY);
     }
     p2m.map(gpfn, domain.shared_info, 1, P2mType::RamRw)?;

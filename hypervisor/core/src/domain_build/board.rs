@@ -1,0 +1,38 @@
+//! What the hypervisor remembers of its board for the domains that are built later.
+
+use guest_board::Region;
+
+use crate::machine::Trigger;
+
+const WORDS: usize = 32;
+
+/// The board, as later domains need to know it.
+#[derive(Clone, Debug, Default)]
+pub struct Board {
+    /// The virtual CPU interface of the interrupt controller.
+    pub virtual_cpu: Region,
+    /// Frequency of the timer for guests' device trees; 0 when the register tells it.
+    pub timer_frequency: u32,
+    /// Which interrupts are edge triggered.
+    edges: [u32; WORDS],
+}
+
+impl Board {
+    /// A board whose interrupts are all level sensitive.
+    pub fn new(virtual_cpu: Region, timer_frequency: u32) -> Self {
+        Self { virtual_cpu, timer_frequency, edges: [0; WORDS] }
+    }
+
+    /// Notes that an interrupt is edge triggered.
+    pub fn set_edge(&mut self, spi: u32) {
+        if let Some(word) = self.edges.get_mut((spi / 32) as usize) {
+            *word |= 1 << (spi % 32);
+        }
+    }
+
+    /// How an interrupt line signals.
+    pub fn trigger(&self, spi: u32) -> Trigger {
+        let word = self.edges.get((spi / 32) as usize).copied().unwrap_or(0);
+        if word >> (spi % 32) & 1 != 0 { Trigger::Edge } else { Trigger::Level }
+    }
+}

@@ -177,6 +177,7 @@ pub(crate) fn grant_frame(index: usize) -> Option<Gfn> {
 /// Shuts the domain down.
 pub(crate) fn shutdown(reason: u32) -> ! {
     arch::irq_save();
+    console::drain();
     // It returns only when it fails, and when the domain is resumed.
     if hypercall::sched::shutdown(reason).is_err() {
         let _ = hypercall::sched::shutdown(shutdown::CRASH);

@@ -99,20 +99,33 @@ impl Place {
         }
     }
 
-    /// Writes everything, waiting for room until `deadline`.
-    fn write_until(&self, mut bytes: &[u8], deadline: Instant) -> Result<(), ConsoleError> {
-        while !bytes.is_empty() {
-            let n = self.try_write(bytes)?;
-            bytes = &bytes[n..];
-            if n == 0 {
-                if now() >= deadline {
-                    return Err(ConsoleError::Stalled);
-                }
-                sched::yield_cpu()?;
-            }
+    /// Whether all output has been taken.
+    #[cfg(target_os = "none")]
+    fn is_drained(&self) -> bool {
+        match self {
+            Self::Ring(page, _) => Producer::new(page, Direction::CONSOLE_OUT).is_drained(),
+            _ => true,
         }
-        Ok(())
     }
+}
+
+/// Writes everything by `write`, which says how much it took, waiting for room until `deadline`.
+fn write_until(
+    mut bytes: &[u8],
+    deadline: Instant,
+    mut write: impl FnMut(&[u8]) -> Result<usize, Errno>,
+) -> Result<(), ConsoleError> {
+    while !bytes.is_empty() {
+        let n = write(bytes)?;
+        bytes = &bytes[n..];
+        if n == 0 {
+            if now() >= deadline {
+                return Err(ConsoleError::Stalled);
+            }
+            sched::yield_cpu()?;
+        }
+    }
+    Ok(())
 }
 
 /// Why the console failed.
@@ -154,11 +167,26 @@ impl embedded_io::Error for ConsoleError {
 fn write(bytes: &[u8]) -> Result<(), ConsoleError> {
     let state = &system().console;
     let place = state.place();
-    let mut stalled = state.writing.lock();
-    let patience = if *stalled { Duration::ZERO } else { PATIENCE };
-    let done = place.write_until(bytes, now() + patience);
-    *stalled = done == Err(ConsoleError::Stalled);
+    let stalled = *state.writing.lock();
+    let patience = if stalled { Duration::ZERO } else { PATIENCE };
+    let done = write_until(bytes, now() + patience, |bytes| {
+        // Not longer: interrupts are off meanwhile.
+        let _writing = state.writing.lock();
+        place.try_write(bytes)
+    });
+    *state.writing.lock() = done == Err(ConsoleError::Stalled);
     done
+}
+
+/// Waits, but not for ever, until what was printed has been taken: the domain's end may take the
+/// rest with it.
+#[cfg(target_os = "none")]
+pub(crate) fn drain() {
+    const LONGEST: Duration = Duration::from_millis(100);
+    let deadline = now() + LONGEST;
+    if let Some(place) = system().console.place.get() {
+        while !place.is_drained() && now() < deadline && sched::yield_cpu().is_ok() {}
+    }
 }
 
 /// The console, as a stream of bytes both ways. What is written goes out as it is.
@@ -267,7 +295,7 @@ pub(crate) fn emergency() -> impl fmt::Write {
     Printer(move |bytes: &[u8]| {
         let place = system().console.place.get().unwrap_or(&Place::Hypervisor);
         // There is nobody to tell that this failed, too.
-        let _ = place.write_until(bytes, deadline);
+        let _ = write_until(bytes, deadline, |bytes| place.try_write(bytes));
     })
 }
 

@@ -4,11 +4,13 @@
 extern crate alloc;
 
 mod arch;
+#[cfg(any(test, target_os = "none"))]
 mod board;
 #[cfg(target_os = "none")]
 mod boot;
 pub mod byte_ring;
 pub mod console;
+pub mod control;
 mod env;
 pub mod event;
 pub mod exec;
@@ -22,6 +24,7 @@ pub mod hypercall;
 pub mod irq;
 mod lock;
 pub mod memory;
+#[cfg(any(test, target_os = "none"))]
 mod mm;
 #[cfg(target_os = "none")]
 mod panic;

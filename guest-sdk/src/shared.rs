@@ -91,7 +91,7 @@ impl SharedMemory {
     /// The range is mapped readable (and writable, if the caller lets anything be written) as
     /// long as the value exists, 8-byte aligned, and no Rust reference is made to any of it.
     pub(crate) unsafe fn new(base: NonNull<u8>, len: usize) -> Self {
-        debug_assert!(base.as_ptr().is_aligned_to_word());
+        debug_assert!(base.cast::<u64>().is_aligned());
         Self { base, len }
     }
 
@@ -211,17 +211,6 @@ impl SharedMemory {
     pub fn clear_bits_u64(&self, offset: usize, bits: u64) -> u64 {
         // SAFETY: as above.
         unsafe { AtomicU64::from_ptr(self.at::<u64>(offset)) }.fetch_and(!bits, Ordering::SeqCst)
-    }
-}
-
-/// Whether a pointer is aligned for the widest access made here.
-trait WordAligned {
-    fn is_aligned_to_word(self) -> bool;
-}
-
-impl WordAligned for *mut u8 {
-    fn is_aligned_to_word(self) -> bool {
-        self.cast::<u64>().is_aligned()
     }
 }
 

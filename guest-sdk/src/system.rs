@@ -1,6 +1,8 @@
 //! What there is one of per domain. On bare metal that is a static; on the host each fake domain
 //! has its own, and the one whose code runs is the current one.
 
+use core::sync::atomic::AtomicBool;
+
 use crate::{arch, console, event, grant, memory, shared_info};
 
 /// The state of this domain that several parts of a program share.
@@ -10,6 +12,8 @@ pub(crate) struct System {
     pub(crate) grants: grant::Table,
     pub(crate) holes: memory::Holes,
     pub(crate) shared_info: shared_info::Areas,
+    /// Whether somebody has the ring to xenstore.
+    pub(crate) store_in_use: AtomicBool,
 }
 
 impl System {
@@ -21,6 +25,7 @@ impl System {
             grants: grant::Table::new(),
             holes: memory::Holes::new(),
             shared_info: shared_info::Areas::new(),
+            store_in_use: AtomicBool::new(false),
         }
     }
 }

@@ -137,7 +137,8 @@ impl Xenstore {
     ///
     /// # Errors
     ///
-    /// `ENOENT` when this domain has none, as dom0 at first; else the hypervisor's.
+    /// `ENOENT` when this domain has none, as dom0 at first; `EBUSY` when there is a connection
+    /// already, which is to be cloned; else the hypervisor's.
     pub async fn connect() -> core::result::Result<Self, Errno> {
         let ring = RingTransport::of_this_domain().await?;
         Ok(Self::over(Box::new(ring)))

@@ -147,6 +147,17 @@ fn a_transaction_that_fails_changes_nothing() {
 }
 
 #[test]
+fn there_is_one_connection_by_the_ring_at_a_time() {
+    with_store(async |store| {
+        assert_eq!(Xenstore::connect().await.map(drop), Err(Errno::EBUSY));
+        store.write("n", "1").await.unwrap();
+        drop(store);
+        let again = Xenstore::connect().await.unwrap();
+        assert_eq!(again.read_as::<u32>("n").await, Ok(1));
+    });
+}
+
+#[test]
 fn permissions_read_as_they_are_written() {
     for text in ["n0", "r17", "w3", "b32752"] {
         assert_eq!(text.parse::<Permission>().unwrap().to_string(), text);

@@ -6,6 +6,7 @@ use core::{
     fmt,
     future::Future,
     pin::pin,
+    sync::atomic::Ordering,
     task::{Context, Poll, Waker},
 };
 
@@ -18,6 +19,7 @@ use crate::{
     hypercall::hvm,
     ring::RingError,
     shared::{Memory, SharedMemory},
+    system::system,
 };
 
 /// One end of a stream of bytes in both directions.
@@ -53,13 +55,38 @@ pub struct RingTransport<M> {
     port: Port,
 }
 
-/// The page that the toolstack put into this domain's memory map for the store.
+/// The page that the toolstack put into this domain's memory map for the store. It carries one
+/// stream each way, so there is only one of these.
 #[derive(Debug)]
-pub struct StorePage(SharedMemory);
+pub struct StorePage {
+    page: SharedMemory,
+    _token: Token,
+}
 
 impl Memory for StorePage {
     fn shared(&self) -> &SharedMemory {
-        &self.0
+        &self.page
+    }
+}
+
+/// The right to use the domain's ring.
+#[derive(Debug)]
+struct Token(arch::Home);
+
+impl Token {
+    fn take() -> Result<Self, Errno> {
+        if system().store_in_use.swap(true, Ordering::AcqRel) {
+            return Err(Errno::EBUSY);
+        }
+        Ok(Self(arch::home()))
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        arch::within(self.0, || {
+            system().store_in_use.store(false, Ordering::Release);
+        });
     }
 }
 
@@ -67,6 +94,7 @@ impl RingTransport<StorePage> {
     /// The ring that the toolstack made for this domain. While it says that there will be one, this
     /// waits for it.
     pub(super) async fn of_this_domain() -> Result<Self, Errno> {
+        let token = Token::take()?;
         let port = hvm::get_param(Domid::SELF, param::STORE_EVTCHN)?;
         let port = EvtchnPort(u32::try_from(port).map_err(|_| Errno::EINVAL)?);
         if port == EvtchnPort::NONE {
@@ -81,7 +109,11 @@ impl RingTransport<StorePage> {
             }
         };
         let page = arch::map_magic(gfn).ok_or(Errno::ENOMEM)?;
-        Ok(Self::guest(StorePage(page), port))
+        let page = StorePage {
+            page,
+            _token: token,
+        };
+        Ok(Self::guest(page, port))
     }
 }
 

@@ -1,4 +1,5 @@
-//! A clock on each vCPU: tells the time at a steady pace, a number of times, then powers off.
+//! A clock on each vCPU: tells the time at a steady pace, a number of times or until the toolstack
+//! wants it to stop, then powers off.
 //!
 //! `ticks=N` and `period=MS` on the command line say how often and how fast.
 #![cfg_attr(target_os = "none", no_std)]
@@ -11,16 +12,38 @@ use core::{str::FromStr, time::Duration};
 
 use guest_sdk::{
     Env,
-    exec::{self, Signal},
+    control::{Control, Request},
+    exec::{self, Either, Signal},
     smp, time,
 };
 use log::{error, info};
 
 guest_sdk::main!(main);
 
-async fn main(env: Env) {
-    let ticks = number(&env, "ticks").unwrap_or(5);
-    let period = Duration::from_millis(number(&env, "period").unwrap_or(1000));
+async fn main(env: Env) -> Request {
+    match exec::race(clocks(&env), asked_to_end(&env)).await {
+        Either::First(()) => Request::PowerOff,
+        Either::Second(request) => {
+            info!("asked to end: {request:?}");
+            request
+        }
+    }
+}
+
+/// Waits for the toolstack to ask for the end, as `xl shutdown` does; without one, for ever.
+async fn asked_to_end(env: &Env) -> Request {
+    if let Ok(store) = env.xenstore().await
+        && let Ok(mut control) = Control::new(&store).await
+        && let Ok(request) = control.next().await
+    {
+        return request;
+    }
+    core::future::pending().await
+}
+
+async fn clocks(env: &Env) {
+    let ticks = number(env, "ticks").unwrap_or(5);
+    let period = Duration::from_millis(number(env, "period").unwrap_or(1000));
     match time::wallclock() {
         Some(now) => info!("{} seconds since 1970", now.as_secs()),
         None => info!("nobody knows the date"),

@@ -62,6 +62,10 @@ pub(crate) fn backtrace(fp: Option<u32>, mut each: impl FnMut(u32)) {
         }
         // SAFETY: stacks are mapped, whatever is in them.
         let [next, lr] = unsafe { frame.read_volatile() };
+        // The first code of a vCPU has no caller.
+        if lr == 0 {
+            return;
+        }
         each(lr);
         if next <= fp {
             return;

@@ -50,7 +50,7 @@ impl Tables<Memory> {
                 return None;
             }
             if level == 3 || !is_table(entry) {
-                return Some((entry, entry & ADDRESS & !(span(level) - 1) | va % span(level)));
+                return Some((entry, (entry & ADDRESS & !(span(level) - 1)) | (va % span(level))));
             }
             table = entry & ADDRESS;
         }
@@ -127,6 +127,19 @@ fn pages_are_protected_and_unmapped_and_their_translations_forgotten() {
     let forgotten = [(GIB, 2 * PAGE), (GIB + 3 * PAGE, PAGE)];
     assert_eq!(t.memory.invalidated, forgotten);
     assert_eq!(t.unmap(GIB + 3 * PAGE, PAGE), Err(MapError::Taken(GIB + 3 * PAGE)));
+}
+
+#[test]
+fn a_block_is_forgotten_as_a_whole() {
+    let mut t = tables(10);
+    t.map(GIB, GIB, 4 * MIB, Kind::Data).unwrap();
+    t.forget_block(GIB).unwrap();
+    assert_eq!(t.walk(GIB + MIB), None);
+    assert!(t.walk(GIB + 2 * MIB).is_some());
+    assert_eq!(t.memory().invalidated, [(GIB, 2 * MIB)]);
+    t.map(GIB, GIB, PAGE, Kind::Data).unwrap();
+    assert_eq!(t.forget_block(GIB), Err(MapError::Taken(GIB)));
+    assert_eq!(t.forget_block(0), Err(MapError::Taken(0)));
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use alloc::boxed::Box;
 use core::{fmt, ops::Range, slice, sync::atomic::AtomicU32};
 
-use device_tree::{Phandles, Region, Tree};
+use device_tree::{Node, Phandles, Region, Tree};
 use hv_core::{
     Hypervisor, Params,
     cmdline::Options,
@@ -22,6 +22,7 @@ use xen_abi::Mfn;
 use crate::{
     arch,
     board::{Board, Interrupts},
+    dom0,
     gic::v2::{Blocks, Gic},
     logger,
     mm::{
@@ -62,6 +63,8 @@ enum Failure<'a> {
     Host(host::Error<'a>),
     /// Memory could not be mapped.
     Map(&'static str, MapError),
+    /// Dom0 does not start.
+    Dom0(dom0::Failure),
     /// Anything else.
     Other(&'static str),
 }
@@ -77,6 +80,7 @@ impl fmt::Display for Failure<'_> {
         match self {
             Self::Host(error) => error.fmt(f),
             Self::Map(what, error) => write!(f, "cannot map {what}: {error:?}"),
+            Self::Dom0(error) => write!(f, "no dom0: {error}"),
             Self::Other(what) => f.write_str(what),
         }
     }
@@ -146,9 +150,9 @@ fn bring_up<'a>(tree: &Tree<'a>, dtb: u64) -> Result<&'static Hypervisor<Board>,
     let tree = copy(blob)?;
     window::unmap_boot_data();
 
-    let options = options(&tree);
-    let phandles = Phandles::of(&tree);
-    let nodes = Nodes::find(&tree);
+    let options = options(tree);
+    let phandles = Phandles::of(tree);
+    let nodes = Nodes::find(tree);
     let (gic, gic_node) = start_gic(&nodes, &phandles)?;
     let timer = Timer::read(&nodes, &phandles)?;
     if let Some(frequency) = timer.frequency {
@@ -157,7 +161,8 @@ fn bring_up<'a>(tree: &Tree<'a>, dtb: u64) -> Result<&'static Hypervisor<Board>,
     if arch::ticks_per_second() == 0 {
         return Err(Failure::Other("the timer has no frequency"));
     }
-    let console = console_interrupt(&tree, &phandles, &options);
+    let console_node = chosen::console(tree, options.dtuart).filter(|_| uart::is_in_use());
+    let console = console_interrupt(console_node.as_ref(), &phandles);
     let interrupts = Interrupts {
         timer: timer.hypervisor,
         virtual_timer: timer.virtual_timer,
@@ -167,7 +172,7 @@ fn bring_up<'a>(tree: &Tree<'a>, dtb: u64) -> Result<&'static Hypervisor<Board>,
     let psci = Psci::read(&nodes).inspect_err(|why| log::warn!("only one CPU: {why}")).ok();
 
     let frames = frames(&mut plan)?;
-    let affinities = devices::processors(&tree)?;
+    let affinities = devices::processors(tree)?;
     let most = options.maxcpus.map_or(MAX_CPUS, |most| most as usize);
     let board = Board::new(plan.ram, gic, interrupts, psci);
     let params = Params { cpus: affinities.len().min(most), frames, options };
@@ -181,6 +186,9 @@ fn bring_up<'a>(tree: &Tree<'a>, dtb: u64) -> Result<&'static Hypervisor<Board>,
     }
     hv.add_cpu(CpuId(0));
     smp::start_others(hv, &affinities, most);
+    let image = image();
+    let image = Region { base: image.start, size: image.end - image.start };
+    dom0::start(hv, tree, image, Box::leak(Box::from(console_node.as_slice()))).map_err(Failure::Dom0)?;
     log::info!(
         "{} CPUs, {} MiB of RAM, {} MiB free",
         hv.online_cpus(),
@@ -206,9 +214,10 @@ fn give_heap<'a>(plan: &mut Plan) -> Result<(), Failure<'a>> {
 }
 
 /// The tree, for good.
-fn copy<'a>(blob: &[u8]) -> Result<Tree<'static>, Failure<'a>> {
+fn copy<'a>(blob: &[u8]) -> Result<&'static Tree<'static>, Failure<'a>> {
     let copy: &'static [u8] = Box::leak(Box::from(blob));
-    Tree::parse(copy).map_err(|_| Failure::Other("the device tree changes"))
+    let tree = Tree::parse(copy).map_err(|_| Failure::Other("the device tree changes"))?;
+    Ok(Box::leak(Box::new(tree)))
 }
 
 fn options(tree: &Tree<'static>) -> Options<'static> {
@@ -227,13 +236,8 @@ fn start_gic<'a>(nodes: &Nodes<'a>, phandles: &Phandles<'a>) -> Result<(Gic, Gic
     Ok((Gic::new(blocks), node))
 }
 
-fn console_interrupt(
-    tree: &Tree<'static>,
-    phandles: &Phandles<'static>,
-    options: &Options<'_>,
-) -> Option<(u32, Trigger)> {
-    let node = chosen::console(tree, options.dtuart)?;
-    let (id, trigger) = devices::interrupt(&node, 0, phandles).ok()?;
+fn console_interrupt<'a>(node: Option<&Node<'a>>, phandles: &Phandles<'a>) -> Option<(u32, Trigger)> {
+    let (id, trigger) = devices::interrupt(node?, 0, phandles).ok()?;
     let trigger = match trigger {
         device_tree::gic::Trigger::Edge => Trigger::Edge,
         device_tree::gic::Trigger::Level => Trigger::Level,

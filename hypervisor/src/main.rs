@@ -13,6 +13,8 @@ mod board;
 #[cfg(target_os = "none")]
 mod boot;
 #[cfg(target_os = "none")]
+mod dom0;
+#[cfg(target_os = "none")]
 mod gic;
 #[cfg(target_os = "none")]
 mod logger;

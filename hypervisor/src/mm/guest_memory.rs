@@ -24,7 +24,7 @@ const ATTEMPTS: u32 = 1 << 16;
 impl Ram {
     /// Address of `len` bytes at `offset` of a frame.
     #[inline]
-    fn span(&self, mfn: Mfn, offset: usize, len: usize) -> usize {
+    fn bytes(&self, mfn: Mfn, offset: usize, len: usize) -> usize {
         assert!(offset <= PAGE_SIZE && len <= PAGE_SIZE - offset, "{offset:#x}+{len:#x} is not in one frame");
         match self.address(mfn) {
             Some(frame) => frame + offset,
@@ -34,58 +34,58 @@ impl Ram {
 
     #[inline]
     fn atomic8(&self, mfn: Mfn, offset: usize) -> &AtomicU8 {
-        // SAFETY: `span` gives mapped memory that is there for good and only changed atomically or
+        // SAFETY: `bytes` gives mapped memory that is there for good and only changed atomically or
         // by guests.
-        unsafe { AtomicU8::from_ptr(self.span(mfn, offset, 1) as *mut u8) }
+        unsafe { AtomicU8::from_ptr(self.bytes(mfn, offset, 1) as *mut u8) }
     }
 
     #[inline]
     fn atomic32(&self, mfn: Mfn, offset: usize) -> &AtomicU32 {
         assert!(offset.is_multiple_of(4), "{offset:#x} is not aligned");
         // SAFETY: as above, and aligned.
-        unsafe { AtomicU32::from_ptr(self.span(mfn, offset, 4) as *mut u32) }
+        unsafe { AtomicU32::from_ptr(self.bytes(mfn, offset, 4) as *mut u32) }
     }
 
     #[inline]
     fn atomic64(&self, mfn: Mfn, offset: usize) -> &AtomicU64 {
         assert!(offset.is_multiple_of(8), "{offset:#x} is not aligned");
         // SAFETY: as above, and aligned.
-        unsafe { AtomicU64::from_ptr(self.span(mfn, offset, 8) as *mut u64) }
+        unsafe { AtomicU64::from_ptr(self.bytes(mfn, offset, 8) as *mut u64) }
     }
 
     /// Copies bytes out of a frame.
     #[inline]
     pub fn read(&self, mfn: Mfn, offset: usize, to: &mut [u8]) {
-        let from = self.span(mfn, offset, to.len());
-        // SAFETY: `span` checked the frame's side; `to` is ours alone.
+        let from = self.bytes(mfn, offset, to.len());
+        // SAFETY: `bytes` checked the frame's side; `to` is ours alone.
         unsafe { arch::copy(to.as_mut_ptr().addr(), from, to.len()) }
     }
 
     /// Copies bytes into a frame.
     #[inline]
     pub fn write(&self, mfn: Mfn, offset: usize, from: &[u8]) {
-        let to = self.span(mfn, offset, from.len());
-        // SAFETY: `span` checked the frame's side; `from` is not changed meanwhile.
+        let to = self.bytes(mfn, offset, from.len());
+        // SAFETY: `bytes` checked the frame's side; `from` is not changed meanwhile.
         unsafe { arch::copy(to, from.as_ptr().addr(), from.len()) }
     }
 
     /// Copies between frames; ranges of one frame must not overlap.
     pub fn copy(&self, to: (Mfn, usize), from: (Mfn, usize), len: usize) {
-        let to = self.span(to.0, to.1, len);
-        let from = self.span(from.0, from.1, len);
-        // SAFETY: `span` checked both.
+        let to = self.bytes(to.0, to.1, len);
+        let from = self.bytes(from.0, from.1, len);
+        // SAFETY: `bytes` checked both.
         unsafe { arch::copy(to, from, len) }
     }
 
     /// Fills a frame with zeroes.
     pub fn zero(&self, mfn: Mfn) {
-        // SAFETY: `span` checked that it is a mapped page.
-        unsafe { arch::zero(self.span(mfn, 0, PAGE_SIZE), PAGE_SIZE) }
+        // SAFETY: `bytes` checked that it is a mapped page.
+        unsafe { arch::zero(self.bytes(mfn, 0, PAGE_SIZE), PAGE_SIZE) }
     }
 
     /// Maintains the cache lines of part of a frame.
     pub fn cache(&self, mfn: Mfn, offset: usize, len: usize, op: CacheOp) {
-        let start = self.span(mfn, offset, len);
+        let start = self.bytes(mfn, offset, len);
         // SAFETY: mapped, and a frame of the core's: it decides what may be invalidated.
         unsafe { arch::maintenance::cache(start, len, op) }
         if len == PAGE_SIZE && op != CacheOp::Invalidate {

@@ -68,7 +68,7 @@ impl Plan {
             let at = banks.partition_point(|bank| bank.start.0 < run.start);
             let bank = RamBank { start: Mfn(run.start), frames: run.frames as u32 };
             // There is room: there are as many as runs.
-            drop(banks.insert(at, bank));
+            let _ = banks.insert(at, bank);
         }
         banks
     }

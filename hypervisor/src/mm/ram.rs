@@ -84,6 +84,16 @@ impl Ram {
         })
     }
 
+    /// Where a range of physical addresses is mapped, if all of it is RAM and in one piece.
+    pub fn span(&self, pa: u64, len: u64) -> Option<usize> {
+        let last = pa.checked_add(len.checked_sub(1)?)?;
+        self.runs.iter().find_map(|run| {
+            let start = run.start * PAGE_SIZE as u64;
+            let inside = pa >= start && last - start < run.frames * PAGE_SIZE as u64;
+            inside.then(|| run.va + (pa - start) as usize)
+        })
+    }
+
     /// Where a frame is mapped, if it is RAM.
     #[inline]
     pub fn address(&self, mfn: Mfn) -> Option<usize> {

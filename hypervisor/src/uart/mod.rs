@@ -18,6 +18,11 @@ pub fn start(registers: Registers, sbsa: bool) {
     UART.call_once(|| Pl011::new(registers, sbsa));
 }
 
+/// Whether there is a port.
+pub fn is_in_use() -> bool {
+    UART.is_completed()
+}
+
 /// Sends bytes, with a carriage return before each newline.
 pub fn write(bytes: &[u8]) {
     let _whole = WRITER.lock();

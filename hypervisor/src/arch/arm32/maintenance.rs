@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 // UNSAFETY: maintenance operations are instructions of their own.
 
-use core::arch::asm;
+use core::{arch::asm, sync::atomic::AtomicU64};
 
 use hv_core::machine::{CacheOp, Vmid};
 use xen_abi::Gfn;
@@ -10,10 +10,11 @@ use xen_abi::Gfn;
 use super::sysregs::*;
 
 /// A root that maps nothing, so that walks for a guest which is not loaded find nothing to cache.
+/// Atomics, so that it does not take up space among the constants.
 #[repr(C, align(8192))]
-struct EmptyRoot([u64; 1024]);
+struct EmptyRoot([AtomicU64; 1024]);
 
-static EMPTY_ROOT: EmptyRoot = EmptyRoot([0; 1024]);
+static EMPTY_ROOT: EmptyRoot = EmptyRoot([const { AtomicU64::new(0) }; 1024]);
 
 const VMID_SHIFT: u32 = 48;
 

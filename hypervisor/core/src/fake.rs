@@ -531,6 +531,11 @@ impl<'a, R: GuestRegs> FakeCpu<'a, R> {
         Self { hv, cpu, loaded: None, regs: R::default() }
     }
 
+    /// The hypervisor that it runs.
+    pub fn hypervisor(&self) -> &'a Hypervisor<FakeMachine<R>> {
+        self.hv
+    }
+
     /// What is loaded.
     pub fn loaded(&self) -> Option<&VcpuRef<FakeMachine<R>>> {
         self.loaded.as_ref()

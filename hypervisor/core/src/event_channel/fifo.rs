@@ -166,11 +166,6 @@ impl Fifo {
         self.word(number).is_some_and(|(page, at)| machine.load32(page, at) & PENDING != 0)
     }
 
-    /// A port without a word counts as masked.
-    pub(super) fn is_masked<M: Machine>(&self, machine: &M, number: u32) -> bool {
-        self.word(number).is_none_or(|(page, at)| machine.load32(page, at) & MASKED != 0)
-    }
-
     /// Whether the guest has yet to take the port's word out of a queue.
     pub(super) fn is_busy<M: Machine>(&self, machine: &M, number: u32) -> bool {
         self.word(number).is_some_and(|(page, at)| machine.load32(page, at) & LINKED != 0)

@@ -45,10 +45,6 @@ pub(super) fn is_pending<M: Machine>(machine: &M, shared: Mfn, port: u32) -> boo
     machine.load64(shared, PENDING + word(port)) & bit(port) != 0
 }
 
-pub(super) fn is_masked<M: Machine>(machine: &M, shared: Mfn, port: u32) -> bool {
-    machine.load64(shared, MASK + word(port)) & bit(port) != 0
-}
-
 /// Unmasks; says whether the vCPU has to be told.
 pub(super) fn unmask<M: Machine>(machine: &M, shared: Mfn, port: u32, vcpu: &VcpuEvents) -> bool {
     let was_masked = machine.fetch_and64(shared, MASK + word(port), !bit(port)) & bit(port) != 0;

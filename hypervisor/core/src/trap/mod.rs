@@ -7,6 +7,8 @@ mod mmio;
 mod skip;
 mod smccc;
 mod sysreg;
+#[cfg(test)]
+mod tests;
 
 use xen_abi::hypercall::HVC_TAG;
 

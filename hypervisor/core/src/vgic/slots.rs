@@ -198,6 +198,8 @@ impl Vgic {
         });
         let (n, _) = waiting.max_by_key(|(_, priority)| *priority)?;
         self.take_back(machine, v, n);
+        // Nobody else asks for it to come back.
+        self.want_underflow(machine, v, true);
         Some(n)
     }
 

@@ -45,7 +45,7 @@ pub async fn backends(store: &Xenstore, kind: &str) -> Result<Vec<(Domid, String
 
 async fn children(store: &Xenstore, path: &str) -> Result<Vec<String>> {
     match store.directory(path).await {
-        Err(error) if error.is_missing() => Ok(Vec::new()),
+        Err(error) if error.is_unseen() => Ok(Vec::new()),
         list => list,
     }
 }

@@ -48,6 +48,13 @@ impl Error {
     pub fn is_missing(self) -> bool {
         self == Self::Refused(Errno::ENOENT)
     }
+
+    /// Whether a read found nothing that we may see. Of a node that is not there, below one that we
+    /// may not read, the daemon says `EACCES`: so does another domain's directory look once it has
+    /// been removed.
+    pub fn is_unseen(self) -> bool {
+        self.is_missing() || self == Self::Refused(Errno::EACCES)
+    }
 }
 
 impl From<Errno> for Error {
@@ -173,20 +180,20 @@ impl Xenstore {
         text.trim().parse().map_err(|_| Error::Malformed)
     }
 
-    /// The value of a node as above, or none when there is no such node.
+    /// The value of a node as above, or none when there is no such node that we may read.
     pub async fn read_if_there<T: FromStr>(&self, path: &str) -> Result<Option<T>> {
         match self.read_as(path).await {
             Ok(value) => Ok(Some(value)),
-            Err(error) if error.is_missing() => Ok(None),
+            Err(error) if error.is_unseen() => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Whether there is such a node.
+    /// Whether there is such a node that we may read.
     pub async fn exists(&self, path: &str) -> Result<bool> {
         match self.read(path).await {
             Ok(_) => Ok(true),
-            Err(error) if error.is_missing() => Ok(false),
+            Err(error) if error.is_unseen() => Ok(false),
             Err(error) => Err(error),
         }
     }

@@ -33,14 +33,17 @@ global_asm!(include_str!("arm32/vectors.S"), options(raw));
 /// Addresses that can be translated.
 pub(crate) const ADDRESS_SPACE: u64 = 1 << 32;
 
-/// There is one domain here.
-pub(crate) type Home = ();
+/// Which domain something belongs to: there is one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Home;
 
-/// There is one domain here.
-pub(crate) fn home() -> Home {}
+/// There is one domain.
+pub(crate) fn home() -> Home {
+    Home
+}
 
-/// There is one domain here, and it is there.
-pub(crate) fn within<T>((): Home, f: impl FnOnce() -> T) -> Option<T> {
+/// There is one domain, and it is there.
+pub(crate) fn within<T>(_home: Home, f: impl FnOnce() -> T) -> Option<T> {
     Some(f())
 }
 

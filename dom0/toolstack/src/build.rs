@@ -24,6 +24,14 @@ const TABLES_FOR_DEVICES: u64 = 16;
 /// Random bytes that the guest's kernel is given.
 const SEED: usize = 128;
 
+/// What a guest is built after.
+pub(crate) struct Plan<'a, S> {
+    pub config: &'a DomainConfig,
+    pub image: &'a Image<S>,
+    /// The hypervisor that it will see.
+    pub version: &'a Version,
+}
+
 /// What connects a built guest with dom0.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Built {
@@ -79,10 +87,10 @@ pub(crate) fn check_arch(arch: Arch, version: &Version) -> Result<()> {
 pub(crate) async fn build<H: Host>(
     host: &H,
     domid: Domid,
-    config: &DomainConfig,
-    image: &Image<H::Source>,
+    plan: &Plan<'_, H::Source>,
     created: &CreateDomain,
 ) -> Result<Built> {
+    let Plan { config, image, .. } = *plan;
     prepare(host.control(), domid, config)?;
     let port = |doing| host.control().alloc_port(domid, DOM0).map_err(Error::hypercall(doing));
     let store_port = port("make the store's event channel")?;
@@ -95,7 +103,7 @@ pub(crate) async fn build<H: Host>(
     };
     give_memory(host, domid, config, image.arch(config)?).await?;
     share_pages(host.control(), domid, &built)?;
-    load(host, domid, config, image, created).await?;
+    load(host, domid, plan, created).await?;
     let grants = [(RESERVED_CONSOLE, DOM0, built.console_ring), (RESERVED_XENSTORE, DOM0, built.store_ring)];
     host.control().seed_grants(domid, &grants).map_err(Error::hypercall("grant the domain's rings"))?;
     set_credit(host.control(), domid, config)?;
@@ -196,12 +204,11 @@ fn share_pages<C: Control>(control: &C, domid: Domid, built: &Built) -> Result<(
 async fn load<H: Host>(
     host: &H,
     domid: Domid,
-    config: &DomainConfig,
-    image: &Image<H::Source>,
+    plan: &Plan<'_, H::Source>,
     created: &CreateDomain,
 ) -> Result<()> {
     let control = host.control();
-    let version = control.version().map_err(Error::hypercall("ask for the hypervisor's version"))?;
+    let Plan { config, image, version } = *plan;
     let info = control.domain(domid).map_err(Error::hypercall("look at the domain"))?;
     let mut seed = [0; SEED];
     // A seed that others can guess is worse than none, as the guest would believe in it.

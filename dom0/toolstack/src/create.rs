@@ -6,7 +6,7 @@ use xen_abi::domctl::CreateDomain;
 use xen_abi::types::DomainHandle;
 use xen_abi::{Domid, PAGE_SIZE};
 
-use crate::build::{self, Built};
+use crate::build::{self, Built, Plan};
 use crate::config::DomainConfig;
 use crate::config::uuid::Uuid;
 use crate::control::Control;
@@ -25,9 +25,6 @@ impl<H: Host> Toolstack<H> {
     /// must not be dropped before it ends, or there may be.
     pub async fn create(&self, config: DomainConfig, paused: bool) -> Result<Domid> {
         let claim = Claim::new(self.registry(), &config.name)?;
-        if !config.vifs.is_empty() {
-            return Err(Error::guest("network interfaces are not supported yet"));
-        }
         let host = self.host();
         let image = Image::read(host, &config).await?;
         check_room(host, &config)?;
@@ -37,13 +34,14 @@ impl<H: Host> Toolstack<H> {
         let uuid = config.uuid.unwrap_or_else(|| self.random_uuid());
         let config = Rc::new(DomainConfig { uuid: Some(uuid), ..config });
         let (domid, created) = make(host.control(), &config, uuid.0)?;
-        if let Err(error) = furnish(host, domid, &config, uuid, &image, &created, paused).await {
+        let plan = Plan { config: &config, image: &image, version: &version };
+        if let Err(error) = furnish(host, domid, &plan, uuid, &created, paused).await {
             if let Err(also) = destroy::destroy(host, domid).await {
                 log::error!("cannot remove what is left of domain {}: {also}", domid.0);
             }
             return Err(error);
         }
-        let guest = Guest { name: config.name.clone(), config, preserved: false };
+        let guest = Guest { name: config.name.clone(), config, handled: false };
         self.registry().borrow_mut().insert(domid, guest);
         drop(claim);
         Ok(domid)
@@ -78,15 +76,14 @@ fn make<C: Control>(
 async fn furnish<H: Host>(
     host: &H,
     domid: Domid,
-    config: &DomainConfig,
+    plan: &Plan<'_, H::Source>,
     uuid: Uuid,
-    image: &Image<H::Source>,
     created: &CreateDomain,
     paused: bool,
 ) -> Result<()> {
-    let store = host.store();
+    let (store, config) = (host.store(), plan.config);
     nodes::make(store, domid, &uuid, &config.name).await?;
-    let built: Built = build::build(host, domid, config, image, created).await?;
+    let built: Built = build::build(host, domid, plan, created).await?;
     let Built { store_ring, store_port, console_ring, console_port } = built;
     let started = host.wallclock();
     nodes::Facts { domid, config, store_ring, store_port, started, uuid }.write(store).await?;

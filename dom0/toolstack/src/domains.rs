@@ -31,8 +31,8 @@ pub struct Listed {
 pub(crate) struct Guest {
     pub name: String,
     pub config: Rc<DomainConfig>,
-    /// Whether what was to be done at its shutdown has been done: it is kept.
-    pub preserved: bool,
+    /// Whether what its shutdown calls for is being done, or has been.
+    pub handled: bool,
 }
 
 /// The guests that were made here, so that no list of all domains is needed to know a name.
@@ -60,7 +60,7 @@ impl Registry {
 
     pub fn rename(&mut self, domid: Domid, name: &str) {
         if let Some(guest) = self.remove(domid) {
-            self.insert(domid, Guest { name: name.to_string(), preserved: true, ..guest });
+            self.insert(domid, Guest { name: name.to_string(), ..guest });
         }
     }
 

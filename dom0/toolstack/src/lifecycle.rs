@@ -1,9 +1,13 @@
 //! The life of a guest after its start: orders to it, and what becomes of it when it shuts down.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::future::poll_fn;
+use core::pin::{Pin, pin};
 use core::time::Duration;
 
 use guest_sdk::xenstore;
@@ -24,6 +28,9 @@ use crate::toolstack::Toolstack;
 const ACKNOWLEDGE: Duration = Duration::from_secs(60);
 /// What a guest that restarts on and on has to wait, so that others come to run.
 const RESTART_DELAY: Duration = Duration::from_secs(2);
+
+/// Something that is done for a guest.
+pub(crate) type Task<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
 /// An order to a guest's kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,11 +96,12 @@ impl<H: Host> Toolstack<H> {
             let mut watch = store.watch(&path).await?;
             loop {
                 watch.next().await?;
-                match store.read_if_there(&path).await? {
+                match store.read_if_there(&path).await {
                     // The guest is gone already, or says that it goes.
-                    None => return Ok(()),
-                    Some(value) if value.is_empty() => return Ok(()),
-                    Some(_) => {}
+                    Ok(None) => return Ok(()),
+                    Ok(Some(value)) if value.is_empty() => return Ok(()),
+                    Ok(Some(_)) | Err(xenstore::Error::Malformed) => {}
+                    Err(error) => return Err(Error::from(error)),
                 }
             }
         };
@@ -105,9 +113,11 @@ impl<H: Host> Toolstack<H> {
 
     /// Takes back an order that nobody took.
     async fn withdraw(&self, domid: Domid, path: &str) -> Result<()> {
-        let withdraw = async |store: &H::Store| match store.read_if_there(path).await? {
-            Some(value) if !value.is_empty() => store.write(path, "").await.map(|()| true),
-            _ => Ok(false),
+        let withdraw = async |store: &H::Store| match store.read_if_there(path).await {
+            Ok(Some(value)) if value.is_empty() => Ok(false),
+            Ok(None) => Ok(false),
+            Ok(Some(_)) | Err(xenstore::Error::Malformed) => store.write(path, "").await.map(|()| true),
+            Err(error) => Err(error),
         };
         let missed = self.host().store().transaction(withdraw).await?;
         if missed { Err(Error::NoAnswer(domid)) } else { Ok(()) }
@@ -129,74 +139,71 @@ impl<H: Host> Toolstack<H> {
             Ok(watch) => watch,
             Err(error) => return error,
         };
+        // What is done for one guest, which takes its time, keeps no other waiting.
+        let mut tasks: Vec<Task<'_>> = Vec::new();
         loop {
-            if let Err(error) = watch.next().await {
+            let event = {
+                let mut event = pin!(watch.next());
+                poll_fn(|cx| {
+                    tasks.retain_mut(|task| task.as_mut().poll(cx).is_pending());
+                    event.as_mut().poll(cx)
+                })
+                .await
+            };
+            if let Err(error) = event {
                 return error;
             }
-            self.look_after_guests().await;
+            tasks.extend(self.due());
         }
     }
 
-    /// Looks which guests have shut down or are gone.
-    pub(crate) async fn look_after_guests(&self) {
+    /// Looks which guests have shut down or are gone, and gives what is to be done for each, which will not be given
+    /// again.
+    pub(crate) fn due(&self) -> Vec<Task<'_>> {
         let infos: BTreeMap<Domid, GetDomainInfo> = match self.host().control().domains() {
             Ok(infos) => infos.into_iter().map(|info| (info.domain, info)).collect(),
             Err(errno) => {
                 log::error!("cannot list the domains: {errno}");
-                return;
+                return Vec::new();
             }
         };
-        let known: alloc::vec::Vec<Domid> = self.registry().borrow().guests.keys().copied().collect();
-        for domid in known {
-            match infos.get(&domid).filter(|info| info.flags & dominf::DYING == 0) {
-                None => self.bury(domid).await,
-                Some(info) => {
-                    if let Some(reason) = shutdown_reason(info) {
-                        self.after_shutdown(domid, reason).await;
-                    }
-                }
-            }
-        }
+        let known: Vec<Domid> = self.registry().borrow().guests.keys().copied().collect();
+        known.into_iter().filter_map(|domid| self.due_for(domid, infos.get(&domid))).collect()
+    }
+
+    fn due_for(&self, domid: Domid, info: Option<&GetDomainInfo>) -> Option<Task<'_>> {
+        let mut registry = self.registry().borrow_mut();
+        let Some(info) = info.filter(|info| info.flags & dominf::DYING == 0) else {
+            registry.remove(domid)?;
+            return Some(Box::pin(self.bury(domid)));
+        };
+        let reason = shutdown_reason(info)?;
+        let guest = registry.guests.get_mut(&domid).filter(|guest| !guest.handled)?;
+        let action = action_for(&guest.config.actions, reason)?;
+        guest.handled = true;
+        log::info!("Domain {} has shut down, reason code {reason} {reason:#x}", domid.0);
+        log::info!("Action for shutdown reason code {reason} is {}", action.name());
+        Some(Box::pin(self.act(domid, guest.config.clone(), served(action))))
     }
 
     /// Clears up after a guest that somebody else destroyed.
     async fn bury(&self, domid: Domid) {
-        if self.registry().borrow_mut().remove(domid).is_none() {
-            return;
-        }
         log::info!("Domain {} has been destroyed.", domid.0);
         if let Err(error) = destroy::destroy(self.host(), domid).await {
             log::warn!("after the end of domain {}: {error}", domid.0);
         }
     }
 
-    /// Does what a guest's configuration wants done.
-    async fn after_shutdown(&self, domid: Domid, reason: u32) {
-        let Some(guest) =
-            self.registry().borrow().guests.get(&domid).filter(|guest| !guest.preserved).cloned()
-        else {
-            return;
-        };
-        let Some(action) = action_for(&guest.config.actions, reason) else { return };
-        log::info!("Domain {} has shut down, reason code {reason} {reason:#x}", domid.0);
-        log::info!("Action for shutdown reason code {reason} is {}", action.name());
-        let outcome = match served(action) {
-            Action::Preserve => {
-                self.keep(domid);
-                Ok(())
-            }
-            Action::Restart => self.restart(domid, &guest.config).await,
-            Action::RenameRestart => self.rename_and_restart(domid, &guest.config).await,
+    /// Does what a guest's configuration wants done after its shutdown.
+    async fn act(&self, domid: Domid, config: Rc<DomainConfig>, action: Action) {
+        let outcome = match action {
+            Action::Preserve => Ok(()),
+            Action::Restart => self.restart(domid, &config).await,
+            Action::RenameRestart => self.rename_and_restart(domid, &config).await,
             _ => self.clean_up(domid).await,
         };
         if let Err(error) = outcome {
             log::error!("after the shutdown of domain {}: {error}", domid.0);
-        }
-    }
-
-    fn keep(&self, domid: Domid) {
-        if let Some(guest) = self.registry().borrow_mut().guests.get_mut(&domid) {
-            guest.preserved = true;
         }
     }
 

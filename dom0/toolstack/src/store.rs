@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::str::FromStr;
 
-use guest_sdk::xenstore::{Permission, Result};
+use guest_sdk::xenstore::{Error, Permission, Result};
 use xen_abi::{Domid, EvtchnPort, Gfn};
 
 /// Events of a watch.
@@ -48,9 +48,13 @@ pub trait Store: Sized {
         }
     }
 
-    /// Gives the number in a node, or none if there is none.
+    /// Gives the number in a node, or none if there is none: guests write what they like.
     async fn number<T: FromStr>(&self, path: &str) -> Result<Option<T>> {
-        Ok(self.read_if_there(path).await?.and_then(|value| value.trim().parse().ok()))
+        match self.read_if_there(path).await {
+            Ok(value) => Ok(value.and_then(|value| value.trim().parse().ok())),
+            Err(Error::Malformed) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Lists the names of a node's children: none if there is no such node.

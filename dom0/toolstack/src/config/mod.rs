@@ -167,7 +167,7 @@ pub struct DomainConfig {
     pub cap: Option<u16>,
     /// Its disks.
     pub disks: Vec<Disk>,
-    /// Its network interfaces.
+    /// Its network interfaces, which no guest gets yet.
     pub vifs: Vec<Vif>,
     /// What becomes of it when it shuts down.
     pub actions: Actions,
@@ -226,7 +226,7 @@ fn read(settings: &mut Settings) -> DomainConfig {
         weight: settings.number("cpu_weight", 1, 65535).map(|weight| weight as u16),
         cap: settings.number("cap", 0, 65535).map(|cap| cap as u16),
         disks: disks(settings),
-        vifs: settings.parsed_list("vif", Vif::parse).into_iter().map(|(vif, _)| vif).collect(),
+        vifs: vifs(settings),
         actions: actions(settings),
         max_grant_frames: settings.number("max_grant_frames", 0, i32::MAX as u64).map(|count| count as u32),
         max_maptrack_frames: settings
@@ -339,6 +339,16 @@ fn disks(settings: &mut Settings) -> Vec<Disk> {
         disks.push(disk);
     }
     disks
+}
+
+fn vifs(settings: &mut Settings) -> Vec<Vif> {
+    let place = settings.place("vif");
+    let vifs: Vec<Vif> = settings.parsed_list("vif", Vif::parse).into_iter().map(|(vif, _)| vif).collect();
+    if !vifs.is_empty() {
+        settings
+            .warn(place, "parameter `vif' is not supported here yet, the guest gets no network interface");
+    }
+    vifs
 }
 
 fn actions(settings: &mut Settings) -> Actions {

@@ -56,7 +56,7 @@ fn everything_that_is_served_is_read() {
          memory='0x100'; maxmem=512; shadow_memory=8; vcpus=2; maxvcpus=4; cpu_weight=512; cap=50\n\
          on_poweroff='preserve'; on_reboot='rename-restart'; on_watchdog='restart'; on_crash='coredump-destroy'\n\
          on_soft_reset='destroy'; max_grant_frames=0100; max_maptrack_frames=1024; max_event_channels=50\n\
-         vif=['bridge=xenbr0',]; type='pvh'; gic_version='V3'; nr_spis=32; cpus='0-1'; cpus_soft=['0','1']",
+         type='pvh'; gic_version='V3'; nr_spis=32; cpus='0-1'; cpus_soft=['0','1']",
     );
     assert_eq!((config.memory_kib, config.max_memory_kib), (256 * 1024, 512 * 1024));
     assert_eq!((config.vcpus, config.max_vcpus, config.shadow_memory_kib), (2, 4, Some(8192)));
@@ -65,7 +65,6 @@ fn everything_that_is_served_is_read() {
     assert_eq!((config.max_grant_frames, config.max_maptrack_frames), (Some(64), Some(1024)));
     assert_eq!((config.max_event_channels, config.nr_spis, config.gic_version), (50, 32, GicVersion::V3));
     assert_eq!(config.uuid.unwrap().to_string(), "f3e04816-ce5a-401d-a547-f4fc2b16a1c8");
-    assert_eq!(config.vifs[0].bridge.as_deref(), Some("xenbr0"));
     let names = |actions: Actions| {
         let Actions { poweroff, reboot, watchdog, crash, soft_reset } = actions;
         [poweroff, reboot, watchdog, crash, soft_reset].map(Action::name)
@@ -106,6 +105,16 @@ fn keys_that_are_not_served_give_a_warning_with_their_line() {
             "6:1: warning: parameter `vnc' is not supported here and is ignored",
         ]
     );
+}
+
+#[test]
+fn interfaces_are_read_with_a_warning() {
+    let text = "name='a';kernel='k'\nvif=['bridge=xenbr0',]";
+    let parsed = DomainConfig::parse(text).unwrap();
+    assert_eq!(parsed.config.vifs[0].bridge.as_deref(), Some("xenbr0"));
+    let warning =
+        "2:1: warning: parameter `vif' is not supported here yet, the guest gets no network interface";
+    assert_eq!(parsed.warnings.iter().map(Problem::to_string).collect::<Vec<_>>(), [warning]);
 }
 
 #[test]

@@ -280,7 +280,6 @@ fn what_cannot_be_started_says_why() {
         ("ramdisk='/large'", "kernel, initrd and device tree need 17 MiB of memory, the guest has 16 MiB"),
         ("device_tree='/text'", "/text: not a device tree: wrong magic"),
         ("memory=600", "not enough memory: 615668 KiB wanted, 524288 KiB free"),
-        ("vif=['']", "network interfaces are not supported yet"),
         ("cpus='5'", "none of the CPUs is one of the host's 2"),
         ("name='Domain-0'", "Domain with name \"Domain-0\" already exists (0)"),
         ("disk=[',hdc:cdrom,r']", "disk hdc: drives without a disc are not supported"),
@@ -288,6 +287,22 @@ fn what_cannot_be_started_says_why() {
         let outcome = create(&host, more).unwrap_err().to_string();
         assert_eq!(outcome, message, "{more}");
         assert!(host.control.machine.borrow().domains.is_empty());
+    }
+}
+
+#[test]
+fn a_start_takes_no_more_steps_with_many_guests_than_with_one() {
+    let host = host();
+    let toolstack = Toolstack::new(&host);
+    let start = |name: &str| {
+        host.faults.count.set(0);
+        let more = format!("name='{name}'; disk = [ 'phy:/dev/loop0,xvda,w' ]");
+        host.run(toolstack.create(config(&more), false)).unwrap();
+        host.faults.count.get()
+    };
+    let first = start("first");
+    for index in 0..30 {
+        assert_eq!(start(&format!("more-{index}")), first);
     }
 }
 

@@ -22,6 +22,11 @@ fn started<'h>(host: &'h FakeHost, more: &str) -> (Toolstack<&'h FakeHost>, Domi
     (toolstack, domid)
 }
 
+/// Does all that the state of the guests calls for.
+fn follow_up(host: &FakeHost, toolstack: &Toolstack<&FakeHost>) {
+    toolstack.due().into_iter().for_each(|task| host.run(task));
+}
+
 fn ids(host: &FakeHost) -> Vec<u16> {
     host.control.machine.borrow().domains.keys().map(|domid| domid.0).collect()
 }
@@ -112,8 +117,8 @@ fn after(reason: u32, more: &str) -> (FakeHost, Vec<u16>) {
     let host = host();
     let (toolstack, domid) = started(&host, more);
     host.control.shut_down(domid, reason);
-    host.run(toolstack.look_after_guests());
-    host.run(toolstack.look_after_guests());
+    follow_up(&host, &toolstack);
+    follow_up(&host, &toolstack);
     let ids = ids(&host);
     drop(toolstack);
     (host, ids)
@@ -147,7 +152,7 @@ fn a_restarted_guest_keeps_its_uuid_and_later_disks() {
     let uuid = host.control.machine.borrow().domains[&domid].handle;
     host.run(toolstack.attach_disk(domid, Disk::parse("phy:/dev/loop1,xvdb,w").unwrap())).unwrap();
     host.control.shut_down(domid, shutdown::REBOOT);
-    host.run(toolstack.look_after_guests());
+    follow_up(&host, &toolstack);
     assert_eq!(ids(&host), [2]);
     assert_eq!(host.control.machine.borrow().domains[&Domid(2)].handle, uuid);
     assert_eq!(host.run(toolstack.disks(Domid(2))).unwrap().len(), 2);
@@ -160,8 +165,8 @@ fn a_renamed_guest_stays_beside_its_successor() {
     let (toolstack, domid) = started(&host, "on_crash='rename-restart'");
     let uuid = host.control.machine.borrow().domains[&domid].handle;
     host.control.shut_down(domid, shutdown::CRASH);
-    host.run(toolstack.look_after_guests());
-    host.run(toolstack.look_after_guests());
+    follow_up(&host, &toolstack);
+    follow_up(&host, &toolstack);
     assert_eq!(ids(&host), [1, 2]);
     assert_eq!(host.run(toolstack.find("win-20240101T0000Z")), Ok(Domid(1)));
     assert_eq!(host.run(toolstack.find("win")), Ok(Domid(2)));
@@ -181,7 +186,7 @@ fn a_guest_that_somebody_else_ended_is_cleared_away() {
     let (toolstack, domid) = started(&host, DISK);
     host.control.machine.borrow_mut().domains.remove(&domid);
     host.store.check_domains();
-    host.run(toolstack.look_after_guests());
+    follow_up(&host, &toolstack);
     assert!(host.store.names("/libxl").is_empty() && host.store.names("/vm").is_empty());
     assert_eq!(host.store.names("/local/domain"), ["0"]);
     assert!(host.run(toolstack.find("win")).is_err());

@@ -4,6 +4,7 @@
 
 extern crate alloc;
 
+mod boxed;
 pub mod commands;
 pub mod consoles;
 pub mod devices;

@@ -9,6 +9,7 @@ use guest_sdk::{Env, abi::Errno, exec};
 use toolstack::Toolstack;
 
 use crate::{
+    boxed::boxed,
     commands::Session,
     consoles::Consoles,
     devices::Devices,
@@ -62,18 +63,18 @@ pub async fn run(env: Env) -> Result<Infallible, StartError> {
     let backend = Backend::start(store.client(), devices.clone(), Limits::default());
     let host = Dom0::new(store.client(), volume.clone(), &seed(env.device_tree()));
     let toolstack = Rc::new(Toolstack::new(host));
-    toolstack.register_dom0().await.map_err(StartError::Toolstack)?;
+    boxed(|| toolstack.register_dom0()).await.map_err(StartError::Toolstack)?;
     let supervised = toolstack.clone();
-    exec::spawn(async move {
+    exec::spawn(boxed(|| async move {
         let error = supervised.supervise().await;
         log::error!("guests are not looked after any more: {error}");
-    });
+    }));
     let mut terminal = Terminal::new(env.console());
     // The terminal takes everything.
     let _ = write!(terminal, "{BANNER}");
     let session = Session { toolstack, store: store.client(), volume, consoles, devices };
     let _serving_disks = backend;
-    prompt::run(session, &mut terminal).await
+    boxed(|| prompt::run(session, &mut terminal)).await
 }
 
 /// The random numbers that the loader left.

@@ -12,6 +12,7 @@ use guest_sdk::xenstore::Xenstore;
 use toolstack::Toolstack;
 
 use crate::{
+    boxed::boxed,
     consoles::Consoles,
     devices::Devices,
     host::Dom0,
@@ -82,13 +83,13 @@ impl<D: Disk + Clone + 'static> Session<D> {
     pub async fn run(&self, words: &[String], terminal: &mut Terminal) -> Outcome {
         let Some((name, args)) = words.split_first() else { return Ok(()) };
         match name.as_str() {
-            "cat" => self.cat(args, terminal).await,
+            "cat" => boxed(|| self.cat(args, terminal)).await,
             "help" | "?" => help(terminal),
-            "losetup" => self.losetup(args, terminal).await,
-            "ls" => self.ls(args, terminal).await,
-            "xenstore-ls" => self.xenstore_ls(args, terminal).await,
-            "xenstore-read" => self.xenstore_read(args, terminal).await,
-            "xl" => self.xl(args, terminal).await,
+            "losetup" => boxed(|| self.losetup(args, terminal)).await,
+            "ls" => boxed(|| self.ls(args, terminal)).await,
+            "xenstore-ls" => boxed(|| self.xenstore_ls(args, terminal)).await,
+            "xenstore-read" => boxed(|| self.xenstore_read(args, terminal)).await,
+            "xl" => boxed(|| self.xl(args, terminal)).await,
             _ => fail!("{name}: command not found; help lists what there is"),
         }
     }

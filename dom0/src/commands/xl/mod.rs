@@ -15,7 +15,7 @@ use core::fmt::Write;
 use guest_sdk::abi::Domid;
 
 use super::{Failure, Outcome, Session, fail, options};
-use crate::{storage::Disk, terminal::Terminal};
+use crate::{boxed::boxed, storage::Disk, terminal::Terminal};
 
 /// A subcommand: name, arguments and meaning, for `xl help`.
 const ENTRIES: &[(&str, &str, &str)] = &[
@@ -44,25 +44,25 @@ impl<D: Disk + Clone + 'static> Session<D> {
     pub(super) async fn xl(&self, args: &[String], terminal: &mut Terminal) -> Outcome {
         let Some((name, args)) = args.split_first() else { return help(terminal) };
         match name.as_str() {
-            "block-attach" => self.block_attach(args).await,
-            "block-detach" => self.block_detach(args).await,
-            "block-list" => self.block_list(args, terminal).await,
-            "console" => self.console(args, terminal).await,
-            "create" => self.create(args, terminal).await,
+            "block-attach" => boxed(|| self.block_attach(args)).await,
+            "block-detach" => boxed(|| self.block_detach(args)).await,
+            "block-list" => boxed(|| self.block_list(args, terminal)).await,
+            "console" => boxed(|| self.console(args, terminal)).await,
+            "create" => boxed(|| self.create(args, terminal)).await,
             "debug-keys" => self.debug_keys(args),
-            "destroy" => self.destroy(args).await,
+            "destroy" => boxed(|| self.destroy(args)).await,
             "dmesg" => self.dmesg(args, terminal),
-            "domid" => self.domid(args, terminal).await,
-            "domname" => self.domname(args, terminal).await,
+            "domid" => boxed(|| self.domid(args, terminal)).await,
+            "domname" => boxed(|| self.domname(args, terminal)).await,
             "help" => help(terminal),
             "info" => self.info(args, terminal),
-            "list" => self.list(args, terminal).await,
-            "pause" => self.pause(args, true).await,
-            "reboot" => self.order(args, toolstack::Order::Reboot, terminal).await,
-            "shutdown" => self.order(args, toolstack::Order::Poweroff, terminal).await,
-            "unpause" => self.pause(args, false).await,
-            "uptime" => self.uptime(args, terminal).await,
-            "vcpu-list" => self.vcpu_list(args, terminal).await,
+            "list" => boxed(|| self.list(args, terminal)).await,
+            "pause" => boxed(|| self.pause(args, true)).await,
+            "reboot" => boxed(|| self.order(args, toolstack::Order::Reboot, terminal)).await,
+            "shutdown" => boxed(|| self.order(args, toolstack::Order::Poweroff, terminal)).await,
+            "unpause" => boxed(|| self.pause(args, false)).await,
+            "uptime" => boxed(|| self.uptime(args, terminal)).await,
+            "vcpu-list" => boxed(|| self.vcpu_list(args, terminal)).await,
             _ => fail!("command not implemented: xl {name}; xl help lists what there is"),
         }
     }

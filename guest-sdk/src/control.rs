@@ -47,10 +47,7 @@ impl Control {
             let node = alloc::format!("control/feature-{feature}");
             store.write(&node, "1").await?;
         }
-        Ok(Self {
-            store: store.clone(),
-            watch: store.watch(NODE).await?,
-        })
+        Ok(Self { store: store.clone(), watch: store.watch(NODE).await? })
     }
 
     /// Waits for a request, and acknowledges it. What we do not understand is acknowledged, too,

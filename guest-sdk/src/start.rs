@@ -68,7 +68,7 @@ where
     F: Future<Output: Exit>,
 {
     let env = crate::Env::new(crate::arch::boot_info());
-    crate::arch::shutdown(crate::exec::block_on(main(env)).reason())
+    crate::arch::shutdown(crate::exec::block_on(alloc::boxed::Box::pin(main(env))).reason())
 }
 
 /// Runs a program in a fake machine, and prints what it printed.

@@ -61,6 +61,7 @@ impl Domain {
                 nr::SCHED_OP => self.sched_op(a),
                 nr::XEN_VERSION => self.xen_version(a),
                 nr::CONSOLE_IO => self.console_io(a),
+                nr::SYSCTL | nr::DOMCTL | nr::PLATFORM_OP if self.id() != Domid(0) => Err(Errno::EPERM),
                 _ => Err(Errno::ENOSYS),
             }
         };
@@ -207,6 +208,19 @@ impl Domain {
                 if self.id() == Domid(0) {
                     info.submap |= 1 << features::DOM0;
                 }
+                Ok(0)
+            }
+            version::op::CAPABILITIES | version::op::COMMANDLINE => {
+                const LEN: usize = version::CAPABILITIES_LEN;
+                const _: () = assert!(LEN == version::COMMANDLINE_LEN);
+                // SAFETY: both commands take a buffer of that length.
+                let buffer = unsafe { list::<u8>(a[1], LEN) };
+                let text: &[u8] = match a[0] as u32 {
+                    version::op::CAPABILITIES => b"xen-3.0-armv7l ",
+                    _ => b"<denied>",
+                };
+                buffer.fill(0);
+                buffer[..text.len()].copy_from_slice(text);
                 Ok(0)
             }
             version::op::PAGESIZE => Ok(xen_abi::PAGE_SIZE as u64),

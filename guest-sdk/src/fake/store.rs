@@ -63,6 +63,9 @@ impl Daemon {
         params.insert(param::STORE_EVTCHN, theirs.0.into());
         drop(params);
         let id = domain.id();
+        let name = format!("/local/domain/{}/name", id.0);
+        let written = self.tree.borrow_mut().write(0, &name, format!("fake-{}", id.0).as_bytes());
+        written.expect("naming a domain");
         let tree = self.tree.clone();
         me.spawn(async move {
             let ring = ForeignMapping::new(id, &[gfn]).expect("mapping a store ring");

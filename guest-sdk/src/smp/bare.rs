@@ -79,9 +79,7 @@ fn power_on(cpu: usize, affinity: u32) -> Result<(), StartError> {
     }
     let context = &CONTEXTS[cpu];
     context.stack.store(stack as u32, Ordering::Relaxed);
-    context
-        .fault_stack
-        .store(fault_stack as u32, Ordering::Relaxed);
+    context.fault_stack.store(fault_stack as u32, Ordering::Relaxed);
     context.cpu.store(cpu as u32, Ordering::Relaxed);
     let entry = boot::secondary_entry() as u32;
     let args = [affinity, entry, core::ptr::from_ref(context) as u32];

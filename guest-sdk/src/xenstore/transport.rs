@@ -109,10 +109,7 @@ impl RingTransport<StorePage> {
             }
         };
         let page = arch::map_magic(gfn).ok_or(Errno::ENOMEM)?;
-        let page = StorePage {
-            page,
-            _token: token,
-        };
+        let page = StorePage { page, _token: token };
         Ok(Self::guest(page, port))
     }
 }

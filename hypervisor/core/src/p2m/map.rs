@@ -180,10 +180,9 @@ impl<M: Machine> P2mGuard<'_, M> {
     ///
     /// # Errors
     ///
-    /// `EINVAL` beyond the address space; `ENOMEM` as in [`P2mGuard::unmap`], with the range unmapped
-    /// up to there.
+    /// `ENOMEM` as in [`P2mGuard::unmap`], with the range unmapped up to there.
     pub fn unmap_range(&mut self, gfn: Gfn, frames: u64, ram: Ram) -> Result<(), Errno> {
-        let end = gfn.0.checked_add(frames).filter(|end| *end <= GFN_END).ok_or(Errno::EINVAL)?;
+        let end = gfn.0.saturating_add(frames).min(GFN_END);
         let mut at = gfn.0;
         while at < end && self.p2m.torn.is_alive() {
             at += self.unmap_entry(at as u32, end - at, ram)?;

@@ -55,7 +55,10 @@ pub fn print(text: fmt::Arguments<'_>) {
     let mut line = Line(String::new());
     let _ = line.write_fmt(text);
     match RING.get() {
-        Some(hv) => hv.log.write(line.0.as_bytes()),
+        Some(hv) => {
+            hv.log.write(line.0.as_bytes());
+            hv.log_written();
+        }
         // What does not fit has at least been printed.
         None => drop(EARLY.lock().push_str(&line.0)),
     }

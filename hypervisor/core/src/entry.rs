@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 
-use xen_abi::sched::shutdown;
+use xen_abi::{sched::shutdown, xen::virq};
 
 use crate::{Hypervisor, current::Current, domain::Domain, machine::Machine};
 
@@ -23,6 +23,19 @@ impl<M: Machine> Hypervisor<M> {
     /// The maintenance interrupt of this CPU's virtual interface: list registers ran empty.
     pub fn maintenance_interrupt(&self, current: &mut Current<'_, M>) {
         self.refill_list_registers(current.domain, current.vcpu);
+    }
+
+    /// Text was written to the log, whatever locks are held: its reader hears of it when this CPU
+    /// asks the scheduler next.
+    pub fn log_written(&self) {
+        self.percpu(self.machine.this_cpu()).reschedule();
+    }
+
+    /// Tells the log's reader of what was written.
+    pub(crate) fn announce_log(&self) {
+        if self.log.take_news() {
+            self.send_global_virq(virq::CON_RING);
+        }
     }
 
     pub(crate) fn watchdog_fired(&self, domain: &Domain<M>) {

@@ -89,6 +89,7 @@ impl<M: Machine> Hypervisor<M> {
         let pcpu = self.percpu(cpu);
         pcpu.rescheduling();
         let yielded = pcpu.take_yield();
+        self.announce_log();
         if let Some(vcpu) = loaded
             && self.goes_on_alone(cpu, vcpu)
         {

@@ -1,5 +1,7 @@
 //! What the device tree says about the machine that this domain sees.
 
+use core::fmt;
+
 use device_tree::{Error, Node, Region, Tree};
 use heapless::Vec;
 use xen_abi::psci;
@@ -7,7 +9,7 @@ use xen_abi::psci;
 use crate::smp::MAX_VCPUS;
 
 /// Banks of memory, and ranges in them that are taken, at most.
-pub(crate) const MAX_RANGES: usize = 16;
+pub(crate) const MAX_RANGES: usize = 32;
 
 /// A list of ranges of guest-physical addresses.
 pub(crate) type Regions = Vec<Region, MAX_RANGES>;
@@ -35,25 +37,49 @@ pub(crate) struct Board {
     pub(crate) grant_table: Option<Region>,
 }
 
+/// Why a board cannot be used.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum BoardError {
+    /// A property that is needed is wrong.
+    Tree(Error),
+    /// More ranges are to be left alone than can be remembered.
+    Reserved,
+}
+
+impl From<Error> for BoardError {
+    fn from(error: Error) -> Self {
+        Self::Tree(error)
+    }
+}
+
+impl fmt::Display for BoardError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tree(error) => error.fmt(f),
+            Self::Reserved => f.write_str("device tree reserves too many ranges"),
+        }
+    }
+}
+
 impl Board {
     /// Reads the tree.
     ///
     /// # Errors
     ///
-    /// What is wrong with a property that is needed. What is missing is none here.
-    pub(crate) fn read(tree: &Tree<'_>) -> Result<Self, Error> {
+    /// What is wrong with it. What is missing is not an error here.
+    pub(crate) fn read(tree: &Tree<'_>) -> Result<Self, BoardError> {
         let root = tree.root();
         let mut board = Self { cpu_on: psci::id::CPU_ON, ..Self::default() };
-        board.reserved.extend(tree.reservations().take(MAX_RANGES / 2));
+        board.reserve(tree.reservations())?;
         for node in root.children() {
             match node.base_name() {
                 "memory" => extend(&mut board.memory, node.reg()?),
                 "reserved-memory" => {
                     for area in node.children() {
-                        extend(&mut board.reserved, area.reg()?);
+                        board.reserve(area.reg()?)?;
                     }
                 }
-                "chosen" => board.read_chosen(&node),
+                "chosen" => board.read_chosen(&node)?,
                 "cpus" => board.read_cpus(&node)?,
                 "hypervisor" => {
                     board.grant_table = node.reg()?.next();
@@ -73,16 +99,24 @@ impl Board {
         Ok(board)
     }
 
-    fn read_chosen(&mut self, chosen: &Node<'_>) {
+    fn reserve(&mut self, more: impl IntoIterator<Item = Region>) -> Result<(), BoardError> {
+        for region in more {
+            self.reserved.push(region).map_err(|_| BoardError::Reserved)?;
+        }
+        Ok(())
+    }
+
+    fn read_chosen(&mut self, chosen: &Node<'_>) -> Result<(), BoardError> {
         let address = |name| chosen.property(name)?.as_u64();
         let (Some(start), Some(end)) = (address("linux,initrd-start"), address("linux,initrd-end")) else {
-            return;
+            return Ok(());
         };
         if let Some(size) = end.checked_sub(start).filter(|size| *size > 0) {
             let initrd = Region { base: start, size };
             self.initrd = Some(initrd);
-            extend(&mut self.reserved, [initrd]);
+            self.reserve([initrd])?;
         }
+        Ok(())
     }
 
     fn read_cpus(&mut self, cpus: &Node<'_>) -> Result<(), Error> {
@@ -114,13 +148,10 @@ impl Board {
     }
 }
 
-/// Adds ranges; those that there is no room for are lost, which costs memory but does no harm, but
-/// for reserved ones: with too many of those the board is not one for us.
+/// Adds ranges of memory; those that there is no room for are not used.
 fn extend(list: &mut Regions, more: impl IntoIterator<Item = Region>) {
     for region in more {
-        if list.push(region).is_err() {
-            log::warn!("too many memory ranges: {region:x?} is not used");
-        }
+        let _ = list.push(region);
     }
 }
 

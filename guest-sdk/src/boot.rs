@@ -10,7 +10,7 @@ use xen_abi::{Errno, Gfn, PAGE_SIZE, sched::shutdown};
 
 use crate::{
     arch,
-    board::Board,
+    board::{Board, BoardError},
     console::{self, Logger},
     env::BootInfo,
     gic, hypercall,
@@ -37,7 +37,7 @@ fn known() -> &'static Known {
 #[derive(Debug)]
 enum BootError {
     Map(&'static str, MapError),
-    Tree(device_tree::Error),
+    Board(BoardError),
     Missing(&'static str),
     Hypervisor(Errno),
 }
@@ -46,7 +46,7 @@ impl fmt::Display for BootError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Map(what, error) => write!(f, "mapping {what}: {error}"),
-            Self::Tree(error) => write!(f, "device tree: {error}"),
+            Self::Board(error) => write!(f, "device tree: {error}"),
             Self::Missing(what) => write!(f, "the device tree names no {what}"),
             Self::Hypervisor(error) => write!(f, "sharing a page with the hypervisor: {error}"),
         }
@@ -74,8 +74,8 @@ fn start(device_tree: u64, image_at: u64) -> Result<(), BootError> {
     mm::init(image.clone()).map_err(map("the program"))?;
     timer::init(None);
     let blob = open_tree(device_tree)?;
-    let tree = Tree::parse(blob).map_err(BootError::Tree)?;
-    let board = Board::read(&tree).map_err(BootError::Tree)?;
+    let tree = Tree::parse(blob).map_err(|error| BootError::Board(error.into()))?;
+    let board = Board::read(&tree).map_err(BootError::Board)?;
     timer::init(board.timer_hz);
     let tree_at = Region { base: device_tree, size: blob.len() as u64 };
     mm::open_memory(&board, &image, &[tree_at]).map_err(map("memory"))?;
@@ -102,7 +102,7 @@ fn open_tree(at: u64) -> Result<&'static [u8], BootError> {
     };
     let head = mm::open_at(at, HEAD).map_err(map)?;
     let size = device_tree::total_size(bytes(head, HEAD as usize))
-        .ok_or(BootError::Tree(device_tree::Error::NoMagic))?;
+        .ok_or(BootError::Board(device_tree::Error::NoMagic.into()))?;
     let start = mm::open_at(at, size as u64).map_err(map)?;
     Ok(bytes(start, size))
 }

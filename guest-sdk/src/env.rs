@@ -28,12 +28,18 @@ impl Env {
         Self(boot)
     }
 
-    /// The surroundings of a fake domain: nothing but console and store.
+    /// The surroundings of a fake domain: console and store, and what it is told.
     #[cfg(not(target_os = "none"))]
-    pub(crate) fn fake() -> Self {
-        static NOTHING: BootInfo =
-            BootInfo { bootargs: "", device_tree: &[], initrd: None, vcpus: 1, memory: 0 };
-        Self::new(&NOTHING)
+    pub(crate) fn fake(bootargs: &str) -> Self {
+        use std::boxed::Box;
+        let info = BootInfo {
+            bootargs: Box::leak(bootargs.into()),
+            device_tree: &[],
+            initrd: None,
+            vcpus: 1,
+            memory: 0,
+        };
+        Self::new(Box::leak(Box::new(info)))
     }
 
     /// The command line.
@@ -98,5 +104,23 @@ impl Env {
     /// As [`Xenstore::connect`].
     pub async fn xenstore(&self) -> Result<Xenstore, Errno> {
         Xenstore::connect().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Env, fake::Machine};
+
+    #[test]
+    fn arguments_are_found_by_their_whole_name() {
+        let domain = Machine::new().domain(xen_abi::Domid(1));
+        domain.within(|| {
+            let env = Env::fake("quiet  ticks=5 root=/dev/xvda=1 tick");
+            assert_eq!(env.bootarg("ticks"), Some("5"));
+            assert_eq!(env.bootarg("tick"), Some(""));
+            assert_eq!(env.bootarg("root"), Some("/dev/xvda=1"));
+            assert_eq!(env.bootarg("qui"), None);
+            assert_eq!(env.domid(), Ok(xen_abi::Domid(1)));
+        });
     }
 }

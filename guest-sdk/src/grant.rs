@@ -64,14 +64,17 @@ pub struct Grant {
 #[derive(Debug)]
 pub(crate) struct Lent {
     pages: Pages,
+    /// One a page, in order, whether revoked or not.
     grefs: Vec<Gref>,
+    /// Those that are not revoked.
+    open: Vec<Gref>,
 }
 
 impl Lent {
     /// Takes back what the borrower does not use; true when that was everything.
     fn revoke(&mut self, table: &Table) -> bool {
-        self.grefs.retain(|&gref| !table.revoke(gref));
-        self.grefs.is_empty()
+        self.open.retain(|&gref| !table.revoke(gref));
+        self.open.is_empty()
     }
 }
 
@@ -84,10 +87,13 @@ impl Grant {
     pub fn new(to: Domid, pages: Pages, access: Access) -> Result<Self, Errno> {
         reap();
         let table = &system().grants;
-        let mut lent = Lent { grefs: Vec::with_capacity(pages.count()), pages };
+        let mut lent = Lent { grefs: Vec::with_capacity(pages.count()), open: Vec::new(), pages };
         for index in 0..lent.pages.count() {
             match table.allow(to, lent.pages.gfn(index), access.entry_flags()) {
-                Ok(gref) => lent.grefs.push(gref),
+                Ok(gref) => {
+                    lent.grefs.push(gref);
+                    lent.open.push(gref);
+                }
                 Err(error) => {
                     table.settle(lent);
                     return Err(error);
@@ -131,12 +137,13 @@ impl Grant {
     ///
     /// # Errors
     ///
-    /// The grant itself while the borrower has any of them mapped.
+    /// The grant itself while the borrower has any of them mapped. A borrower that maps some just
+    /// now may find the others gone.
     pub fn end(mut self) -> Result<Pages, Self> {
         let revoked = arch::within(self.home, || {
             let table = &system().grants;
             let lent = self.lent.as_mut()?;
-            if lent.grefs.iter().any(|&gref| table.in_use(gref)) {
+            if lent.open.iter().any(|&gref| table.in_use(gref)) {
                 return None;
             }
             lent.revoke(table).then_some(())

@@ -71,7 +71,8 @@ where
     crate::arch::shutdown(crate::exec::block_on(alloc::boxed::Box::pin(main(env))).reason())
 }
 
-/// Runs a program in a fake machine, and prints what it printed.
+/// Runs a program in a fake machine, with the arguments of the process as its command line, and prints what
+/// it printed.
 #[cfg(not(target_os = "none"))]
 #[doc(hidden)]
 pub fn start<F>(main: impl FnOnce(crate::Env) -> F) -> i32
@@ -80,7 +81,9 @@ where
 {
     let machine = crate::fake::Machine::new();
     let domain = machine.domain(xen_abi::Domid(1));
-    let reason = domain.within(|| crate::exec::block_on(main(domain.env())).reason());
+    let bootargs = std::env::args().skip(1).collect::<std::vec::Vec<_>>().join(" ");
+    let env = domain.env(&bootargs);
+    let reason = domain.within(|| crate::exec::block_on(main(env)).reason());
     std::print!("{}", domain.output());
     reason as i32
 }

@@ -94,9 +94,9 @@ impl Domain {
         self.0.id
     }
 
-    /// What its `main` would be given.
-    pub fn env(&self) -> Env {
-        self.within(Env::fake)
+    /// What its `main` would be given, with this command line.
+    pub fn env(&self, bootargs: &str) -> Env {
+        self.within(|| Env::fake(bootargs))
     }
 
     /// Runs `f` as code of this domain.

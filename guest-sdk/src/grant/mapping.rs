@@ -118,11 +118,15 @@ impl Drop for Mapping {
         // SAFETY: the memory goes with this value.
         let done = arch::within(self.home, || unsafe { gnttab::unmap(&mut list) });
         let failed = list.iter().find(|unmap| unmap.status != GrantStatus::OKAY);
+        let failed = failed.map(|unmap| status_name(unmap.status));
         if let Some(Err(error)) = done {
             log::warn!("unmapping grants: {error}");
-        } else if let Some(unmap) = failed {
-            log::warn!("unmapping a grant: {}", status_name(unmap.status));
+        } else if let Some(why) = failed {
+            log::warn!("unmapping a grant: {why}");
+        } else {
+            return;
         }
+        self.hole.retire();
     }
 }
 

@@ -38,6 +38,7 @@ impl Mapped {
 
 impl Drop for Mapped {
     fn drop(&mut self) {
+        let mut stuck = false;
         for (gfn, _) in self.hole.gfns().zip(&self.mapped).filter(|(_, m)| **m) {
             let done = arch::within(self.home, || {
                 // SAFETY: the memory goes with this value.
@@ -45,7 +46,11 @@ impl Drop for Mapped {
             });
             if let Some(Err(error)) = done {
                 log::warn!("unmapping frame {:#x}: {error}", gfn.0);
+                stuck = true;
             }
+        }
+        if stuck {
+            self.hole.retire();
         }
     }
 }

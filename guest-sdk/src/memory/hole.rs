@@ -125,6 +125,11 @@ impl Hole {
         (0..self.count).map(|i| self.gfn(i))
     }
 
+    /// Never uses it for anything else: something is stuck there.
+    pub(crate) fn retire(&mut self) {
+        self.count = 0;
+    }
+
     /// Where the first byte is, once something is mapped there.
     pub(crate) fn start(&self) -> NonNull<u8> {
         arch::mapped_at(self.gfn)

@@ -70,7 +70,7 @@ impl<S: Store + 'static> Vbd<S> {
         let (store, mut geometry) = match opened {
             Ok(opened) => opened,
             Err(failure) => {
-                report(&device, &failure).await?;
+                report(&device, &failure).await;
                 device.write("hotplug-error", &failure).await?;
                 device.write("hotplug-status", "error").await?;
                 return Err(failure);
@@ -189,7 +189,7 @@ impl<S: Store + 'static> Vbd<S> {
     async fn cut_off(&mut self, error: &impl fmt::Display) -> xenstore::Result<()> {
         log::warn!("blkback: {}: {error}", self.disk);
         self.disconnect().await;
-        report(&self.device, error).await?;
+        report(&self.device, error).await;
         self.switch(XenbusState::CLOSING).await
     }
 
@@ -262,8 +262,10 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Leaves a message where the toolstack looks for it.
-async fn report(device: &Device, error: &impl fmt::Display) -> xenstore::Result<()> {
+/// Leaves a message where the toolstack looks for it, if that is allowed in this domain.
+async fn report(device: &Device, error: &impl fmt::Display) {
     let node = format!("error/{}/error", device.path());
-    device.store().write_display(&node, error).await
+    if let Err(error) = device.store().write_display(&node, error).await {
+        log::debug!("blkback: {node}: {error}");
+    }
 }

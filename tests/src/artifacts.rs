@@ -51,7 +51,7 @@ pub fn debian_guest(args: &str) -> Domain {
 
 /// Gives the disk with dom0's `/root`; what a test writes to it ends with the machine.
 pub fn data_disk() -> Disk {
-    Disk { file: made(paths::target_dir().join("disks/arm32.img")), snapshot: true }
+    Disk { file: made(paths::target_dir().join("disks/arm32-test.img")), snapshot: true }
 }
 
 fn made(file: PathBuf) -> PathBuf {

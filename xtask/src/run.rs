@@ -7,7 +7,10 @@ use crate::{
     setup::{self, Purpose},
 };
 use machine::{Arch, Console, Disk, Domain, Machine, paths};
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// Boots what the user asked for.
 pub fn run(arch: Arch, what: &Run) -> Result<()> {
@@ -36,7 +39,8 @@ pub fn run(arch: Arch, what: &Run) -> Result<()> {
     } else {
         machine.hypervisor_args += " dom0_mem=128M";
     }
-    let disk = data_disk(arch, what.what)?;
+    let disk = paths::target_dir().join("disks").join(format!("{}.img", arch.name()));
+    data_disk(arch, what.what, &disk)?;
     machine.disks.push(Disk { file: disk, snapshot: false });
 
     let mut qemu = machine.prepare(&paths::target_dir().join("run").join(arch.name()))?;
@@ -69,8 +73,8 @@ fn dom0(arch: Arch, what: Subject) -> Result<Domain> {
     }
 }
 
-/// Makes the disk that dom0 has as `/dev/vda`.
-pub fn data_disk(arch: Arch, what: Subject) -> Result<PathBuf> {
+/// Makes the disk that dom0 has as `/dev/vda`, or brings it up to date.
+pub fn data_disk(arch: Arch, what: Subject, to: &Path) -> Result<()> {
     let mut contents = Contents::default();
     for name in build::samples()? {
         let readme = paths::workspace().join("sample-guests").join(&name).join("README.md");
@@ -80,9 +84,7 @@ pub fn data_disk(arch: Arch, what: Subject) -> Result<PathBuf> {
     if what != Subject::Dom0 {
         contents.debian(&debian_guest::make(arch)?);
     }
-    let to = paths::target_dir().join("disks").join(format!("{}.img", arch.name()));
-    disk::make(&to, &contents)?;
-    Ok(to)
+    disk::make(to, &contents)
 }
 
 fn hint(what: Subject) -> &'static str {

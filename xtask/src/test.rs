@@ -7,14 +7,19 @@ use crate::{
     step,
 };
 use machine::{Arch, paths};
-use std::{env, process::Command};
+use std::{env, fs, process::Command};
 
 /// Runs all tests; those that take long only when asked to.
 pub fn run(arch: Arch, what: &Test) -> Result<()> {
     setup::ensure(&[Purpose::Build, Purpose::Emulate, Purpose::Debian, Purpose::Test])?;
     step("host tests", || host_tests(what))?;
     build::all(arch)?;
-    run::data_disk(arch, Subject::Debian)?;
+    // A new one each time, whatever a user left on their own.
+    let disk = paths::target_dir().join("disks").join(format!("{}-test.img", arch.name()));
+    if disk.exists() {
+        fs::remove_file(&disk).map_err(|e| format!("{}: {e}", disk.display()))?;
+    }
+    run::data_disk(arch, Subject::Debian, &disk)?;
     debian::xen(arch)?;
     debian_dom0::make(arch)?;
     step("system tests", || system_tests(what))

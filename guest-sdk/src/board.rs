@@ -17,9 +17,9 @@ pub(crate) type Regions = Vec<Region, MAX_RANGES>;
 /// The parts of the device tree that the program itself needs.
 #[derive(Debug, Default)]
 pub(crate) struct Board {
-    /// Memory.
+    /// Memory that is ours.
     pub(crate) memory: Regions,
-    /// What must be left alone: what the tree reserves, and the initrd.
+    /// What in it was loaded, and must be left alone.
     pub(crate) reserved: Regions,
     pub(crate) initrd: Option<Region>,
     /// Affinities of the vCPUs, the booting one first.
@@ -71,12 +71,16 @@ impl Board {
         let root = tree.root();
         let mut board = Self { cpu_on: psci::id::CPU_ON, ..Self::default() };
         board.reserve(tree.reservations())?;
+        // Not ours, although for dom0 Xen lists it as memory, too.
+        let mut withheld = Regions::new();
         for node in root.children() {
             match node.base_name() {
                 "memory" => extend(&mut board.memory, node.reg()?),
                 "reserved-memory" => {
                     for area in node.children() {
-                        board.reserve(area.reg()?)?;
+                        for region in area.reg()? {
+                            withheld.push(region).map_err(|_| BoardError::Reserved)?;
+                        }
                     }
                 }
                 "chosen" => board.read_chosen(&node)?,
@@ -94,6 +98,9 @@ impl Board {
                 "psci" => board.read_psci(&node),
                 _ => {}
             }
+        }
+        for region in withheld {
+            subtract(&mut board.memory, region);
         }
         board.read_gic(tree)?;
         Ok(board)

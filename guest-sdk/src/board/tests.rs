@@ -27,6 +27,14 @@ fn guest_tree() -> Vec<u8> {
     }
     w.end_node(cpus).unwrap();
 
+    let reserved = w.begin_node("reserved-memory").unwrap();
+    w.property_u32("#address-cells", 2).unwrap();
+    w.property_u32("#size-cells", 2).unwrap();
+    let vram = w.begin_node("vram@200800000").unwrap();
+    w.property_array_u64("reg", &[0x2_0080_0000, 0x80_0000]).unwrap();
+    w.end_node(vram).unwrap();
+    w.end_node(reserved).unwrap();
+
     for (name, reg) in
         [("memory@40000000", [0x4000_0000, 0xc000_0000]), ("memory@200000000", [0x2_0000_0000, 0x1000_0000])]
     {
@@ -64,7 +72,7 @@ fn regions<const N: usize>(list: [(u64, u64); N]) -> Regions {
 fn a_guest_s_tree_says_all_that_is_needed() {
     let blob = guest_tree();
     let board = Board::read(&Tree::parse(&blob).unwrap()).unwrap();
-    let memory = [(0x4000_0000, 0xc000_0000), (0x2_0000_0000, 0x1000_0000)];
+    let memory = [(0x4000_0000, 0xc000_0000), (0x2_0000_0000, 0x80_0000), (0x2_0100_0000, 0xf00_0000)];
     assert_eq!(board.memory, regions(memory));
     assert_eq!(board.reserved, regions([(0x4800_0000, 0x1234)]));
     assert_eq!(board.vcpus.as_slice(), [0, 1]);

@@ -14,8 +14,8 @@ use crate::{
     p2m::P2mType,
 };
 
-/// log2 of the frames in 128 MiB: how much Linux for AArch32 wants in one piece at the start of RAM.
-const FIRST_ORDER: u32 = 15;
+/// log2 of the frames in 4 MiB: the least there has to be in one piece where the kernel goes.
+const FIRST_ORDER: u32 = 10;
 /// What devices of 32 bits and AArch32 without LPAE reach.
 const LOW_END: u64 = 1 << (32 - PAGE_SHIFT);
 
@@ -33,13 +33,12 @@ pub(super) fn allocate<'e, M: Machine>(
         return Err(BuildError::Memory(bytes));
     }
     account.set_limit(pages);
-    let smallest = pages.ilog2().min(FIRST_ORDER);
-    let first = take(mem, account, pages, smallest, 0..LOW_END);
-    let (start, order) = first.ok_or(BuildError::LowMemory(1 << (smallest + PAGE_SHIFT)))?;
+    let first = first_block(mem, pages)
+        .and_then(|(at, order)| take(mem, account, 1 << order, order, at.0..at.0 + (1 << order)));
+    let (start, order) = first.ok_or_else(|| too_little(mem, bytes, pages))?;
     let mut blocks = Vec::from([(start, 1 << order)]);
     let mut left = pages - (1 << order);
     while left > 0 {
-        // Linux for AArch32 cannot use what lies below where it is loaded.
         let low = take(mem, account, left, 0, start.0..LOW_END);
         let block = low.or_else(|| take(mem, account, left, 0, start.0..u64::MAX));
         let (next, order) = block.ok_or(BuildError::Memory(bytes))?;
@@ -61,6 +60,24 @@ pub(super) fn map<'e, M: Machine>(
         p2m.map(Gfn(first), Mfn(first), frames, P2mType::RamRw)?;
     }
     Ok(())
+}
+
+/// Where the first block is to be: the largest, as low as possible, with enough above it. (Linux for
+/// AArch32 cannot use what lies below where it is loaded.)
+fn first_block<M: Machine>(mem: Mem<'_, M>, pages: u32) -> Option<(Mfn, u32)> {
+    let largest = pages.ilog2().min(MAX_ORDER);
+    let candidates = (largest.min(FIRST_ORDER)..=largest).rev().filter_map(|order| {
+        let start = mem.frames.lowest_free(order, &(0..LOW_END))?;
+        Some((start, order))
+    });
+    candidates.into_iter().find(|(start, _)| mem.frames.free_from(*start) >= pages.into())
+}
+
+fn too_little<'e, M: Machine>(mem: Mem<'_, M>, bytes: u64, pages: u32) -> BuildError<'e> {
+    if pages > mem.frames.free() {
+        return BuildError::Memory(bytes);
+    }
+    BuildError::LowMemory(1 << (pages.ilog2().min(FIRST_ORDER) + PAGE_SHIFT))
 }
 
 /// The largest block of at most `pages` pages, as low as there is one.

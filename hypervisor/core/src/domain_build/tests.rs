@@ -217,12 +217,24 @@ fn odd_amounts_of_memory_are_put_together_above_the_first_block() {
 }
 
 #[test]
+fn the_first_block_is_smaller_when_that_leaves_enough_above_it() {
+    // 64 MiB of which a little in the middle is in use: the largest block is the upper half, with
+    // nothing above it.
+    let hv = world(16384, "dom0_mem=40M");
+    let half = hv.frames.alloc(&hv.machine, 13).unwrap();
+    for frame in 0..8192 - 16 {
+        hv.frames.release(&hv.machine, Mfn(half.0 + frame), 0);
+    }
+    let dom0 = build(&hv, &zimage(4096), None).unwrap();
+    assert_eq!(dom0.account.owned(), 10240);
+    let entry = dom0.vcpus()[0].context.with(|state| state.guest.user_regs.pc);
+    assert_eq!(entry, RAM + 0x8000);
+}
+
+#[test]
 fn what_cannot_be_built_is_said_and_leaves_a_message() {
     let error = |options, kernel: &[u8]| build(&world(2048, options), kernel, None).map(|_| ()).unwrap_err();
-    assert_eq!(
-        error("dom0_mem=1G", &zimage(4096)),
-        "there are not 128 MiB of free memory in one piece below 4 GiB"
-    );
+    assert_eq!(error("dom0_mem=1G", &zimage(4096)), "there are not 1024 MiB of free memory");
     assert_eq!(error("dom0_mem=5M", &zimage(5 << 20)).contains("MiB of memory"), true);
     assert!(error("dom0_mem=2M", b"not a kernel at all").contains("kernel"));
     assert_eq!(error("dom0_mem=0", &zimage(4096)), "there are not 0 MiB of free memory");

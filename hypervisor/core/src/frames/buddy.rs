@@ -53,6 +53,16 @@ impl BankFree {
         ((mfn.0 >> order) - (self.bank.start.0 >> order)) as u32
     }
 
+    fn count_from(&self, words: &[u32], start: Mfn, order: u32) -> u64 {
+        let mut from = self.bank.block_at_or_after(start.0.div_ceil(1 << order) << order, order);
+        let next = || {
+            let block = self.orders[order as usize].next(words, from?)?;
+            from = Some(block + 1);
+            Some(block)
+        };
+        core::iter::from_fn(next).count() as u64
+    }
+
     fn first_mfn(&self, block: u32, order: u32) -> Mfn {
         Mfn(((self.bank.start.0 >> order) + u64::from(block)) << order)
     }
@@ -92,6 +102,17 @@ impl Buddy {
     pub(super) fn take(&mut self, order: u32, within: &Range<u64>) -> Option<Mfn> {
         let found = (order..=MAX_ORDER).find_map(|of| Some((of, self.lowest(of, order, within)?)));
         found.map(|(of, mfn)| self.split(mfn, of, order))
+    }
+
+    /// The lowest block there is, as part of however large a one.
+    pub(super) fn find_lowest(&self, order: u32, within: &Range<u64>) -> Option<Mfn> {
+        (order..=MAX_ORDER).filter_map(|of| self.lowest(of, order, within)).min_by_key(|mfn| mfn.0)
+    }
+
+    /// How many frames are free in blocks that begin at `start` or above.
+    pub(super) fn count_from(&self, start: Mfn) -> u64 {
+        let orders = (0..=MAX_ORDER).flat_map(|order| self.banks.iter().map(move |bank| (bank, order)));
+        orders.map(|(bank, order)| bank.count_from(self.words, start, order) << order).sum()
     }
 
     /// Takes the lowest block there is, from however large a one.
@@ -225,6 +246,17 @@ mod tests {
         assert_eq!(buddy.take(0, &(0x21..0x23)), None, "in the middle of a larger block");
         assert_eq!(buddy.take(4, &(0x11..0x30)), Some(Mfn(0x20)));
         assert_eq!(buddy.take_lowest(2, &(0x21..u64::MAX)), Some(Mfn(0x1000)));
+    }
+
+    #[test]
+    fn free_frames_are_counted_from_anywhere() {
+        let mut buddy = buddy(&[(0x10, 0x20), (0x1000, 0x101)]);
+        assert_eq!(buddy.count_from(Mfn(0)), 0x121);
+        assert_eq!(buddy.count_from(Mfn(0x1000)), 0x101);
+        assert_eq!(buddy.count_from(Mfn(0x1100)), 1);
+        assert_eq!(buddy.count_from(Mfn(0x2000)), 0);
+        buddy.take(0, &(0x1000..0x1100));
+        assert_eq!(buddy.count_from(Mfn(0x1000)), 0x100);
     }
 
     #[test]

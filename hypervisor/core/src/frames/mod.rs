@@ -125,6 +125,16 @@ impl Frames {
         self.free.lock().frames
     }
 
+    /// Where the lowest free block of an order begins, however large a one it is part of.
+    pub fn lowest_free(&self, order: u32, within: &Range<u64>) -> Option<Mfn> {
+        self.free.lock().buddy.find_lowest(order, within)
+    }
+
+    /// Free frames in blocks that begin at `start` or above.
+    pub fn free_from(&self, start: Mfn) -> u64 {
+        self.free.lock().buddy.count_from(start)
+    }
+
     /// Whether only the reserve is left.
     pub fn is_low(&self) -> bool {
         self.free() <= self.reserve.load(Ordering::Relaxed)

@@ -53,7 +53,7 @@ impl<M: Memory + ?Sized> Memory for Arc<M> {
 
 /// A range of bytes that this domain and others access at the same time.
 ///
-/// It does not own the range: whoever made it (see [`SharedMemory::new`]) does, and hands out
+/// It does not own the range: whoever made it does, and hands out
 /// references to it only while the range is mapped.
 #[derive(Debug)]
 pub struct SharedMemory {

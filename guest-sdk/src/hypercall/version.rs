@@ -64,7 +64,7 @@ pub fn changeset() -> Result<String, Errno> {
     text(op::CHANGESET, CHANGESET_LEN)
 }
 
-/// Its command line; "<denied>" for all but dom0.
+/// Its command line; `<denied>` for all but dom0.
 ///
 /// # Errors
 ///

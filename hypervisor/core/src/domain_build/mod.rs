@@ -2,6 +2,7 @@
 
 mod board;
 mod dom0;
+mod dom0less;
 mod load;
 mod memory;
 
@@ -13,6 +14,7 @@ use xen_abi::Errno;
 
 pub use board::Board;
 pub use dom0::Dom0;
+pub use dom0less::File;
 
 use crate::host;
 
@@ -27,6 +29,8 @@ pub enum BuildError<'a> {
     Memory(u64),
     /// So many bytes have to lie below 4 GiB, in one piece.
     LowMemory(u64),
+    /// There is no kernel.
+    NoKernel,
     /// The device tree is longer than there was room for.
     TreeSize(usize),
     /// This hypervisor does not run kernels for that state of the CPU.
@@ -44,6 +48,7 @@ impl fmt::Display for BuildError<'_> {
             Self::LowMemory(bytes) => {
                 write!(f, "there are not {} MiB of free memory in one piece below 4 GiB", bytes >> 20)
             }
+            Self::NoKernel => f.write_str("there is no module with a kernel"),
             Self::TreeSize(bytes) => write!(f, "the device tree takes {bytes} bytes: too many"),
             Self::State(Arch::Arm32) => f.write_str("the kernel is for AArch32, which is not to be had here"),
             Self::State(Arch::Arm64) => f.write_str("the kernel is for AArch64, which is not to be had here"),

@@ -246,3 +246,194 @@ fn what_cannot_be_built_is_said_and_leaves_a_message() {
         "the kernel is for AArch64, which is not to be had here"
     );
 }
+
+/// A tree with one domain to build, with these properties and modules.
+fn domain_node(fill: impl FnOnce(&mut Writer)) -> Vec<u8> {
+    let mut writer = Writer::new([], 0);
+    writer.begin_node("").u32("#address-cells", 2).u32("#size-cells", 2);
+    writer.begin_node("chosen").begin_node("domU1").str("compatible", "xen,domain");
+    writer.u32("#address-cells", 1).u32("#size-cells", 1);
+    fill(&mut writer);
+    writer.end_node().end_node().end_node();
+    writer.finish()
+}
+
+fn module(writer: &mut Writer, name: &str, kind: &str, at: u32, bootargs: Option<&str>) {
+    writer.begin_node(name).strs("compatible", &[kind, "multiboot,module"]);
+    writer.cells("reg", &[at, 0x1000]);
+    if let Some(bootargs) = bootargs {
+        writer.str("bootargs", bootargs);
+    }
+    writer.end_node();
+}
+
+/// Builds the guest; its kernel is at 1, its RAM disk at 2.
+fn build_guest(hv: &Hv, blob: &[u8]) -> Result<Dom, alloc::string::String> {
+    let (kernel, ramdisk) = (zimage(5000), vec![0x33; 6000]);
+    let tree = Tree::parse(blob).unwrap();
+    let node = crate::host::chosen::domains(&tree).next().unwrap();
+    let file = |region: Region| match region.base {
+        1 => Some(&kernel[..]),
+        2 => Some(&ramdisk[..]),
+        _ => None,
+    };
+    hv.build_guest(&node, &file).map_err(|error| error.to_string())
+}
+
+fn guest_tree(hv: &Hv, guest: &Dom) -> Vec<u8> {
+    let at = guest.vcpus()[0].context.with(|state| state.guest.user_regs.x[2]);
+    let mut bytes = vec![0; 64 << 10];
+    for (at, chunk) in (at..).step_by(PAGE_SIZE).zip(bytes.chunks_mut(PAGE_SIZE)) {
+        let mfn = guest.p2m(hv.mem()).lookup(Gfn::containing(at)).unwrap().mfn;
+        hv.machine.read_frame(mfn, 0, chunk);
+    }
+    let len = device_tree::total_size(&bytes).unwrap();
+    bytes.truncate(len);
+    bytes
+}
+
+#[test]
+fn a_guest_is_built_from_its_node() {
+    let hv = world(16384, "dom0_mem=8M");
+    build(&hv, &zimage(4096), None).unwrap();
+    let blob = domain_node(|writer| {
+        writer.u64("memory", 9 << 10).u32("cpus", 2).str("xen,enhanced", "enabled");
+        module(writer, "kernel", "multiboot,kernel", 1, Some("console=hvc0"));
+        module(writer, "initrd", "multiboot,ramdisk", 2, None);
+    });
+    let guest = build_guest(&hv, &blob).unwrap();
+    assert_eq!((guest.id, guest.vcpus().len()), (Domid(1), 2));
+    assert!(!guest.is_control() && !guest.is_direct_mapped());
+    assert_eq!((guest.account.owned(), guest.account.limit()), (9 << 8, 9 << 8));
+    let p2m = guest.p2m(hv.mem());
+    assert_eq!(p2m.lookup(Gfn(0x4_0000)).unwrap().order, 9);
+    assert!(p2m.lookup(Gfn(0x4_0000 + (9 << 8) - 1)).is_some());
+    assert!(p2m.lookup(Gfn(0x4_0000 + (9 << 8))).is_none());
+    let interface = p2m.lookup(Gfn(0x3002)).unwrap();
+    assert_eq!((interface.mfn.0, interface.kind), ((GIC + 0x4_0000) >> 12, P2mType::MmioDevice));
+    drop(p2m);
+    let params = guest.params.lock();
+    assert_eq!(params.get(xen_abi::hvm::param::STORE_PFN), Some(u64::MAX));
+    assert!(params.get(xen_abi::hvm::param::STORE_EVTCHN).unwrap() > 0);
+    drop(params);
+    let blob = guest_tree(&hv, &guest);
+    let tree = Tree::parse(&blob).unwrap();
+    assert_eq!(tree.find("/chosen").unwrap().str("bootargs"), Some("console=hvc0"));
+    assert!(tree.find("/hypervisor").is_some());
+    assert!(guest.lifecycle.lock().is_paused());
+}
+
+#[test]
+fn a_guest_that_is_not_enhanced_does_not_see_the_hypervisor() {
+    let hv = world(16384, "dom0_mem=8M");
+    let blob = domain_node(|writer| {
+        writer.u64("memory", 8 << 10).u32("cpus", 1);
+        module(writer, "kernel", "multiboot,kernel", 1, None);
+    });
+    let guest = build_guest(&hv, &blob).unwrap();
+    let blob = guest_tree(&hv, &guest);
+    let tree = Tree::parse(&blob).unwrap();
+    assert!(tree.find("/hypervisor").is_none());
+    assert!(tree.find("/psci").is_some());
+    assert_eq!(guest.params.lock().get(xen_abi::hvm::param::STORE_EVTCHN), Some(0));
+}
+
+#[test]
+fn guests_that_cannot_be_built_leave_nothing() {
+    let hv = world(4096, "dom0_mem=4M");
+    build(&hv, &zimage(4096), None).unwrap();
+    let free = hv.frames.free();
+    let error = |fill: &dyn Fn(&mut Writer)| {
+        let error = build_guest(&hv, &domain_node(|writer| fill(writer))).map(|_| ()).unwrap_err();
+        assert_eq!((hv.frames.free(), hv.domains.len()), (free, 1), "{error}");
+        error
+    };
+    let kernel = |writer: &mut Writer| module(writer, "kernel", "multiboot,kernel", 1, None);
+    assert!(
+        error(&|w| {
+            w.u32("cpus", 1);
+            kernel(w);
+        })
+        .contains("memory")
+    );
+    assert!(
+        error(&|w| {
+            w.u64("memory", 8192);
+            kernel(w);
+        })
+        .contains("cpus")
+    );
+    assert!(
+        error(&|w| {
+            w.u64("memory", 8192).u32("cpus", 9);
+            kernel(w);
+        })
+        .contains("cpus")
+    );
+    assert!(
+        error(&|w| {
+            w.u64("memory", u64::MAX).u32("cpus", 1);
+            kernel(w);
+        })
+        .contains("memory")
+    );
+    assert!(
+        error(&|w| {
+            w.u64("memory", 1 << 40).u32("cpus", 1);
+            kernel(w);
+        })
+        .len()
+            > 5
+    );
+    assert!(
+        error(&|w| {
+            w.u64("memory", 64 << 10).u32("cpus", 1);
+            kernel(w);
+        })
+        .contains("free memory")
+    );
+    assert!(
+        error(&|w| {
+            w.u64("memory", 0).u32("cpus", 1);
+            kernel(w);
+        })
+        .len()
+            > 5
+    );
+    assert!(
+        error(&|w| {
+            w.u64("memory", 8192).u32("cpus", 1);
+        })
+        .contains("kernel")
+    );
+    assert!(
+        error(&|w| {
+            w.u64("memory", 8192).u32("cpus", 1).property("direct-map", &[]);
+            kernel(w);
+        })
+        .contains("direct-map")
+    );
+    assert!(
+        error(&|w| {
+            w.u64("memory", 8192).u32("cpus", 1).str("xen,enhanced", "maybe");
+            kernel(w);
+        })
+        .contains("enhanced")
+    );
+    assert!(
+        error(&|w| {
+            w.u64("memory", 8192).u32("cpus", 1).u32("xen,domain-p2m-mem-mb", 0);
+            kernel(w);
+        })
+        .len()
+            > 5
+    );
+    assert!(
+        error(&|w| {
+            w.u64("memory", 8192).u32("cpus", 1);
+            module(w, "k", "multiboot,kernel", 77, None);
+        })
+        .len()
+            > 5
+    );
+}

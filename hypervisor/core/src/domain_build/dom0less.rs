@@ -1,0 +1,241 @@
+//! Building the domains that the device tree describes (`xen,domain` nodes below `/chosen`).
+//!
+//! They are ordinary guests on the virtual board, made before anyone could ask for them. Enhanced
+//! ones find the hypervisor in their tree, and xenstore once somebody in dom0 introduces them.
+
+use alloc::{sync::Arc, vec::Vec};
+
+use device_tree::{Node, Tree, Writer};
+use guest_board::{Arch, Board as GuestBoard, Gic, Region, boot};
+use xen_abi::{Domid, Gfn, Mfn, PAGE_SHIFT, arch::layout, domctl::cdf, hvm::param};
+
+use super::{BuildError, load::load, runs};
+use crate::{
+    Hypervisor,
+    domain::{Domain, DomainConfig},
+    frames::{MAX_ORDER, Wanted},
+    host::{
+        self,
+        chosen::{self, ModuleKind},
+    },
+    machine::Machine,
+    p2m::P2mType,
+    version,
+};
+
+/// Room for the guest's device tree, without what its fragment adds.
+const TREE_ROOM: usize = 64 << 10;
+/// vCPUs that a GICv2 can tell apart.
+const MAX_VCPUS: u32 = 8;
+/// The highest port, as toolstacks set it.
+const MAX_PORT: u32 = 1023;
+
+/// Reads a boot module.
+pub type File<'f, 'a> = &'f dyn Fn(Region) -> Option<&'a [u8]>;
+
+/// What a node asks for.
+struct Wish<'a> {
+    /// Bytes.
+    memory: u64,
+    vcpus: u32,
+    nr_spis: u32,
+    /// Pages for tables.
+    tables: u32,
+    hypervisor: bool,
+    xenstore: bool,
+    kernel: &'a [u8],
+    bootargs: Option<&'a str>,
+    ramdisk: Option<&'a [u8]>,
+    fragment: Option<&'a [u8]>,
+}
+
+impl<'a> Wish<'a> {
+    fn read(node: &Node<'a>, file: File<'_, 'a>) -> Result<Self, BuildError<'a>> {
+        let bad = |name| BuildError::Host(host::Error::Property(*node, name));
+        if let Some(name) = ["direct-map", "xen,static-mem"].into_iter().find(|name| node.has(name)) {
+            return Err(bad(name));
+        }
+        if node.has("vpl011") {
+            log::warn!("{node}: there is no emulated UART");
+        }
+        let kib = node.property("memory").and_then(|property| property.as_u64());
+        let memory = kib.and_then(|kib| kib.checked_mul(1 << 10)).ok_or(bad("memory"))?;
+        let vcpus = node.u32("cpus").filter(|cpus| (1..=MAX_VCPUS).contains(cpus)).ok_or(bad("cpus"))?;
+        let (hypervisor, xenstore) = match node.property("xen,enhanced").map(|property| property.as_str()) {
+            None | Some(Some("disabled")) => (false, false),
+            Some(Some("" | "enabled") | None) => (true, true),
+            Some(Some("no-xenstore")) => (true, false),
+            Some(Some(_)) => return Err(bad("xen,enhanced")),
+        };
+        let mut wish = Self {
+            memory,
+            vcpus,
+            nr_spis: node.u32("nr_spis").unwrap_or(0),
+            tables: node.u32("xen,domain-p2m-mem-mb").map_or(default_tables(memory, vcpus), |mib| mib << 8),
+            hypervisor,
+            xenstore,
+            kernel: &[],
+            bootargs: None,
+            ramdisk: None,
+            fragment: None,
+        };
+        wish.modules(node, file)?;
+        if wish.kernel.is_empty() { Err(BuildError::NoKernel) } else { Ok(wish) }
+    }
+
+    fn modules(&mut self, node: &Node<'a>, file: File<'_, 'a>) -> Result<(), BuildError<'a>> {
+        for module in chosen::modules_of(node) {
+            let module = module?;
+            let bytes = file(module.region).ok_or(host::Error::Address(*node, 0))?;
+            match module.kind {
+                ModuleKind::Kernel => (self.kernel, self.bootargs) = (bytes, module.bootargs),
+                ModuleKind::Ramdisk => self.ramdisk = Some(bytes),
+                ModuleKind::DeviceTree => self.fragment = Some(bytes),
+                ModuleKind::Policy | ModuleKind::Unknown => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Pages for tables, when the node does not say: as the toolstack reckons.
+fn default_tables(memory: u64, vcpus: u32) -> u32 {
+    let kib = 4 * (256 * u64::from(vcpus) + (memory >> 20)) + 512;
+    kib.div_ceil(4).min(u32::MAX.into()) as u32
+}
+
+impl<M: Machine> Hypervisor<M> {
+    /// Builds the domain that a node describes, ready to run but for its pause. `file` finds its
+    /// modules. Dom0 has been built, if there is one. A failure leaves nothing behind.
+    pub fn build_guest<'a>(
+        &self,
+        node: &Node<'a>,
+        file: File<'_, 'a>,
+    ) -> Result<Arc<Domain<M>>, BuildError<'a>> {
+        let wish = Wish::read(node, file)?;
+        let config = DomainConfig {
+            flags: cdf::HVM | cdf::HAP,
+            console: true,
+            max_vcpus: wish.vcpus,
+            max_evtchn_port: MAX_PORT,
+            max_grant_frames: self.options.gnttab_max_frames,
+            max_maptrack_frames: self.options.gnttab_max_maptrack_frames,
+            nr_spis: wish.nr_spis.min(device_tree::gic::SPI_END - 32).next_multiple_of(32),
+            table_pages: Some(wish.tables),
+            ..DomainConfig::default()
+        };
+        let domain = self.create_domain(Domid(0), config)?;
+        let built = self.fill_guest(&wish, &domain);
+        if built.is_err() {
+            self.destroy_domain(&domain, &mut || false);
+        }
+        built.map(|()| domain)
+    }
+
+    fn fill_guest<'a>(&self, wish: &Wish<'a>, domain: &Arc<Domain<M>>) -> Result<(), BuildError<'a>> {
+        self.map_virtual_cpu_interface(domain, layout::GICC_BASE, layout::GICC_SIZE)?;
+        self.update_wallclock(domain);
+        let banks = guest_board::banks(wish.memory)?;
+        for bank in &banks {
+            self.fill_bank(domain, bank)?;
+        }
+        let kernel = super::kernel(wish.kernel)?;
+        let room = TREE_ROOM + wish.fragment.map_or(0, <[u8]>::len);
+        let ramdisk = wish.ramdisk.map(|file| file.len() as u64);
+        let place = guest_board::place(&kernel, ramdisk, room as u64, banks[0])?;
+        if !runs(place.arch) {
+            return Err(BuildError::State(place.arch));
+        }
+        let tree = self.guest_tree(wish, &place)?;
+        if tree.len() > room {
+            return Err(BuildError::TreeSize(tree.len()));
+        }
+        let mem = self.mem();
+        load(mem, domain, place.kernel_base, place.kernel)?;
+        if let (Some(region), Some(file)) = (place.initrd, wish.ramdisk) {
+            load(mem, domain, region.base, file)?;
+        }
+        load(mem, domain, place.tree.base, &tree)?;
+        if wish.xenstore {
+            self.prepare_xenstore(domain)?;
+        }
+        domain.set_aarch32(place.arch == Arch::Arm32);
+        self.create_vcpus(domain)?;
+        let context = boot::first_vcpu(place.arch, place.entry, place.tree.base);
+        let _life = domain.lifecycle.lock();
+        self.start_vcpu(domain, &domain.vcpus()[0], &context);
+        Ok(())
+    }
+
+    /// Gives a domain all the memory it may have for a bank, in the largest blocks there are.
+    fn fill_bank<'a>(&self, domain: &Domain<M>, bank: &Region) -> Result<(), BuildError<'a>> {
+        let (mut at, end) = (bank.base >> PAGE_SHIFT, (bank.base + bank.size) >> PAGE_SHIFT);
+        let pages = u32::try_from(end - at).map_err(|_| BuildError::Memory(bank.size))?;
+        let limit = domain.account.limit().checked_add(pages).ok_or(BuildError::Memory(bank.size))?;
+        domain.account.set_limit(limit);
+        while at < end {
+            let aligned = at.trailing_zeros().min((end - at).ilog2()).min(MAX_ORDER);
+            let (mfn, order) = self.largest(domain, aligned).ok_or(BuildError::Memory(bank.size))?;
+            domain.p2m(self.mem()).map(Gfn(at), mfn, 1 << order, P2mType::RamRw)?;
+            at += 1 << order;
+        }
+        Ok(())
+    }
+
+    fn largest(&self, domain: &Domain<M>, order: u32) -> Option<(Mfn, u32)> {
+        (0..=order).rev().find_map(|order| {
+            let wanted = Wanted::order(order);
+            Some((self.frames.alloc_for(&self.machine, &domain.account, &wanted)?, order))
+        })
+    }
+
+    fn guest_tree<'a>(
+        &self,
+        wish: &Wish<'a>,
+        place: &guest_board::Placement<'_>,
+    ) -> Result<Vec<u8>, BuildError<'a>> {
+        let frequency = self.board.get().map(|board| board.timer_frequency).filter(|hz| *hz != 0);
+        let board = GuestBoard {
+            arch: place.arch,
+            gic: Gic::V2,
+            vcpus: wish.vcpus,
+            memory: wish.memory,
+            address_bits: crate::p2m::IPA_BITS as u8,
+            bootargs: wish.bootargs,
+            initrd: place.initrd,
+            clock_frequency: frequency,
+            rng_seed: &[],
+            vpl011: false,
+            version: version::NUMBER,
+        };
+        let tree = match wish.fragment {
+            Some(fragment) => board.tree_with_partial(fragment)?,
+            None => board.tree()?,
+        };
+        if wish.hypervisor { Ok(tree) } else { without_hypervisor(&tree) }
+    }
+
+    /// The ring comes when somebody in dom0 makes it; the guest waits for its port until then.
+    fn prepare_xenstore<'a>(&self, domain: &Arc<Domain<M>>) -> Result<(), BuildError<'a>> {
+        let port = self.alloc_unbound(domain, Domid(0))?;
+        let mut params = domain.params.lock();
+        params.set(param::STORE_EVTCHN, port.0.into());
+        params.set(param::STORE_PFN, u64::MAX);
+        Ok(())
+    }
+}
+
+/// The tree for a guest that is not to know where it runs.
+fn without_hypervisor<'e>(tree: &[u8]) -> Result<Vec<u8>, BuildError<'e>> {
+    let tree = Tree::parse(tree).map_err(guest_board::Error::Tree)?;
+    let mut out = Writer::new([], 0);
+    out.begin_node("");
+    for property in tree.root().properties() {
+        out.copy(&property);
+    }
+    for node in tree.root().children().filter(|node| node.name() != "hypervisor") {
+        out.copy_node(&node);
+    }
+    out.end_node();
+    Ok(out.finish())
+}

@@ -178,7 +178,7 @@ impl Transport for Local {
         if let Poll::Ready(n) = came {
             self.have = 0..n;
         }
-        let waited = core::mem::replace(&mut self.waited, came.is_pending());
-        if waited || came.is_ready() { Poll::Ready(()) } else { Poll::Pending }
+        self.waited = came.is_pending() && !self.waited;
+        if self.waited { Poll::Pending } else { Poll::Ready(()) }
     }
 }

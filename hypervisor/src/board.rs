@@ -185,6 +185,11 @@ impl Machine for Board {
         arch::translate::stage1(va, access).ok_or(Errno::EFAULT)
     }
 
+    #[inline]
+    fn translate_both(&self, va: u64, access: Access) -> Option<u64> {
+        arch::translate::both_stages(va, access)
+    }
+
     fn flush_guest_tlb(&self, vmid: Vmid) {
         arch::maintenance::flush_guest_tlb(vmid);
     }
@@ -271,6 +276,11 @@ impl Machine for Board {
 
     fn read_list_register(&self, index: usize) -> ListRegister {
         self.gic.read_list_register(index)
+    }
+
+    #[inline]
+    fn list_register_state(&self, index: usize) -> (bool, bool) {
+        self.gic.list_register_state(index)
     }
 
     fn write_list_register(&self, index: usize, value: ListRegister) {

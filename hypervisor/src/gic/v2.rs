@@ -201,7 +201,15 @@ impl Gic {
         decode(self.blocks.control.read(GICH_LR + index * 4))
     }
 
+    /// Whether the interrupt in a list register is pending, and active.
+    #[inline]
+    pub fn list_register_state(&self, index: usize) -> (bool, bool) {
+        let lr = self.blocks.control.read(GICH_LR + index * 4);
+        (lr & LR_PENDING != 0, lr & LR_ACTIVE != 0)
+    }
+
     /// Writes a list register.
+    #[inline]
     pub fn write_list_register(&self, index: usize, value: ListRegister) {
         self.blocks.control.write(GICH_LR + index * 4, encode(value));
     }

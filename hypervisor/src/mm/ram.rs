@@ -24,6 +24,14 @@ pub struct Run {
     va: usize,
 }
 
+impl Run {
+    #[inline]
+    fn address(&self, mfn: Mfn) -> Option<usize> {
+        let offset = mfn.0.wrapping_sub(self.start);
+        (offset < self.frames).then(|| self.va + offset as usize * PAGE_SIZE)
+    }
+}
+
 /// All RAM that the hypervisor uses.
 #[derive(Default)]
 pub struct Ram {
@@ -97,9 +105,12 @@ impl Ram {
     /// Where a frame is mapped, if it is RAM.
     #[inline]
     pub fn address(&self, mfn: Mfn) -> Option<usize> {
-        self.runs.iter().find_map(|run| {
-            let offset = mfn.0.wrapping_sub(run.start);
-            (offset < run.frames).then(|| run.va + offset as usize * PAGE_SIZE)
-        })
+        let (largest, others) = self.runs.split_first()?;
+        largest.address(mfn).or_else(|| Self::address_in(others, mfn))
+    }
+
+    #[inline(never)]
+    fn address_in(runs: &[Run], mfn: Mfn) -> Option<usize> {
+        runs.iter().find_map(|run| run.address(mfn))
     }
 }

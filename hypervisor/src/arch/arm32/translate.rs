@@ -29,6 +29,23 @@ pub fn stage1(va: u64, access: Access) -> Option<u64> {
     (par & PAR_FAILED == 0).then(|| physical(par, va))
 }
 
+/// Translates through both stages at EL1's privilege; `None` where either denies the access.
+#[inline]
+pub fn both_stages(va: u64, access: Access) -> Option<u64> {
+    let va = u32::try_from(va).ok()?;
+    let saved = PAR_EL1::read();
+    // SAFETY: as above. ATS12NSOPR, ATS12NSOPW.
+    unsafe {
+        match access {
+            Access::Read => asm!("mcr p15, 0, {}, c7, c8, 4", "isb", in(reg) va),
+            Access::Write => asm!("mcr p15, 0, {}, c7, c8, 5", "isb", in(reg) va),
+        }
+    }
+    let par = PAR_EL1::read();
+    PAR_EL1::write(saved);
+    (par & PAR_FAILED == 0).then(|| physical(par, va))
+}
+
 fn physical(par: u64, va: u32) -> u64 {
     let va = u64::from(va);
     if par & PAR_LONG != 0 {

@@ -7,6 +7,7 @@
 //! | `cpu`, `kick`, `wait` | which vCPU this is; waking another; sleeping with interrupts masked |
 //! | `now_ns` | the clock |
 //! | `alloc_pages`, `free_pages` | whole pages |
+//! | `copy_blocks` | a fast copy that says what it loads and stores |
 //! | `gfn_of`, `address_of`, `mapped_at` | from virtual to guest-physical addresses and back |
 //! | `grant_frame`, `map_magic` | where the grant table goes, and pages that the toolstack made |
 //! | `poll_interrupts` | delivers what is pending where there are no interrupts |

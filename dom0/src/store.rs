@@ -122,7 +122,7 @@ impl Store {
     /// Connects a program in dom0.
     pub fn client(&self) -> Xenstore {
         let client = self.0.borrow_mut().connect_local();
-        Xenstore::over(Box::new(Local { client, ahead: [0; AHEAD], have: 0..0, waited: false }))
+        Xenstore::over(Box::new(Local(client)))
     }
 }
 
@@ -143,42 +143,19 @@ async fn serve(daemon: Rc<RefCell<Daemon<Hypervisor>>>) {
     }
 }
 
-/// Bytes that are read ahead of who wants them.
-const AHEAD: usize = 512;
-
 /// The client's end of a connection in this program.
-struct Local {
-    client: LocalClient,
-    ahead: [u8; AHEAD],
-    have: core::ops::Range<usize>,
-    /// Whether an event was waited for: the next look says that it may have come.
-    waited: bool,
-}
+struct Local(LocalClient);
 
 impl Transport for Local {
     fn read(&mut self, into: &mut [u8]) -> Result<usize, Errno> {
-        if self.have.is_empty() {
-            return Ok(self.client.read(into));
-        }
-        let n = into.len().min(self.have.len());
-        into[..n].copy_from_slice(&self.ahead[self.have.start..][..n]);
-        self.have.start += n;
-        Ok(n)
+        Ok(self.0.read(into))
     }
 
     fn write(&mut self, from: &[u8]) -> Result<usize, Errno> {
-        Ok(self.client.write(from))
+        Ok(self.0.write(from))
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.have.is_empty() {
-            return Poll::Ready(());
-        }
-        let came = self.client.poll_read(cx, &mut self.ahead);
-        if let Poll::Ready(n) = came {
-            self.have = 0..n;
-        }
-        self.waited = came.is_pending() && !self.waited;
-        if self.waited { Poll::Pending } else { Poll::Ready(()) }
+        self.0.poll_event(cx)
     }
 }

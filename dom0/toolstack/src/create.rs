@@ -41,7 +41,7 @@ impl<H: Host> Toolstack<H> {
             }
             return Err(error);
         }
-        let guest = Guest { name: config.name.clone(), config, handled: false };
+        let guest = Guest { name: config.name.clone(), config, started: host.uptime(), handled: false };
         self.registry().borrow_mut().insert(domid, guest);
         drop(claim);
         Ok(domid)

@@ -6,6 +6,7 @@ use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::cell::RefCell;
+use core::time::Duration;
 
 use xen_abi::Domid;
 use xen_abi::domctl::GetDomainInfo;
@@ -31,6 +32,8 @@ pub struct Listed {
 pub(crate) struct Guest {
     pub name: String,
     pub config: Rc<DomainConfig>,
+    /// When it was started, since the machine was.
+    pub started: Duration,
     /// Whether what its shutdown calls for is being done, or has been.
     pub handled: bool,
 }

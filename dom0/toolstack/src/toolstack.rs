@@ -138,9 +138,19 @@ impl<H: Host> Toolstack<H> {
 
     /// Gives the seconds that a domain has been running, if anybody knows.
     pub async fn uptime(&self, domid: Domid) -> Result<Option<u64>> {
+        let uptime = self.host.uptime();
         if domid == DOM0 {
-            return Ok(Some(self.host.uptime().as_secs()));
+            return Ok(Some(uptime.as_secs()));
         }
+        let known = self.registry.borrow().guests.get(&domid).map(|guest| guest.started);
+        match known {
+            Some(started) => Ok(Some(uptime.saturating_sub(started).as_secs())),
+            None => self.recorded_uptime(domid).await,
+        }
+    }
+
+    /// Gives the seconds since the start that the store tells of, for a domain that was not made here.
+    async fn recorded_uptime(&self, domid: Domid) -> Result<Option<u64>> {
         let store = self.host.store();
         let path = alloc::format!("{}/vm", domain_path(domid));
         let Some(vm) = store.read_if_there(&path).await? else { return Ok(None) };

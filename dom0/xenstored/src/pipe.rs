@@ -17,6 +17,8 @@ struct Queues {
     requests: VecDeque<u8>,
     replies: VecDeque<u8>,
     client: Option<Waker>,
+    /// The store has read or written since the client last looked.
+    moved: bool,
     closed: bool,
 }
 
@@ -59,29 +61,15 @@ impl LocalClient {
         count
     }
 
-    /// Sends at least a byte, or waits for room.
-    pub fn poll_write(&mut self, cx: &mut Context<'_>, from: &[u8]) -> Poll<usize> {
-        self.wait_unless(cx, |client| client.write(from), from.is_empty())
-    }
-
-    /// Receives at least a byte, or waits for one.
-    pub fn poll_read(&mut self, cx: &mut Context<'_>, to: &mut [u8]) -> Poll<usize> {
-        let nothing_wanted = to.is_empty();
-        self.wait_unless(cx, |client| client.read(to), nothing_wanted)
-    }
-
-    fn wait_unless(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut attempt: impl FnMut(&mut Self) -> usize,
-        trivial: bool,
-    ) -> Poll<usize> {
-        // First the waker, then the attempt: what arrives in between is not lost.
-        self.queues.lock().client = Some(cx.waker().clone());
-        match attempt(self) {
-            0 if !trivial => Poll::Pending,
-            count => Poll::Ready(count),
+    /// Waits until the store has read or written something since the last time: there may be more to receive, or more
+    /// room to send.
+    pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut queues = self.queues.lock();
+        if core::mem::take(&mut queues.moved) {
+            return Poll::Ready(());
         }
+        queues.client = Some(cx.waker().clone());
+        Poll::Pending
     }
 }
 
@@ -127,9 +115,11 @@ impl LocalServer {
 }
 
 fn wake(queues: &mut Queues, moved: usize) {
-    if moved > 0
-        && let Some(waker) = queues.client.take()
-    {
+    if moved == 0 {
+        return;
+    }
+    queues.moved = true;
+    if let Some(waker) = queues.client.take() {
         waker.wake();
     }
 }

@@ -213,6 +213,9 @@ fn domains_are_found_by_id_and_name() {
     let names: Vec<_> = host.run(toolstack.list()).unwrap().into_iter().map(|listed| listed.name).collect();
     assert_eq!(names, ["Domain-0", "win", "other"]);
     assert_eq!(host.run(toolstack.uptime(Domid(0))), Ok(Some(11)));
+    assert_eq!(host.run(toolstack.uptime(domid)), Ok(Some(0)));
+    assert_eq!(host.run(toolstack.uptime(other)), Ok(Some(0)));
+    assert_eq!(host.run(toolstack.uptime(Domid(9))), Ok(None));
     assert_eq!(toolstack.vcpus(domid).unwrap().len(), 1);
 }
 

@@ -209,14 +209,16 @@ fn waiting_tasks_are_woken_when_something_comes() {
     let mut bed = Bed::new();
     let mut pipe = bed.daemon.connect_local();
     bed.run();
-    let mut buffer = [0; 64];
     assert_eq!(bed.daemon.poll_work(&mut server_cx), Poll::Pending);
-    assert_eq!(pipe.poll_read(&mut client_cx, &mut buffer), Poll::Pending);
+    assert_eq!(pipe.poll_event(&mut client_cx), Poll::Pending);
     let message = bed.message(msg::READ, 0, b"/tool\0");
-    assert_eq!(pipe.poll_write(&mut client_cx, &message), Poll::Ready(message.len()));
+    assert_eq!(pipe.write(&message), message.len());
     assert_eq!(server.0.load(Ordering::Relaxed), 1);
     assert_eq!(bed.daemon.poll_work(&mut server_cx), Poll::Ready(()));
     bed.daemon.round(0);
     assert!(client.0.load(Ordering::Relaxed) >= 1);
-    assert_eq!(pipe.poll_read(&mut client_cx, &mut buffer), Poll::Ready(16));
+    assert_eq!(pipe.poll_event(&mut client_cx), Poll::Ready(()));
+    assert_eq!(pipe.poll_event(&mut client_cx), Poll::Pending);
+    let mut buffer = [0; 64];
+    assert_eq!(pipe.read(&mut buffer), 16);
 }

@@ -143,6 +143,11 @@ impl Machine for Board {
     }
 
     #[inline]
+    fn load32_at(&self, address: u64) -> Option<u32> {
+        self.ram.load32_at(address)
+    }
+
+    #[inline]
     fn store32(&self, mfn: Mfn, offset: usize, value: u32) {
         self.ram.store32(mfn, offset, value);
     }
@@ -279,8 +284,8 @@ impl Machine for Board {
     }
 
     #[inline]
-    fn list_register_state(&self, index: usize) -> (bool, bool) {
-        self.gic.list_register_state(index)
+    fn pend_list_register(&self, index: usize, fresh: ListRegister) -> bool {
+        self.gic.pend_list_register(index, fresh)
     }
 
     fn write_list_register(&self, index: usize, value: ListRegister) {

@@ -50,6 +50,7 @@ impl Registers {
     #[inline]
     fn at(&self, offset: usize) -> usize {
         assert!(offset < self.len, "register {offset:#x} of a block of {:#x}", self.len);
-        self.base + offset
+        // `map` found room for all of it.
+        self.base.wrapping_add(offset)
     }
 }

@@ -188,6 +188,11 @@ impl<M: Machine> Domain<M> {
         P2mGuard::new(self.p2m.lock(), mem)
     }
 
+    /// As long as the guard lives no mapping of its memory goes away.
+    pub(crate) fn keep_mapped(&self) -> spin::MutexGuard<'_, P2m> {
+        self.p2m.lock()
+    }
+
     /// Whether it may do everything.
     pub fn is_control(&self) -> bool {
         self.config.control

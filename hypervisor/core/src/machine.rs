@@ -129,6 +129,11 @@ pub trait Machine: Sync + Send + Sized + 'static {
     fn cache_frame(&self, mfn: Mfn, offset: usize, len: usize, op: CacheOp);
     /// Atomic load (acquire) of a naturally aligned word.
     fn load32(&self, mfn: Mfn, offset: usize) -> u32;
+    /// The same by address; nothing where there is no RAM. `address` is aligned.
+    fn load32_at(&self, address: u64) -> Option<u32> {
+        let mfn = Mfn::containing(address);
+        self.is_ram(mfn).then(|| self.load32(mfn, address as usize % xen_abi::PAGE_SIZE))
+    }
     /// Atomic store (release).
     fn store32(&self, mfn: Mfn, offset: usize, value: u32);
     /// Atomic load of a naturally aligned double word.
@@ -154,6 +159,13 @@ pub trait Machine: Sync + Send + Sized + 'static {
     /// Stage 1 of the vCPU that is loaded here, at EL1 privilege (no PAN): guest virtual address to
     /// guest physical address. `EFAULT` where the guest's tables deny the access.
     fn translate_va(&self, va: u64, access: Access) -> Result<u64, Errno>;
+    /// Both stages of the vCPU that is loaded here: guest virtual address to machine address, where
+    /// both allow the access. `None` where they do not or the machine cannot tell: then each stage is
+    /// asked for itself.
+    fn translate_both(&self, va: u64, access: Access) -> Option<u64> {
+        let _ = (va, access);
+        None
+    }
     /// Drops every stage-2 translation of `vmid` on all CPUs, and what stage 1 cached of it.
     fn flush_guest_tlb(&self, vmid: Vmid);
     /// The same for one page, where the hardware can; else everything of `vmid`.
@@ -214,6 +226,20 @@ pub trait Machine: Sync + Send + Sized + 'static {
     fn list_register_count(&self) -> usize;
     /// Reads a list register of the vCPU that is loaded here.
     fn read_list_register(&self, index: usize) -> ListRegister;
+    /// Makes the interrupt that a list register has, or had until the guest ended it, pending: `fresh`
+    /// is what to write if it has ended. False, with nothing done, for a hardware interrupt that the
+    /// guest has yet to end.
+    fn pend_list_register(&self, index: usize, fresh: ListRegister) -> bool {
+        let lr = self.read_list_register(index);
+        if lr.pending {
+            return true;
+        }
+        if lr.active && fresh.hw.is_some() {
+            return false;
+        }
+        self.write_list_register(index, ListRegister { active: lr.active, ..fresh });
+        true
+    }
     /// Writes it.
     fn write_list_register(&self, index: usize, value: ListRegister);
     /// One bit for each list register that is neither pending nor active there (ELRSR).

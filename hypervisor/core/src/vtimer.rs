@@ -105,7 +105,7 @@ impl<M: Machine> Current<'_, M> {
             }
             Due::Now => {
                 self.vcpu.timers.phys.stop();
-                self.hv.inject_here(self, self.domain.config.interrupts.physical_timer);
+                self.hv.inject_here(self.domain, self.vcpu, self.domain.config.interrupts.physical_timer, 0);
             }
             Due::At(deadline) => {
                 self.hv.arm_timer(self.cpu, self.domain, self.vcpu, TimerKind::Physical, deadline);
@@ -117,7 +117,8 @@ impl<M: Machine> Current<'_, M> {
 impl<M: Machine> Hypervisor<M> {
     /// The virtual timer of the loaded vCPU fired; the machine has masked it in CNTV_CTL (IMASK).
     pub fn virtual_timer_fired(&self, current: &mut Current<'_, M>) {
-        self.inject_here(current, current.domain.config.interrupts.virtual_timer);
+        let virq = current.domain.config.interrupts.virtual_timer;
+        self.inject_here(current.domain, current.vcpu, virq, 0);
     }
 
     pub(crate) fn physical_timer_fired(&self, cpu: CpuId, vcpu: &VcpuRef<M>) {

@@ -201,11 +201,19 @@ impl Gic {
         decode(self.blocks.control.read(GICH_LR + index * 4))
     }
 
-    /// Whether the interrupt in a list register is pending, and active.
+    /// Makes the interrupt of a list register pending; false if it cannot be yet.
     #[inline]
-    pub fn list_register_state(&self, index: usize) -> (bool, bool) {
+    pub fn pend_list_register(&self, index: usize, fresh: ListRegister) -> bool {
         let lr = self.blocks.control.read(GICH_LR + index * 4);
-        (lr & LR_PENDING != 0, lr & LR_ACTIVE != 0)
+        if lr & LR_PENDING != 0 {
+            return true;
+        }
+        let active = lr & LR_ACTIVE;
+        if active != 0 && fresh.hw.is_some() {
+            return false;
+        }
+        self.blocks.control.write(GICH_LR + index * 4, encode(fresh) | active);
+        true
     }
 
     /// Writes a list register.
@@ -304,6 +312,7 @@ fn decode(lr: u32) -> ListRegister {
     }
 }
 
+#[inline]
 fn encode(lr: ListRegister) -> u32 {
     let above = match lr.hw {
         Some(physical) => LR_HW | (physical & 0x3ff) << 10,

@@ -25,32 +25,55 @@ impl Ram {
     /// Address of `len` bytes at `offset` of a frame.
     #[inline]
     fn bytes(&self, mfn: Mfn, offset: usize, len: usize) -> usize {
-        assert!(offset <= PAGE_SIZE && len <= PAGE_SIZE - offset, "{offset:#x}+{len:#x} is not in one frame");
+        if offset > PAGE_SIZE || len > PAGE_SIZE - offset {
+            no_such_bytes(mfn, offset, len);
+        }
+        self.frame(mfn).wrapping_add(offset)
+    }
+
+    /// Address of the aligned word of `size` bytes at `offset` of a frame.
+    #[inline]
+    fn word(&self, mfn: Mfn, offset: usize, size: usize) -> usize {
+        if offset & !(PAGE_SIZE - size) != 0 {
+            no_such_bytes(mfn, offset, size);
+        }
+        self.frame(mfn).wrapping_add(offset)
+    }
+
+    #[inline]
+    fn frame(&self, mfn: Mfn) -> usize {
         match self.address(mfn) {
-            Some(frame) => frame + offset,
-            None => panic!("frame {:#x} is not RAM", mfn.0),
+            Some(frame) => frame,
+            None => no_such_bytes(mfn, 0, PAGE_SIZE),
         }
     }
 
     #[inline]
     fn atomic8(&self, mfn: Mfn, offset: usize) -> &AtomicU8 {
-        // SAFETY: `bytes` gives mapped memory that is there for good and only changed atomically or
+        // SAFETY: `word` gives mapped memory that is there for good and only changed atomically or
         // by guests.
-        unsafe { AtomicU8::from_ptr(self.bytes(mfn, offset, 1) as *mut u8) }
+        unsafe { AtomicU8::from_ptr(self.word(mfn, offset, 1) as *mut u8) }
     }
 
     #[inline]
     fn atomic32(&self, mfn: Mfn, offset: usize) -> &AtomicU32 {
-        assert!(offset.is_multiple_of(4), "{offset:#x} is not aligned");
         // SAFETY: as above, and aligned.
-        unsafe { AtomicU32::from_ptr(self.bytes(mfn, offset, 4) as *mut u32) }
+        unsafe { AtomicU32::from_ptr(self.word(mfn, offset, 4) as *mut u32) }
     }
 
     #[inline]
     fn atomic64(&self, mfn: Mfn, offset: usize) -> &AtomicU64 {
-        assert!(offset.is_multiple_of(8), "{offset:#x} is not aligned");
         // SAFETY: as above, and aligned.
-        unsafe { AtomicU64::from_ptr(self.bytes(mfn, offset, 8) as *mut u64) }
+        unsafe { AtomicU64::from_ptr(self.word(mfn, offset, 8) as *mut u64) }
+    }
+
+    /// Loads an aligned word, if there is RAM.
+    #[inline]
+    pub fn load32_at(&self, address: u64) -> Option<u32> {
+        let frame = self.address(Mfn::containing(address))?;
+        let at = frame.wrapping_add(address as usize % PAGE_SIZE & !3);
+        // SAFETY: mapped, as `address` says, and aligned.
+        Some(unsafe { AtomicU32::from_ptr(at as *mut u32) }.load(Ordering::Acquire))
     }
 
     /// Copies bytes out of a frame.
@@ -172,6 +195,13 @@ impl Ram {
             old
         })
     }
+}
+
+/// A bug of the caller's.
+#[cold]
+#[inline(never)]
+fn no_such_bytes(mfn: Mfn, offset: usize, len: usize) -> ! {
+    panic!("no {len:#x} bytes at {offset:#x} of frame {:#x}", mfn.0)
 }
 
 /// Tries until it succeeds, but not forever: a plain access in the end is what the guest that keeps

@@ -24,19 +24,12 @@ pub struct Run {
     va: usize,
 }
 
-impl Run {
-    #[inline]
-    fn address(&self, mfn: Mfn) -> Option<usize> {
-        let offset = mfn.0.wrapping_sub(self.start);
-        (offset < self.frames).then(|| self.va + offset as usize * PAGE_SIZE)
-    }
-}
-
 /// All RAM that the hypervisor uses.
 #[derive(Default)]
 pub struct Ram {
-    // Largest first: most accesses find theirs at once.
+    // Largest first.
     runs: Vec<Run, MAX_RUNS>,
+    quick: Quick,
 }
 
 impl Ram {
@@ -76,6 +69,7 @@ impl Ram {
         if self.runs.insert(at, run).is_err() {
             log::warn!("RAM {:#x}-{:#x} is not used: too many pieces", range.start, end - 1);
         }
+        self.quick = self.runs.first().map(Quick::of).unwrap_or_default();
         va.saturating_add(len as usize)
     }
 
@@ -105,12 +99,43 @@ impl Ram {
     /// Where a frame is mapped, if it is RAM.
     #[inline]
     pub fn address(&self, mfn: Mfn) -> Option<usize> {
-        let (largest, others) = self.runs.split_first()?;
-        largest.address(mfn).or_else(|| Self::address_in(others, mfn))
+        match self.quick.address(mfn) {
+            None => self.address_in_others(mfn),
+            address => address,
+        }
     }
 
+    #[cold]
     #[inline(never)]
-    fn address_in(runs: &[Run], mfn: Mfn) -> Option<usize> {
-        runs.iter().find_map(|run| run.address(mfn))
+    fn address_in_others(&self, mfn: Mfn) -> Option<usize> {
+        self.runs.iter().find_map(|run| {
+            let offset = mfn.0.wrapping_sub(run.start);
+            (offset < run.frames).then(|| run.va + offset as usize * PAGE_SIZE)
+        })
+    }
+}
+
+/// The largest run, in words: nearly every access is to it.
+#[derive(Default)]
+struct Quick {
+    start: u32,
+    frames: u32,
+    va: usize,
+}
+
+impl Quick {
+    /// Of a run; nothing of one beyond the words.
+    fn of(run: &Run) -> Self {
+        match (run.start.try_into(), run.frames.try_into()) {
+            (Ok(start), Ok(frames)) => Self { start, frames, va: run.va },
+            _ => Self::default(),
+        }
+    }
+
+    #[inline]
+    fn address(&self, mfn: Mfn) -> Option<usize> {
+        let offset = u32::try_from(mfn.0).ok()?.wrapping_sub(self.start);
+        // What is mapped does not wrap around.
+        (offset < self.frames).then(|| self.va.wrapping_add((offset as usize).wrapping_mul(PAGE_SIZE)))
     }
 }

@@ -99,7 +99,8 @@ impl<M: Machine> Current<'_, M> {
         let v = port.vcpu.load(Ordering::Relaxed);
         let Some(vcpu) = self.domain.vcpus().get(v as usize) else { return Ok(()) };
         let machine = &self.hv.machine;
-        let raised = match &mut *self.domain.events.delivery.lock() {
+        let mut delivery = self.domain.events.delivery.lock();
+        let raised = match &mut *delivery {
             Delivery::TwoLevel if !Delivery::has_bit(number) => return Err(Errno::EINVAL),
             Delivery::TwoLevel => {
                 let upcall = two_level::unmask(machine, self.domain.shared_info, number, &vcpu.events);
@@ -107,7 +108,7 @@ impl<M: Machine> Current<'_, M> {
             }
             Delivery::Fifo(fifo) => fifo.unmask(machine, number, port, v),
         };
-        self.hv.follow_up(self.domain, vcpu, number, raised);
+        self.hv.follow_up(self.domain, vcpu, number, raised, delivery);
         Ok(())
     }
 

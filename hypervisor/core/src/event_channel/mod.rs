@@ -17,9 +17,9 @@ mod vcpu;
 mod virq;
 
 use alloc::{boxed::Box, sync::Arc};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 
-use spin::Mutex;
+use spin::{Mutex, MutexGuard};
 use xen_abi::{Errno, event_channel::NR_CHANNELS_2L, event_channel::fifo::NR_CHANNELS};
 
 use crate::{Hypervisor, domain::Domain, machine::Machine, vcpu::Vcpu};
@@ -68,8 +68,8 @@ pub struct Events<M: Machine> {
     /// The highest port that the domain may have.
     highest: u32,
     delivery: Mutex<Delivery>,
-    /// One bit for each vCPU (modulo 64) that sleeps until a port is pending.
-    pollers: AtomicU64,
+    /// One bit for each vCPU (modulo 32) that sleeps until a port is pending.
+    pollers: AtomicU32,
 }
 
 impl<M: Machine> Events<M> {
@@ -80,7 +80,7 @@ impl<M: Machine> Events<M> {
             ports: Ports::new(highest)?,
             highest,
             delivery: Mutex::new(Delivery::TwoLevel),
-            pollers: AtomicU64::new(0),
+            pollers: AtomicU32::new(0),
         };
         *events.ports.make(0)?.state.lock() = State::Reserved;
         Ok(events)
@@ -108,30 +108,38 @@ impl<M: Machine> Hypervisor<M> {
     fn set_pending(&self, domain: &Arc<Domain<M>>, number: u32, port: &Port<M>) {
         let v = port.vcpu.load(Ordering::Relaxed);
         let Some(vcpu) = domain.vcpus().get(v as usize) else { return };
-        let raised = match &mut *domain.events.delivery.lock() {
+        let mut delivery = domain.events.delivery.lock();
+        let raised = match &mut *delivery {
             Delivery::TwoLevel => {
                 two_level::set_pending(&self.machine, domain.shared_info, number, &vcpu.events)
             }
             Delivery::Fifo(fifo) => fifo.set_pending(&self.machine, number, port, v),
         };
-        self.follow_up(domain, vcpu, number, raised);
+        self.follow_up(domain, vcpu, number, raised, delivery);
     }
 
-    fn follow_up(&self, domain: &Arc<Domain<M>>, vcpu: &Vcpu<M>, number: u32, raised: Raised) {
-        if raised.upcall {
-            self.mark_events_pending(domain, vcpu);
+    /// Tells the vCPU, and whoever polls. `delivery` is released before that has any effect.
+    #[inline]
+    fn follow_up(
+        &self,
+        domain: &Arc<Domain<M>>,
+        vcpu: &Vcpu<M>,
+        number: u32,
+        raised: Raised,
+        delivery: MutexGuard<'_, Delivery>,
+    ) {
+        // The flag says that the interrupt has been raised and not been seen yet.
+        let upcall = raised.upcall
+            && vcpu
+                .events
+                .info()
+                .is_some_and(|(mfn, at)| self.machine.swap8(mfn, at + vcpu::UPCALL_PENDING, 1) == 0);
+        drop(delivery);
+        if upcall {
+            self.inject_private(domain, vcpu, domain.config.interrupts.events);
         }
         if raised.news && domain.events.pollers.load(Ordering::SeqCst) != 0 {
             self.wake_pollers(domain, number);
-        }
-    }
-
-    /// Tells a vCPU that it has events: sets its flag and, if that was clear, raises the interrupt.
-    fn mark_events_pending(&self, domain: &Arc<Domain<M>>, vcpu: &Vcpu<M>) {
-        if let Some((mfn, at)) = vcpu.events.info()
-            && self.machine.swap8(mfn, at + vcpu::UPCALL_PENDING, 1) == 0
-        {
-            self.inject_private(domain, vcpu, domain.config.interrupts.events);
         }
     }
 

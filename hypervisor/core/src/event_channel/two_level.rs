@@ -15,39 +15,44 @@ const PENDING: usize = offset_of!(SharedInfo, evtchn_pending);
 const MASK: usize = offset_of!(SharedInfo, evtchn_mask);
 const SELECTOR: usize = offset_of!(VcpuInfo, evtchn_pending_sel);
 
+/// Where the half of a bitmap's word is that has the bit: atomics of 32 bits are cheaper, and the
+/// guest's of 64 bits see them all the same.
 fn word(port: u32) -> usize {
-    (port / 64) as usize * 8
+    (port / 32) as usize * 4
 }
 
-fn bit(port: u32) -> u64 {
-    1 << (port % 64)
+fn bit(port: u32) -> u32 {
+    1 << (port % 32)
 }
 
 pub(super) fn set_pending<M: Machine>(machine: &M, shared: Mfn, port: u32, vcpu: &VcpuEvents) -> Raised {
-    if machine.fetch_or64(shared, PENDING + word(port), bit(port)) & bit(port) != 0 {
+    if machine.fetch_or32(shared, PENDING + word(port), bit(port)) & bit(port) != 0 {
         return Raised::NOTHING;
     }
-    let masked = machine.load64(shared, MASK + word(port)) & bit(port) != 0;
+    let masked = machine.load32(shared, MASK + word(port)) & bit(port) != 0;
     Raised { news: true, upcall: !masked && select(machine, port, vcpu) }
 }
 
 /// Marks the port's word for the vCPU; says whether it was not marked.
 fn select<M: Machine>(machine: &M, port: u32, vcpu: &VcpuEvents) -> bool {
-    let word = 1 << (port / 64);
-    vcpu.info().is_some_and(|(mfn, at)| machine.fetch_or64(mfn, at + SELECTOR, word) & word == 0)
+    let selected = port / 64;
+    vcpu.info().is_some_and(|(mfn, at)| {
+        let at = at + SELECTOR + word(selected);
+        machine.fetch_or32(mfn, at, bit(selected)) & bit(selected) == 0
+    })
 }
 
 pub(super) fn clear_pending<M: Machine>(machine: &M, shared: Mfn, port: u32) {
-    machine.fetch_and64(shared, PENDING + word(port), !bit(port));
+    machine.fetch_and32(shared, PENDING + word(port), !bit(port));
 }
 
 pub(super) fn is_pending<M: Machine>(machine: &M, shared: Mfn, port: u32) -> bool {
-    machine.load64(shared, PENDING + word(port)) & bit(port) != 0
+    machine.load32(shared, PENDING + word(port)) & bit(port) != 0
 }
 
 /// Unmasks; says whether the vCPU has to be told.
 pub(super) fn unmask<M: Machine>(machine: &M, shared: Mfn, port: u32, vcpu: &VcpuEvents) -> bool {
-    let was_masked = machine.fetch_and64(shared, MASK + word(port), !bit(port)) & bit(port) != 0;
+    let was_masked = machine.fetch_and32(shared, MASK + word(port), !bit(port)) & bit(port) != 0;
     was_masked && is_pending(machine, shared, port) && select(machine, port, vcpu)
 }
 

@@ -53,9 +53,9 @@ impl VcpuEvents {
         }
     }
 
-    /// Frame and offset of its area.
+    /// Frame and offset of its area. The caller holds the delivery lock, or goes by what was.
     pub(super) fn info(&self) -> Option<(Mfn, usize)> {
-        let area = self.area.load(Ordering::Acquire);
+        let area = self.area.load(Ordering::Relaxed);
         (area != NOWHERE).then_some((Mfn(area >> PAGE_SHIFT), area as usize % PAGE_SIZE & !(ALIGNMENT - 1)))
     }
 
@@ -180,6 +180,6 @@ impl Delivery {
     }
 }
 
-fn poller<M: Machine>(vcpu: &Vcpu<M>) -> u64 {
-    1 << (vcpu.id % 64)
+fn poller<M: Machine>(vcpu: &Vcpu<M>) -> u32 {
+    1 << (vcpu.id % 32)
 }

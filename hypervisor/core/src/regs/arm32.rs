@@ -55,6 +55,7 @@ impl GuestRegs for Arm32Regs {
 
     fn is_banked(&self, n: u8) -> bool {
         match n {
+            0..8 => false,
             8..=12 => self.mode() == psr::MODE_FIQ,
             SP => true,
             LR => self.mode() != psr::MODE_USR && self.mode() != psr::MODE_SYS,
@@ -63,6 +64,9 @@ impl GuestRegs for Arm32Regs {
     }
 
     fn get(&self, n: u8) -> u64 {
+        if n < 8 {
+            return self.r[usize::from(n)].into();
+        }
         if self.is_banked(n) {
             return 0;
         }
@@ -74,6 +78,10 @@ impl GuestRegs for Arm32Regs {
     }
 
     fn set(&mut self, n: u8, value: u64) {
+        if n < 8 {
+            self.r[usize::from(n)] = value as u32;
+            return;
+        }
         if self.is_banked(n) {
             return;
         }

@@ -156,8 +156,7 @@ impl<M: Machine> Hypervisor<M> {
             }
             (_, Some((index, _))) => {
                 let vcpu = queue.take(index);
-                vcpu.sched.set_place(Place::Loaded);
-                vcpu.sched.set_cpu(cpu);
+                vcpu.sched.load_on(cpu);
                 self.occupy(&mut queue, cpu, &vcpu, now, false);
                 Choice::Go(vcpu)
             }

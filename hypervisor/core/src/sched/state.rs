@@ -26,13 +26,19 @@ pub(super) enum Place {
     Loaded = 2,
 }
 
+const PLACE_MASK: u32 = 3;
+const CPU_SHIFT: u32 = 2;
+
+const fn seat(cpu: CpuId, place: Place) -> u32 {
+    cpu.0 << CPU_SHIFT | place as u32
+}
+
 /// Whether and where a vCPU runs.
 pub struct VcpuSched {
     /// Flags, and a count of pauses. It may run when this is 0.
     halted: AtomicU32,
-    place: AtomicU32,
-    /// Where it runs or ran last.
-    cpu: AtomicU32,
+    /// The CPU where it runs or ran last, and its [`Place`].
+    seat: AtomicU32,
     /// CPUs it may run on.
     hard: AtomicU64,
     /// CPUs it may run on instead, for a while; 0 when there are none.
@@ -47,8 +53,7 @@ impl VcpuSched {
     pub(crate) fn new(domain_pauses: u32) -> Self {
         Self {
             halted: AtomicU32::new(DOWN | (domain_pauses << FLAGS.count_ones())),
-            place: AtomicU32::new(Place::Off as u32),
-            cpu: AtomicU32::new(0),
+            seat: AtomicU32::new(Place::Off as u32),
             hard: AtomicU64::new(u64::MAX),
             pinned: AtomicU64::new(0),
             soft: AtomicU64::new(u64::MAX),
@@ -111,21 +116,30 @@ impl VcpuSched {
     }
 
     pub(super) fn place(&self) -> Place {
-        match self.place.load(Ordering::SeqCst) {
+        match self.seat.load(Ordering::SeqCst) & PLACE_MASK {
             0 => Place::Off,
             1 => Place::Ready,
             _ => Place::Loaded,
         }
     }
 
+    /// Puts it elsewhere; where it ran last stays known.
     pub(super) fn set_place(&self, place: Place) {
-        self.place.store(place as u32, Ordering::SeqCst);
+        let cpu = self.seat.load(Ordering::SeqCst) & !PLACE_MASK;
+        self.seat.store(cpu | place as u32, Ordering::SeqCst);
+    }
+
+    /// Gives it to a CPU.
+    pub(super) fn load_on(&self, cpu: CpuId) {
+        self.seat.store(seat(cpu, Place::Loaded), Ordering::SeqCst);
     }
 
     /// Takes the vCPU for the queue, if it is nowhere.
     pub(super) fn claim(&self) -> bool {
-        let (off, ready) = (Place::Off as u32, Place::Ready as u32);
-        self.place.compare_exchange(off, ready, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        let old = self.seat.load(Ordering::SeqCst);
+        let order = Ordering::SeqCst;
+        old & PLACE_MASK == Place::Off as u32
+            && self.seat.compare_exchange(old, old | Place::Ready as u32, order, order).is_ok()
     }
 
     /// Whether its registers are in a CPU.
@@ -133,13 +147,14 @@ impl VcpuSched {
         self.place() == Place::Loaded
     }
 
-    /// Where it runs or ran last.
-    pub fn cpu(&self) -> CpuId {
-        CpuId(self.cpu.load(Ordering::SeqCst))
+    /// Whether they are in `cpu`, which is this one: nobody else changes that.
+    pub fn is_loaded_on(&self, cpu: CpuId) -> bool {
+        self.seat.load(Ordering::Relaxed) == seat(cpu, Place::Loaded)
     }
 
-    pub(super) fn set_cpu(&self, cpu: CpuId) {
-        self.cpu.store(cpu.0, Ordering::SeqCst);
+    /// Where it runs or ran last.
+    pub fn cpu(&self) -> CpuId {
+        CpuId(self.seat.load(Ordering::SeqCst) >> CPU_SHIFT)
     }
 
     /// Whether it may run on `cpu`.

@@ -77,34 +77,84 @@ pub enum Fault {
     Other,
 }
 
-/// An abort of stage 2.
+/// An abort of stage 2. Holds the registers, and takes out of them what is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Abort {
+    esr: u32,
+    registers: FaultRegisters,
+}
+
+impl Abort {
     /// Virtual address.
-    pub va: u64,
+    pub fn va(&self) -> u64 {
+        self.registers.far
+    }
+
     /// Intermediate address; not valid for [`Fault::Permission`].
-    pub ipa: u64,
+    pub fn ipa(&self) -> u64 {
+        (self.registers.hpfar & !0xf) << 8 | (self.registers.far & 0xfff)
+    }
+
     /// What went wrong.
-    pub fault: Fault,
-    /// While the guest's own tables were being walked.
-    pub on_walk: bool,
+    pub fn fault(&self) -> Fault {
+        match self.esr & 0x3c {
+            0x04 => Fault::Translation,
+            0x08 => Fault::AccessFlag,
+            0x0c => Fault::Permission,
+            _ => Fault::Other,
+        }
+    }
+
+    /// Whether the guest's own tables were being walked.
+    pub fn on_walk(&self) -> bool {
+        self.esr >> 7 & 1 != 0
+    }
+
     /// Length of the instruction.
-    pub len: u8,
+    pub fn len(&self) -> u8 {
+        len(self.esr)
+    }
+
+    /// Of a data abort: whether a cache maintenance instruction caused it.
+    pub fn is_cache_maintenance(&self) -> bool {
+        self.esr >> 8 & 1 != 0
+    }
+
+    /// Of a data abort: what the instruction wanted, if the syndrome says.
+    pub fn transfer(&self) -> Option<Transfer> {
+        (self.esr >> 24 & 1 != 0).then_some(Transfer(self.esr))
+    }
 }
 
 /// A load or store that can be done for the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Transfer {
+pub struct Transfer(u32);
+
+impl Transfer {
     /// log2 of the bytes.
-    pub size: u8,
+    pub fn size(self) -> u8 {
+        (self.0 >> 22 & 3) as u8
+    }
+
     /// General register.
-    pub rt: u8,
+    pub fn rt(self) -> u8 {
+        (self.0 >> 16 & 0x1f) as u8
+    }
+
     /// Whether memory is written.
-    pub is_write: bool,
+    pub fn is_write(self) -> bool {
+        self.0 >> 6 & 1 != 0
+    }
+
     /// Whether a loaded value is sign-extended.
-    pub sign_extend: bool,
+    pub fn sign_extend(self) -> bool {
+        self.0 >> 21 & 1 != 0
+    }
+
     /// Whether the register is 64 bits wide.
-    pub wide: bool,
+    pub fn is_wide(self) -> bool {
+        self.0 >> 15 & 1 != 0
+    }
 }
 
 /// Why the guest stopped.
@@ -126,8 +176,8 @@ pub enum Exit {
     FloatId(RegisterAccess),
     /// Other coprocessor accesses, none of which a guest has.
     Coprocessor(Instruction),
-    /// A data abort, with what the instruction wanted if the syndrome says.
-    DataAbort(Abort, Option<Transfer>, CacheMaintenance),
+    /// A data abort.
+    DataAbort(Abort),
     /// An instruction abort.
     InstructionAbort(Abort),
     /// An asynchronous abort that the guest caused.
@@ -136,20 +186,13 @@ pub enum Exit {
     Undefined,
 }
 
-/// Whether an abort is that of a cache maintenance instruction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CacheMaintenance(pub bool);
-
 impl Exit {
     /// Decodes a syndrome. `faults` is asked for only where its registers matter.
     pub fn decode(esr: u32, faults: impl FnOnce() -> FaultRegisters) -> Self {
         match esr >> 26 {
             ec::HVC32 | ec::HVC64 => Self::Hvc(esr as u16),
-            ec::DATA_ABORT => {
-                let cache = CacheMaintenance(esr >> 8 & 1 != 0);
-                Self::DataAbort(abort(esr, faults()), transfer(esr), cache)
-            }
-            ec::INSTRUCTION_ABORT => Self::InstructionAbort(abort(esr, faults())),
+            ec::DATA_ABORT => Self::DataAbort(Abort { esr, registers: faults() }),
+            ec::INSTRUCTION_ABORT => Self::InstructionAbort(Abort { esr, registers: faults() }),
             ec::WFX if esr & 1 == 0 => Self::WaitForInterrupt(instruction(esr)),
             ec::WFX => Self::WaitForEvent(instruction(esr)),
             ec::CP15 => Self::Register(narrow(esr, SysReg::Cp15)),
@@ -219,33 +262,6 @@ fn sysreg(esr: u32) -> RegisterAccess {
     }
 }
 
-fn abort(esr: u32, registers: FaultRegisters) -> Abort {
-    let fault = match esr & 0x3c {
-        0x04 => Fault::Translation,
-        0x08 => Fault::AccessFlag,
-        0x0c => Fault::Permission,
-        _ => Fault::Other,
-    };
-    Abort {
-        va: registers.far,
-        ipa: (registers.hpfar & !0xf) << 8 | (registers.far & 0xfff),
-        fault,
-        on_walk: esr >> 7 & 1 != 0,
-        len: len(esr),
-    }
-}
-
-fn transfer(esr: u32) -> Option<Transfer> {
-    let bit = |n: u32| esr >> n & 1 != 0;
-    bit(24).then(|| Transfer {
-        size: (esr >> 22 & 3) as u8,
-        rt: (esr >> 16 & 0x1f) as u8,
-        is_write: bit(6),
-        sign_extend: bit(21),
-        wide: bit(15),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -265,12 +281,11 @@ mod tests {
         // LDR r3, [..] faulting at 0x3001004: EC 0x24, IL, ISV, word, SRT 3, translation level 3.
         let esr = 0x24 << 26 | 1 << 25 | 1 << 24 | 2 << 22 | 3 << 16 | 0x07;
         let registers = FaultRegisters { far: 0xf000_1004, hpfar: 0x3001 << 4 };
-        let Exit::DataAbort(abort, Some(transfer), cache) = Exit::decode(esr, || registers) else {
-            panic!("a data abort")
-        };
-        assert_eq!((abort.ipa, abort.va, abort.fault), (0x300_1004, 0xf000_1004, Fault::Translation));
-        assert_eq!((transfer.size, transfer.rt, transfer.is_write, abort.len), (2, 3, false, 4));
-        assert!(!cache.0);
+        let Exit::DataAbort(abort) = Exit::decode(esr, || registers) else { panic!("a data abort") };
+        assert_eq!((abort.ipa(), abort.va(), abort.fault()), (0x300_1004, 0xf000_1004, Fault::Translation));
+        let transfer = abort.transfer().expect("a syndrome");
+        assert_eq!((transfer.size(), transfer.rt(), transfer.is_write(), abort.len()), (2, 3, false, 4));
+        assert!(!abort.is_cache_maintenance());
     }
 
     #[test]
@@ -279,7 +294,7 @@ mod tests {
         let Exit::InstructionAbort(abort) = Exit::decode(0x20 << 26 | 0x0f, || registers) else {
             panic!("an instruction abort")
         };
-        assert_eq!((abort.ipa, abort.fault), (0xff_ffff_ffff_fabc & 0xfff_ffff_ffff, Fault::Permission));
+        assert_eq!((abort.ipa(), abort.fault()), (0xff_ffff_ffff_fabc & 0xfff_ffff_ffff, Fault::Permission));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use xen_abi::Gfn;
 
 use super::{
-    esr::{Abort, CacheMaintenance, Fault, Transfer},
+    esr::{Abort, Fault, Transfer},
     skip,
 };
 use crate::{current::Current, machine::Machine, vgic::Unhandled};
@@ -12,27 +12,27 @@ use crate::{current::Current, machine::Machine, vgic::Unhandled};
 const GICD_SIZE: u64 = 0x1000;
 
 impl<M: Machine> Current<'_, M> {
-    pub(super) fn data_abort(&mut self, abort: &Abort, transfer: Option<Transfer>, cache: CacheMaintenance) {
-        if abort.fault == Fault::Translation && !abort.on_walk && self.emulate(abort, transfer, cache) {
+    pub(super) fn data_abort(&mut self, abort: &Abort) {
+        if abort.fault() == Fault::Translation && !abort.on_walk() && self.emulate(abort) {
             return;
         }
-        let write = transfer.is_none_or(|transfer| transfer.is_write) && !cache.0;
+        let write = abort.transfer().is_none_or(Transfer::is_write) && !abort.is_cache_maintenance();
         if !self.resolves(abort, write) {
-            self.hv.machine.inject_abort(self.regs, abort.va, false);
+            self.hv.machine.inject_abort(self.regs, abort.va(), false);
         }
     }
 
     pub(super) fn instruction_abort(&mut self, abort: &Abort) {
         if !self.resolves(abort, false) {
-            self.hv.machine.inject_abort(self.regs, abort.va, true);
+            self.hv.machine.inject_abort(self.regs, abort.va(), true);
         }
     }
 
     /// Whether the tables allow the access by now.
     fn resolves(&self, abort: &Abort, write: bool) -> bool {
-        match abort.fault {
+        match abort.fault() {
             Fault::Translation | Fault::AccessFlag => {
-                self.domain.p2m(self.hv.mem()).resolve_fault(Gfn::containing(abort.ipa), write)
+                self.domain.p2m(self.hv.mem()).resolve_fault(Gfn::containing(abort.ipa()), write)
             }
             Fault::Permission | Fault::Other => false,
         }
@@ -40,56 +40,65 @@ impl<M: Machine> Current<'_, M> {
 
     /// Does an access to an emulated device; false if there is none. What the device does not have
     /// becomes an abort.
-    fn emulate(&mut self, abort: &Abort, transfer: Option<Transfer>, cache: CacheMaintenance) -> bool {
-        let Some(offset) =
-            abort.ipa.checked_sub(self.domain.config.interrupts.gicd).filter(|n| *n < GICD_SIZE)
-        else {
+    fn emulate(&mut self, abort: &Abort) -> bool {
+        let offset = abort.ipa().wrapping_sub(self.domain.config.interrupts.gicd);
+        if offset >= GICD_SIZE {
             return false;
-        };
-        if cache.0 {
-            skip::skip(self.regs, abort.len);
-            return true;
         }
-        let done = match transfer {
-            Some(transfer) => self.transfer(&transfer, offset as u32),
+        let done = match abort.transfer() {
+            _ if abort.is_cache_maintenance() => Ok(()),
+            Some(transfer) => self.transfer(transfer, offset as u32),
             None => Err(Unhandled),
         };
         match done {
-            Ok(()) => skip::skip(self.regs, abort.len),
-            Err(Unhandled) => self.hv.machine.inject_abort(self.regs, abort.va, false),
+            Ok(()) => skip::skip(self.regs, abort.len()),
+            Err(Unhandled) => self.hv.machine.inject_abort(self.regs, abort.va(), false),
         }
         true
     }
 
-    fn transfer(&mut self, transfer: &Transfer, offset: u32) -> Result<(), Unhandled> {
-        if transfer.is_write {
-            let value = self.reg(transfer.rt) as u32;
-            self.hv.gicd_write(self, offset, transfer.size, value)
+    fn transfer(&mut self, transfer: Transfer, offset: u32) -> Result<(), Unhandled> {
+        if transfer.is_write() {
+            let value = self.reg(transfer.rt()) as u32;
+            self.hv.gicd_write(self, offset, transfer.size(), value)
         } else {
-            let value = self.hv.gicd_read(self, offset, transfer.size)?;
-            self.set_reg(transfer.rt, extended(value.into(), transfer));
+            let value = self.hv.gicd_read(self, offset, transfer.size())?;
+            self.set_reg(transfer.rt(), extended(value.into(), transfer));
             Ok(())
         }
     }
 }
 
 /// A loaded value as the register holds it.
-fn extended(value: u64, transfer: &Transfer) -> u64 {
-    let unused = 64 - (8 << transfer.size);
-    let value = value << unused;
-    let value = if transfer.sign_extend { (value as i64 >> unused) as u64 } else { value >> unused };
-    if transfer.wide { value } else { value & 0xffff_ffff }
+fn extended(value: u64, transfer: Transfer) -> u64 {
+    if !transfer.sign_extend() {
+        // Devices give no more bits than they were asked for.
+        return value;
+    }
+    let unused = 64 - (8 << transfer.size());
+    let value = ((value << unused) as i64 >> unused) as u64;
+    if transfer.is_wide() { value } else { value & 0xffff_ffff }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trap::{Exit, FaultRegisters};
+
+    fn byte(flags: u32) -> Transfer {
+        let esr = 0x24 << 26 | 1 << 24 | flags;
+        let Exit::DataAbort(abort) = Exit::decode(esr, FaultRegisters::default) else {
+            panic!("a data abort")
+        };
+        abort.transfer().expect("a syndrome")
+    }
 
     #[test]
     fn a_signed_byte_fills_the_register_it_is_loaded_into() {
-        let byte = Transfer { size: 0, rt: 0, is_write: false, sign_extend: true, wide: false };
-        assert_eq!(extended(0x80, &byte), 0xffff_ff80);
-        assert_eq!(extended(0x80, &Transfer { wide: true, ..byte }), 0xffff_ffff_ffff_ff80);
-        assert_eq!(extended(0x180, &Transfer { sign_extend: false, ..byte }), 0x80);
+        const SIGNED: u32 = 1 << 21;
+        const WIDE: u32 = 1 << 15;
+        assert_eq!(extended(0x80, byte(SIGNED)), 0xffff_ff80);
+        assert_eq!(extended(0x80, byte(SIGNED | WIDE)), 0xffff_ffff_ffff_ff80);
+        assert_eq!(extended(0x80, byte(0)), 0x80);
     }
 }

@@ -19,9 +19,7 @@ use crate::{
     regs::GuestRegs,
 };
 
-pub use esr::{
-    Abort, CacheMaintenance, Condition, Exit, Fault, FaultRegisters, Instruction, RegisterAccess, Transfer,
-};
+pub use esr::{Abort, Condition, Exit, Fault, FaultRegisters, Instruction, RegisterAccess, Transfer};
 
 /// Whether the guest goes on behind a trapped instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +45,7 @@ impl<M: Machine> Hypervisor<M> {
         match exit {
             Exit::Hvc(HVC_TAG) => current.hypercall(),
             Exit::Hvc(0) => current.smccc(),
-            Exit::DataAbort(abort, transfer, cache) => current.data_abort(&abort, transfer, cache),
+            Exit::DataAbort(abort) => current.data_abort(&abort),
             Exit::WaitForInterrupt(instruction) => current.served(instruction, |current| {
                 current.wait_for_interrupt();
                 Served::Done
@@ -86,11 +84,18 @@ impl<M: Machine> Current<'_, M> {
 
     /// Reads a general register as a syndrome names it.
     fn reg(&self, n: u8) -> u64 {
+        // No mode banks the low ones.
+        if n < 8 {
+            return self.regs.get(n);
+        }
         if self.regs.is_banked(n) { self.hv.machine.read_banked(self.regs, n) } else { self.regs.get(n) }
     }
 
     /// Writes one.
     fn set_reg(&mut self, n: u8, value: u64) {
+        if n < 8 {
+            return self.regs.set(n, value);
+        }
         if self.regs.is_banked(n) {
             self.hv.machine.write_banked(self.regs, n, value);
         } else {

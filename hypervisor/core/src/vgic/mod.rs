@@ -77,12 +77,14 @@ impl Delivery {
 }
 
 impl<M: Machine> Hypervisor<M> {
-    /// Raises a private interrupt of the vCPU that is loaded here.
-    pub(crate) fn inject_here(&self, current: &Current<'_, M>, virq: u32) {
-        let mut vgic = current.domain.vgic.lock();
-        vgic.deliver(&self.machine, current.vcpu.id as usize, virq, 0);
+    /// Raises a private interrupt of the vCPU that is loaded here; `source` is an SGI's sender.
+    pub(crate) fn inject_here(&self, domain: &Arc<Domain<M>>, vcpu: &Vcpu<M>, virq: u32, source: u8) {
+        let mut vgic = domain.vgic.lock();
+        let enabled = vgic.deliver(&self.machine, vcpu.id as usize, virq, source);
         drop(vgic);
-        self.wake(current.domain, current.vcpu);
+        if enabled {
+            self.wake(domain, vcpu);
+        }
     }
 
     /// Raises a private interrupt of any vCPU; nothing if that is down.
@@ -91,21 +93,18 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     fn inject_from(&self, domain: &Arc<Domain<M>>, vcpu: &Vcpu<M>, virq: u32, source: u8) {
+        if self.is_loaded_here(vcpu) {
+            return self.inject_here(domain, vcpu, virq, source);
+        }
         if vcpu.sched.is_down() {
             return;
         }
-        let here = self.is_loaded_here(vcpu);
         let mut vgic = domain.vgic.lock();
-        let v = vcpu.id as usize;
-        if here {
-            vgic.deliver(&self.machine, v, virq, source);
-        } else {
-            vgic.pend(v, virq, source);
-        }
-        let wakes = vgic.is_enabled(v, virq);
+        vgic.pend(vcpu.id as usize, virq, source);
+        let wakes = vgic.is_enabled(vcpu.id as usize, virq);
         drop(vgic);
         if wakes {
-            self.deliver_to(domain, vcpu, here);
+            self.deliver_to(domain, vcpu, false);
         }
     }
 
@@ -136,7 +135,7 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     fn is_loaded_here(&self, vcpu: &Vcpu<M>) -> bool {
-        vcpu.sched.is_loaded() && vcpu.sched.cpu() == self.machine.this_cpu()
+        vcpu.sched.is_loaded_on(self.machine.this_cpu())
     }
 
     /// Something is pending for a vCPU: makes it notice.

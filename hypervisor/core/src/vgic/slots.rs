@@ -78,6 +78,18 @@ impl Interface {
         None
     }
 
+    /// The usual case: a private interrupt that is enabled, and whose list register is known.
+    fn deliver_quickly<M: Machine>(&mut self, machine: &M, virq: u32, source: u8) -> bool {
+        let n = virq as usize % 32;
+        if self.bank.enabled >> n & 1 == 0 {
+            return false;
+        }
+        let Some(slot) = self.find(Slot::new(virq, source)) else { return false };
+        let priority = self.bank.priority[n];
+        let fresh = ListRegister { virq, hw: None, priority, pending: true, active: false, source };
+        machine.pend_list_register(slot, fresh)
+    }
+
     fn unused(&self, count: usize) -> Option<usize> {
         let n = self.used.trailing_ones() as usize;
         (n < count.min(MAX_SLOTS)).then_some(n)
@@ -100,14 +112,22 @@ enum Placing {
 }
 
 impl Vgic {
-    /// Delivers an interrupt to vCPU `v`, which is loaded here.
-    pub(super) fn deliver<M: Machine>(&mut self, machine: &M, v: usize, virq: u32, source: u8) {
-        if !self.is_enabled(v, virq) {
+    /// Delivers an interrupt to vCPU `v`, which is loaded here. Says whether it is enabled.
+    pub(super) fn deliver<M: Machine>(&mut self, machine: &M, v: usize, virq: u32, source: u8) -> bool {
+        if virq < LOCAL
+            && let Some(cpu) = self.cpus.get_mut(v)
+            && cpu.deliver_quickly(machine, virq, source)
+        {
+            return true;
+        }
+        let enabled = self.is_enabled(v, virq);
+        if !enabled {
             self.pend(v, virq, source);
         } else if self.try_place(machine, v, virq, source) != Placing::Done {
             self.pend(v, virq, source);
             self.place(machine, v, virq, source);
         }
+        enabled
     }
 
     /// Puts a pending interrupt of vCPU `v`, which is loaded here, into a list register. False when
@@ -130,7 +150,7 @@ impl Vgic {
         let fresh = self.register(v, virq, source);
         let Some(cpu) = self.cpus.get_mut(v) else { return Placing::Full };
         if let Some(n) = cpu.find(wanted) {
-            return again(machine, n, fresh);
+            return if machine.pend_list_register(n, fresh) { Placing::Done } else { Placing::Deferred };
         }
         let count = machine.list_register_count();
         let n = match cpu.unused(count) {
@@ -286,21 +306,4 @@ impl Vgic {
         }
         false
     }
-}
-
-/// An interrupt whose list register is known becomes pending again.
-fn again<M: Machine>(machine: &M, n: usize, fresh: ListRegister) -> Placing {
-    let lr = machine.read_list_register(n);
-    if lr.pending {
-        return Placing::Done;
-    }
-    if lr.active {
-        if lr.hw.is_some() {
-            return Placing::Deferred;
-        }
-        machine.write_list_register(n, ListRegister { active: true, ..fresh });
-        return Placing::Done;
-    }
-    machine.write_list_register(n, fresh);
-    Placing::Done
 }

@@ -77,7 +77,7 @@ fn injected(hv: &Hv) -> Vec<Injected> {
 }
 
 fn raise(cpu: &mut Cpu<'_>, virq: u32) {
-    cpu.run(|current| current.hv.inject_here(current, virq));
+    cpu.run(|current| current.hv.inject_here(current.domain, current.vcpu, virq, 0));
 }
 
 /// Enters the guest again and lets it take and end all that is pending.

@@ -42,25 +42,36 @@ enum Register {
     LastIds,
 }
 
+/// Most registers come in groups of 128 bytes.
 fn decode(offset: u32) -> Register {
-    let word = |base: u32| (offset - base) / 4;
-    match offset {
-        0x000..=0x003 => Register::Ctlr,
-        0x004..=0x007 => Register::Typer,
-        0x008..=0x00b => Register::Iidr,
-        0x00c..=0x07f | 0xd00..=0xdff | 0xfd0..=0xfe7 => Register::Reserved,
-        0x080..=0x0ff | 0x280..=0x2ff | 0x380..=0x3ff | 0xe00..=0xeff => Register::ZeroWord,
-        0x100..=0x17f => Register::Isenabler(word(0x100)),
-        0x180..=0x1ff => Register::Icenabler(word(0x180)),
-        0x200..=0x27f => Register::Ispendr(word(0x200)),
-        0x300..=0x37f => Register::Isactiver,
-        0x400..=0x7fb => Register::Ipriorityr(offset - 0x400),
-        0x800..=0xbfb => Register::Itargetsr(offset - 0x800),
-        0xc00..=0xcff => Register::Icfgr(word(0xc00)),
-        0xf00..=0xf03 => Register::Sgir,
-        0xf10..=0xf2f => Register::PendSgir,
-        0xfe8..=0xfeb => Register::Pidr2,
-        0xfec..=0xfff => Register::LastIds,
+    let word = offset % 128 / 4;
+    match offset / 128 {
+        0x00 => match offset {
+            0x000..=0x003 => Register::Ctlr,
+            0x004..=0x007 => Register::Typer,
+            0x008..=0x00b => Register::Iidr,
+            _ => Register::Reserved,
+        },
+        0x01 | 0x05 | 0x07 | 0x1c | 0x1d => Register::ZeroWord,
+        0x02 => Register::Isenabler(word),
+        0x03 => Register::Icenabler(word),
+        0x04 => Register::Ispendr(word),
+        0x06 => Register::Isactiver,
+        // The last word of either is not theirs: interrupts end at 1019.
+        0x0f | 0x17 if offset % 0x400 >= 0x3fc => Register::Reserved,
+        0x08..=0x0f => Register::Ipriorityr(offset - 0x400),
+        0x10..=0x17 => Register::Itargetsr(offset - 0x800),
+        0x18 | 0x19 => Register::Icfgr((offset - 0xc00) / 4),
+        0x1e => match offset {
+            0xf00..=0xf03 => Register::Sgir,
+            0xf10..=0xf2f => Register::PendSgir,
+            _ => Register::Reserved,
+        },
+        0x1f => match offset {
+            0xfe8..=0xfeb => Register::Pidr2,
+            0xfec..=0xfff => Register::LastIds,
+            _ => Register::Reserved,
+        },
         _ => Register::Reserved,
     }
 }
@@ -260,11 +271,14 @@ impl<M: Machine> Hypervisor<M> {
     fn send_sgi(&self, current: &Current<'_, M>, value: u32) -> Result<(), Unhandled> {
         let (sgi, listed) = (value & 0xf, value >> 16 & 0xff);
         let me = current.vcpu.id;
+        if value >> 24 & 3 == 2 {
+            self.inject_here(current.domain, current.vcpu, sgi, me as u8);
+            return Ok(());
+        }
         let all = (1u32 << current.domain.vcpus().len().min(8)) - 1;
         let mut targets = match value >> 24 & 3 {
             0 => listed & all,
             1 => all & !(1 << me),
-            2 => 1 << me,
             _ => return Err(Unhandled),
         };
         while targets != 0 {

@@ -22,7 +22,7 @@ use xen_abi::Mfn;
 use crate::{
     arch,
     board::{Board, Interrupts},
-    dom0,
+    domains,
     gic::v2::{Blocks, Gic},
     logger,
     mm::{
@@ -63,8 +63,8 @@ enum Failure<'a> {
     Host(host::Error<'a>),
     /// Memory could not be mapped.
     Map(&'static str, MapError),
-    /// Dom0 does not start.
-    Dom0(dom0::Failure),
+    /// There is nothing to run.
+    Domains(domains::Failure),
     /// Anything else.
     Other(&'static str),
 }
@@ -80,7 +80,7 @@ impl fmt::Display for Failure<'_> {
         match self {
             Self::Host(error) => error.fmt(f),
             Self::Map(what, error) => write!(f, "cannot map {what}: {error:?}"),
-            Self::Dom0(error) => write!(f, "no dom0: {error}"),
+            Self::Domains(error) => write!(f, "no dom0: {error}"),
             Self::Other(what) => f.write_str(what),
         }
     }
@@ -174,6 +174,7 @@ fn bring_up<'a>(tree: &Tree<'a>, dtb: u64) -> Result<&'static Hypervisor<Board>,
     let frames = frames(&mut plan)?;
     let affinities = devices::processors(tree)?;
     let most = options.maxcpus.map_or(MAX_CPUS, |most| most as usize);
+    let boot_data = plan.boot_data().clone();
     let board = Board::new(plan.ram, gic, interrupts, psci);
     let params = Params { cpus: affinities.len().min(most), frames, options };
     let hv = HYPERVISOR.call_once(|| Hypervisor::new(board, params));
@@ -186,9 +187,13 @@ fn bring_up<'a>(tree: &Tree<'a>, dtb: u64) -> Result<&'static Hypervisor<Board>,
     }
     hv.add_cpu(CpuId(0));
     smp::start_others(hv, &affinities, most);
+    let taken = Box::leak(Box::from(console_node.as_slice()));
     let image = image();
     let image = Region { base: image.start, size: image.end - image.start };
-    dom0::start(hv, tree, image, Box::leak(Box::from(console_node.as_slice()))).map_err(Failure::Dom0)?;
+    domains::start(hv, &domains::Source { tree, image, taken }).map_err(Failure::Domains)?;
+    for range in boot_data.as_slice() {
+        give_frames(&hv.frames, range);
+    }
     log::info!(
         "{} CPUs, {} MiB of RAM, {} MiB free",
         hv.online_cpus(),
@@ -264,9 +269,13 @@ fn frames<'a>(plan: &mut Plan) -> Result<Frames, Failure<'a>> {
     };
     let frames = Frames::new(&banks, storage);
     for range in plan.free().as_slice() {
-        let page = PAGE_SIZE as u64;
-        frames.add(Mfn(range.start / page), ((range.end - range.start) / page) as u32);
+        give_frames(&frames, range);
     }
     frames.set_reserve(heap::RESERVE);
     Ok(frames)
+}
+
+fn give_frames(frames: &Frames, range: &Range<u64>) {
+    let page = PAGE_SIZE as u64;
+    frames.add(Mfn(range.start / page), ((range.end - range.start) / page) as u32);
 }

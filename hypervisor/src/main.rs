@@ -13,7 +13,7 @@ mod board;
 #[cfg(target_os = "none")]
 mod boot;
 #[cfg(target_os = "none")]
-mod dom0;
+mod domains;
 #[cfg(target_os = "none")]
 mod gic;
 #[cfg(target_os = "none")]

@@ -25,12 +25,13 @@ pub struct Plan {
     /// All of it.
     pub ram: Ram,
     free: Ranges,
+    boot_data: Ranges,
 }
 
 impl Plan {
-    /// Maps all RAM that the tree lists and nobody keeps for good. What the image and `in_use` take,
-    /// and what boot modules lie in, is not free.
-    pub fn new<'a>(tree: &Tree<'a>, image: Range<u64>, in_use: Range<u64>) -> Result<Self, Error<'a>> {
+    /// Maps all RAM that the tree lists and nobody keeps for good. What the image takes is left out;
+    /// the boot modules, and the `tree` that lies at `blob`, are not free yet.
+    pub fn new<'a>(tree: &Tree<'a>, image: Range<u64>, blob: Range<u64>) -> Result<Self, Error<'a>> {
         let mut usable = Ranges::of_ram(tree)?;
         memory::reserved(tree, |range| usable.remove(range))?;
         usable.remove(image)?;
@@ -41,9 +42,23 @@ impl Plan {
         for run in ram.runs() {
             free.add(run.start * PAGE..(run.start + run.frames) * PAGE)?;
         }
-        free.remove(whole_pages(in_use))?;
-        memory::in_use(tree, |range| free.remove(whole_pages(range)))?;
-        Ok(Self { ram, free })
+        // Loaders list here what firmware keeps, but also the tree and the initial RAM disk: both
+        // can be read, neither is ever given away.
+        for region in tree.reservations() {
+            free.remove(whole_pages(region.base..region.base.saturating_add(region.size)))?;
+        }
+        let mut boot_data = free.clone();
+        free.remove(whole_pages(blob))?;
+        memory::modules(tree, |range| free.remove(whole_pages(range)))?;
+        for range in free.as_slice() {
+            boot_data.remove(range.clone())?;
+        }
+        Ok(Self { ram, free, boot_data })
+    }
+
+    /// What becomes free once all boot modules have been used.
+    pub fn boot_data(&self) -> &Ranges {
+        &self.boot_data
     }
 
     /// Takes `len` bytes, whole pages, from as high up as there are; gives their address in the

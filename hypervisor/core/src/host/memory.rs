@@ -95,8 +95,8 @@ fn range(region: Region) -> Range<u64> {
     region.base..region.base.saturating_add(region.size)
 }
 
-/// Calls `f` with each range that firmware or loader keeps for itself, for good: what the header
-/// of the tree lists, and the children of `/reserved-memory` that have an address.
+/// Calls `f` with each range that firmware keeps for itself: the children of `/reserved-memory` that
+/// have an address.
 pub fn reserved<'a>(
     tree: &Tree<'a>,
     mut f: impl FnMut(Range<u64>) -> Result<(), Error<'a>>,
@@ -110,17 +110,10 @@ pub fn reserved<'a>(
     Ok(())
 }
 
-/// Calls `f` with each range that holds something until boot is over: boot modules, and what the
-/// header of the tree lists, where loaders put the tree and the initial RAM disk.
-pub fn in_use<'a>(
+/// Calls `f` with each range that a boot module lies in.
+pub fn modules<'a>(
     tree: &Tree<'a>,
     mut f: impl FnMut(Range<u64>) -> Result<(), Error<'a>>,
 ) -> Result<(), Error<'a>> {
-    for region in tree.reservations() {
-        f(range(region))?;
-    }
-    for module in chosen::all_modules(tree) {
-        f(range(module?.region))?;
-    }
-    Ok(())
+    chosen::all_modules(tree).try_for_each(|module| f(range(module?.region)))
 }

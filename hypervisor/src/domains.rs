@@ -1,0 +1,120 @@
+//! The first domains, from the modules that the loader has put into memory.
+#![allow(unsafe_code)]
+// UNSAFETY: makes slices of the modules.
+
+use alloc::{sync::Arc, vec::Vec};
+use core::{fmt, slice};
+
+use device_tree::{Node, Region, Tree};
+use hv_core::{
+    Hypervisor,
+    domain::Domain,
+    domain_build::{BuildError, Dom0},
+    host::{
+        self,
+        chosen::{self, Module, ModuleKind},
+    },
+};
+use xen_abi::Errno;
+
+use crate::{board::Board, mm::tables::PAGE_SIZE, mmio::Registers};
+
+/// Why there is nothing to run.
+pub enum Failure {
+    /// The tree, or what it says.
+    Host(host::Error<'static>),
+    /// There is no kernel among the modules.
+    NoKernel,
+    /// A module does not lie in RAM.
+    NotInRam(Region),
+    /// It cannot be built.
+    Build(BuildError<'static>),
+    /// It cannot be started.
+    Start(Errno),
+}
+
+impl From<host::Error<'static>> for Failure {
+    fn from(error: host::Error<'static>) -> Self {
+        Self::Host(error)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(error) => error.fmt(f),
+            Self::NoKernel => f.write_str("no kernel among the boot modules in /chosen"),
+            Self::NotInRam(region) => {
+                write!(f, "the boot module at {:#x}+{:#x} is not in RAM", region.base, region.size)
+            }
+            Self::Build(error) => error.fmt(f),
+            Self::Start(errno) => write!(f, "unpausing fails: {errno}"),
+        }
+    }
+}
+
+/// Offset of MSI_TYPER in a GICv2m frame.
+const MSI_TYPER: usize = 0x8;
+
+/// What the domains are built from.
+pub struct Source {
+    /// The board's device tree.
+    pub tree: &'static Tree<'static>,
+    /// Where the hypervisor itself lies.
+    pub image: Region,
+    /// The nodes of devices that it keeps.
+    pub taken: &'static [Node<'static>],
+}
+
+/// Builds dom0 and the guests that the tree describes, and lets them run. Dom0 may be missing if
+/// there are guests; a guest that cannot be built is left out.
+pub fn start(hv: &'static Hypervisor<Board>, source: &Source) -> Result<(), Failure> {
+    let tree = source.tree;
+    let mut nodes = chosen::domains(tree).peekable();
+    let dom0 = match chosen::dom0_module(tree, ModuleKind::Kernel)? {
+        Some(kernel) => Some(build_dom0(hv, source, &kernel)?),
+        None if nodes.peek().is_some() => None,
+        None => return Err(Failure::NoKernel),
+    };
+    let guests: Vec<_> = nodes.filter_map(|node| build_guest(hv, &node)).collect();
+    for domain in dom0.iter().chain(&guests) {
+        hv.unpause_by_controller(domain).map_err(Failure::Start)?;
+    }
+    Ok(())
+}
+
+fn build_dom0(
+    hv: &'static Hypervisor<Board>,
+    source: &Source,
+    kernel: &Module<'static>,
+) -> Result<Arc<Domain<Board>>, Failure> {
+    let file = |module: &Module<'static>| file(hv, module.region).ok_or(Failure::NotInRam(module.region));
+    let ramdisk = chosen::dom0_module(source.tree, ModuleKind::Ramdisk)?;
+    let from = Dom0 {
+        tree: source.tree,
+        kernel: file(kernel)?,
+        ramdisk: ramdisk.as_ref().map(file).transpose()?,
+        bootargs: kernel.bootargs,
+        grant_table: source.image,
+        taken: source.taken,
+        lines: hv.machine.gic.lines(),
+        msi_typer: Some(&msi_typer),
+    };
+    hv.build_dom0(&from).map_err(Failure::Build)
+}
+
+fn build_guest(hv: &'static Hypervisor<Board>, node: &Node<'static>) -> Option<Arc<Domain<Board>>> {
+    let built = hv.build_guest(node, &|region| file(hv, region));
+    built.inspect_err(|why| log::error!("{node} is left out: {why}")).ok()
+}
+
+/// What is in a boot module.
+fn file(hv: &'static Hypervisor<Board>, region: Region) -> Option<&'static [u8]> {
+    let bytes = hv.machine.ram.span(region.base, region.size)?;
+    // SAFETY: mapped, and its frames are not free until all domains have been built.
+    Some(unsafe { slice::from_raw_parts(bytes as *const u8, region.size as usize) })
+}
+
+fn msi_typer(frame: u64) -> u32 {
+    Registers::map(frame, PAGE_SIZE as u64).map_or(0, |registers| registers.read(MSI_TYPER))
+}

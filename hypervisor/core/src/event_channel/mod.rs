@@ -115,7 +115,9 @@ impl<M: Machine> Hypervisor<M> {
             }
             Delivery::Fifo(fifo) => fifo.set_pending(&self.machine, number, port, v),
         };
-        self.follow_up(domain, vcpu, number, raised, delivery);
+        if raised != Raised::NOTHING {
+            self.follow_up(domain, vcpu, number, raised, delivery);
+        }
     }
 
     /// Tells the vCPU, and whoever polls. `delivery` is released before that has any effect.

@@ -63,10 +63,7 @@ impl<M: Machine> Current<'_, M> {
             EVENT_CHANNEL_OP => event_channel_op(self, first, second),
             XEN_VERSION => self.xen_version(first, second),
             SCHED_OP => sched_op(self, first, second),
-            _ => {
-                let args = core::array::from_fn(|n| self.regs.arg(n));
-                call(self, number, args)
-            }
+            _ => self.rare_hypercall(number),
         };
         match result {
             Ok(value) => self.regs.set_result(value as i64),
@@ -75,7 +72,14 @@ impl<M: Machine> Current<'_, M> {
         }
     }
 
+    #[inline(never)]
+    fn rare_hypercall(&mut self, number: u32) -> HypercallResult {
+        let args = core::array::from_fn(|n| self.regs.arg(n));
+        call(self, number, args)
+    }
+
     /// Lets the guest make the same call again, with other arguments.
+    #[inline(never)]
     fn call_again(&mut self, args: Args) {
         for (n, arg) in args.into_iter().enumerate() {
             self.regs.set_arg(n, arg);

@@ -41,9 +41,18 @@ enum MinimumEl {
 
 impl<M: Machine> Hypervisor<M> {
     /// Serves a trap. The guest's registers say where it goes on.
+    #[inline]
     pub fn handle(&self, current: &mut Current<'_, M>, exit: Exit) {
         match exit {
             Exit::Hvc(HVC_TAG) => current.hypercall(),
+            exit => self.handle_other(current, exit),
+        }
+    }
+
+    /// Kept apart from hypercalls, which are quicker without what this needs.
+    #[inline(never)]
+    fn handle_other(&self, current: &mut Current<'_, M>, exit: Exit) {
+        match exit {
             Exit::Hvc(0) => current.smccc(),
             Exit::DataAbort(abort) => current.data_abort(&abort),
             Exit::WaitForInterrupt(instruction) => current.served(instruction, |current| {

@@ -33,8 +33,9 @@ fn cargo() -> Command {
 
 fn host_tests(what: &Test) -> Result<()> {
     lint("fmt", &["--check"])?;
-    lint("clippy", &["--all-targets", "--", "--deny", "warnings"])?;
-    lint("clippy", &["--package", "system-tests", "--all-targets", "--", "--deny", "warnings"])?;
+    // What the workspace denies fails here; the rest is shown.
+    lint("clippy", &["--all-targets"])?;
+    lint("clippy", &["--package", "system-tests", "--all-targets"])?;
     check(cargo().arg("test").args(&what.filter).envs(headers::environment()?))
 }
 

@@ -1,12 +1,14 @@
 //! All disks of all guests.
 
 use alloc::collections::BTreeMap;
+use alloc::format;
 use alloc::rc::Rc;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use core::fmt;
 
-use guest_sdk::abi::Domid;
+use guest_sdk::abi::{Domid, features};
 use guest_sdk::exec::{self, Either, JoinHandle, race};
+use guest_sdk::hypercall::version;
 use guest_sdk::xenbus::{self, Device};
 use guest_sdk::xenstore::{self, Xenstore};
 
@@ -110,7 +112,7 @@ impl<D: Disks + 'static> Manager<D> {
     }
 
     async fn is_online(&self, (domid, id): &Key) -> xenstore::Result<bool> {
-        let node = alloc::format!("{DIRECTORY}/{}/{id}/online", domid.0);
+        let node = format!("{DIRECTORY}/{}/{id}/online", domid.0);
         Ok(self.store.read_if_there(&node).await? == Some(1))
     }
 }
@@ -131,8 +133,10 @@ async fn serve<D: Disks + 'static>(
 ) {
     let served = async {
         let device = Device::backend(&store, "vbd", domid, &id).await?;
+        let path = device.path().to_string();
         let vbd = Vbd::open(device, &id, &*disks, limits, stop.clone()).await?;
-        Ok::<(), Failure>(vbd.run().await?)
+        vbd.run().await?;
+        Ok::<(), Failure>(tidy_up(&store, &path).await?)
     };
     let Err(failure) = served.await else {
         return;
@@ -143,9 +147,23 @@ async fn serve<D: Disks + 'static>(
     }
 }
 
+/// Removes the nodes of a disk whose life has ended, in a driver domain: there libxl leaves that to the back end, and
+/// waits for it.
+async fn tidy_up(store: &Xenstore, path: &str) -> xenstore::Result<()> {
+    let dom0 = version::features(0).is_ok_and(|bits| bits & 1 << features::DOM0 != 0);
+    let online: Option<u32> = store.read_if_there(&format!("{path}/online")).await?;
+    if dom0 || online != Some(0) {
+        return Ok(());
+    }
+    match store.remove(path).await {
+        Err(error) if error.is_unseen() => Ok(()),
+        done => done,
+    }
+}
+
 /// Waits until a disk is not to be online any more.
 async fn given_up(store: &Xenstore, domid: Domid, id: &str) -> xenstore::Result<()> {
-    let node = alloc::format!("{DIRECTORY}/{}/{id}/online", domid.0);
+    let node = format!("{DIRECTORY}/{}/{id}/online", domid.0);
     let mut watch = store.watch(&node).await?;
     while store.read_if_there(&node).await? == Some(1) {
         watch.next().await?;

@@ -67,6 +67,17 @@ pub struct Statistics {
     pub notifications: u64,
 }
 
+impl fmt::Display for Statistics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { requests, failed, bytes_read, bytes_written, notifications } = self;
+        write!(
+            f,
+            "{requests} requests, {failed} failed, {bytes_read} bytes read, {bytes_written} written, \
+             {notifications} events"
+        )
+    }
+}
+
 /// One request under way in the store.
 struct Job {
     tag: Tag,
@@ -95,7 +106,6 @@ pub(crate) struct Queue<S> {
     fenced: bool,
     /// Buffers to be used again.
     spare: Vec<Vec<u8>>,
-    refusals: u32,
     statistics: Statistics,
 }
 
@@ -121,7 +131,6 @@ impl<S: Store + 'static> Queue<S> {
             held: None,
             fenced: false,
             spare: Vec::new(),
-            refusals: 0,
             statistics: Statistics::default(),
         }
     }
@@ -318,7 +327,7 @@ impl<S: Store + 'static> Queue<S> {
             Ok(()) => self.deliver(&job),
             Err(StoreError::Unsupported) => rsp::EOPNOTSUPP,
             Err(error) => {
-                log::warn!("blkback: {}: {error}", self.pages.peer());
+                self.report(&error);
                 rsp::ERROR
             }
         };
@@ -341,7 +350,7 @@ impl<S: Store + 'static> Queue<S> {
         for segment in &job.segments {
             let (part, after) = rest.split_at(segment.len);
             if self.pages.write(segment.gref, segment.offset, part).is_err() {
-                self.report(BAD_PAGE);
+                self.report(&BAD_PAGE);
                 return rsp::ERROR;
             }
             rest = after;
@@ -350,16 +359,15 @@ impl<S: Store + 'static> Queue<S> {
     }
 
     fn refuse(&mut self, refusal: &Refusal) {
-        self.report(refusal.why);
+        self.report(&refusal.why);
         self.respond(refusal.tag, refusal.status);
     }
 
-    /// Logs the first of a connection's bad requests; a guest can make any number of them.
-    fn report(&mut self, why: &'static str) {
-        if self.refusals == 0 {
+    /// Logs the first of a connection's requests that failed; a guest can make any number of them.
+    fn report(&mut self, why: &dyn fmt::Display) {
+        if self.statistics.failed == 0 {
             log::warn!("blkback: {}: {why}", self.pages.peer());
         }
-        self.refusals = self.refusals.saturating_add(1);
     }
 
     fn respond(&mut self, tag: Tag, status: i16) {

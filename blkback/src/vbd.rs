@@ -15,7 +15,7 @@ use guest_sdk::xenstore::{self, Watch};
 
 use crate::connect::{self, ConnectError};
 use crate::disks::{Description, Disks, OpenError};
-use crate::queue::{Limits, Queue, Statistics};
+use crate::queue::{Limits, Queue};
 use crate::request::Rules;
 use crate::stop::Stop;
 use crate::store::{Geometry, Store};
@@ -197,12 +197,7 @@ impl<S: Store + 'static> Vbd<S> {
     async fn disconnect(&mut self) {
         if let Some(mut queue) = self.queue.take() {
             queue.drain().await;
-            let Statistics { requests, bytes_read, bytes_written, .. } = queue.statistics();
-            log::info!(
-                "blkback: {} disconnected after {requests} requests, {bytes_read} bytes read, \
-                 {bytes_written} written",
-                self.disk
-            );
+            log::info!("blkback: {} disconnected: {}", self.disk, queue.statistics());
         }
     }
 

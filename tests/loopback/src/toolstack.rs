@@ -15,16 +15,24 @@ pub struct DiskNodes {
     front: String,
     back: String,
     domid: Domid,
+    server: Domid,
 }
 
 impl DiskNodes {
-    /// Disk `id` of `domid`.
+    /// Disk `id` of `domid`, from the usual back end.
     #[must_use]
     pub fn new(domid: Domid, id: &str) -> Self {
+        Self::served_by(BACK, domid, id)
+    }
+
+    /// Disk `id` of `domid`, from the back end in `server`.
+    #[must_use]
+    pub fn served_by(server: Domid, domid: Domid, id: &str) -> Self {
         Self {
             front: format!("/local/domain/{}/device/vbd/{id}", domid.0),
-            back: format!("/local/domain/{}/backend/vbd/{}/{id}", BACK.0, domid.0),
+            back: format!("/local/domain/{}/backend/vbd/{}/{id}", server.0, domid.0),
             domid,
+            server,
         }
     }
 
@@ -44,6 +52,7 @@ impl DiskNodes {
     pub async fn make(&self, store: &Xenstore, params: &str, mode: &str) {
         let id = self.front.rsplit('/').next().unwrap_or_default();
         let frontend_id = self.domid.0.to_string();
+        let backend_id = self.server.0.to_string();
         let nodes = [
             (self.back("frontend"), self.front.as_str()),
             (self.back("frontend-id"), &frontend_id),
@@ -58,7 +67,7 @@ impl DiskNodes {
             (self.back("online"), "1"),
             (self.back("state"), "1"),
             (self.front("backend"), &self.back),
-            (self.front("backend-id"), "0"),
+            (self.front("backend-id"), &backend_id),
             (self.front("virtual-device"), id),
             (self.front("device-type"), "disk"),
             (self.front("state"), "1"),

@@ -3,14 +3,16 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use blkback::{Limits, Store};
+use blkback::{Backend, Limits, Store};
 use blkfront::{Disk, Error, Options};
+use guest_sdk::abi::Domid;
 use guest_sdk::exec::{JoinHandle, timeout, yield_now};
 use guest_sdk::xenbus::XenbusState;
+use guest_sdk::xenstore::Xenstore;
 use loopback_tests::disks::TestStore;
-use loopback_tests::toolstack::XVDA;
+use loopback_tests::toolstack::{DiskNodes, XVDA};
 use loopback_tests::torment::torment;
-use loopback_tests::world::{SECTORS, World, holdings};
+use loopback_tests::world::{GUEST, SECTORS, World, holdings};
 
 /// Moments from the making of a disk on at which something happens to it. By then the disk is in use.
 fn moments() -> impl Iterator<Item = usize> {
@@ -192,6 +194,29 @@ fn a_back_end_started_late_finds_the_disks() {
     world.toolstack(async |xs| {
         world.nodes.await_front(xs, XenbusState::CONNECTED).await;
         world.nodes.detach(xs).await;
+    });
+    assert_eq!(world.front.run(user).unwrap().0, Error::Removed);
+}
+
+#[test]
+fn a_driver_domain_removes_the_nodes_of_its_disks() {
+    const SERVER: Domid = Domid(5);
+    let world = World::new();
+    world.shelf.put("disk", TestStore::new(SECTORS));
+    let nodes = DiskNodes::served_by(SERVER, GUEST, XVDA);
+    world.toolstack(async |xs| nodes.make(xs, "disk", "w").await);
+    let server = world.machine.domain(SERVER);
+    let shelf = world.shelf.clone();
+    let _backend =
+        server.run(async { Backend::start(Xenstore::connect().await.unwrap(), shelf, Limits::default()) });
+    let user = use_disk(&world);
+    world.toolstack(async |xs| {
+        nodes.await_front(xs, XenbusState::CONNECTED).await;
+        nodes.detach(xs).await;
+        let mut watch = xs.watch(&nodes.back("state")).await.unwrap();
+        while xs.exists(&nodes.back("state")).await.unwrap() {
+            watch.next().await.unwrap();
+        }
     });
     assert_eq!(world.front.run(user).unwrap().0, Error::Removed);
 }

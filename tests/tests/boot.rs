@@ -1,6 +1,10 @@
 //! The hypervisor's own start.
+use machine::Domain;
 use std::time::Duration;
-use system_tests::{Console, artifacts::Hypervisor::Ours};
+use system_tests::{
+    Console,
+    artifacts::{self, Hypervisor::Ours},
+};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -11,6 +15,8 @@ fn all_cpus_and_memory_of_the_board_are_found() {
         machine.deterministic = false;
         machine.cpus = cpus;
         machine.memory_mib = mib;
+        machine.hypervisor_args += " dom0_mem=64M";
+        machine.dom0 = Some(Domain { kernel: artifacts::image("hello"), ramdisk: None, args: String::new() });
         let mut c = Console::boot("boot", &machine);
         c.expect("arm32", SOON);
         c.expect(&format!("{cpus} CPUs, "), SOON);

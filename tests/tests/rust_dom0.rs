@@ -1,15 +1,7 @@
-//! The Rust dom0, on our hypervisor and on Debian's.
-use system_tests::{
-    artifacts::Hypervisor::{Ours, Xen},
-    cases,
-};
+//! The Rust dom0 on Debian's Xen.
+use system_tests::{artifacts::Hypervisor::Xen, cases};
 
 #[test]
 fn hello_on_the_reference() {
     cases::rust_dom0_runs_hello(Xen);
-}
-
-#[test]
-fn hello() {
-    cases::rust_dom0_runs_hello(Ours);
 }

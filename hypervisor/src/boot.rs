@@ -11,7 +11,8 @@ use hv_core::{
     cmdline::Options,
     frames::{Frames, Storage},
     host::{
-        self, chosen,
+        self,
+        chosen::Chosen,
         devices::{self, GicV2, Nodes, Psci, Timer},
     },
     machine::{CpuId, Trigger},
@@ -90,7 +91,7 @@ impl fmt::Display for Failure<'_> {
 pub fn refuse(dtb: u64, mode: &str) -> ! {
     logger::init();
     if let Some(tree) = boot_tree(dtb) {
-        start_console(&tree, None);
+        start_console(&Chosen::of(&tree), None);
         log::error!("entered in {mode} mode: the boot loader has to enter in {} mode", arch::BOOT_MODE_NAME);
     }
     panic::halt()
@@ -104,9 +105,10 @@ pub fn start(dtb: u64) -> ! {
     logger::init();
     // Without a tree nobody knows where a console is, to complain on.
     let Some(tree) = boot_tree(dtb) else { panic::halt() };
-    start_console(&tree, Options::parse(chosen::command_line(&tree), |_| {}).dtuart);
+    let chosen = Chosen::of(&tree);
+    start_console(&chosen, Options::parse(chosen.command_line(), |_| {}).dtuart);
     log::info!("Xen-compatible hypervisor {}, {}", env!("CARGO_PKG_VERSION"), arch::NAME);
-    match bring_up(&tree, dtb) {
+    match bring_up(&tree, &chosen, dtb) {
         Ok(hv) => run::run(hv),
         Err(why) => {
             log::error!("cannot start: {why}");
@@ -131,8 +133,8 @@ fn boot_tree(dtb: u64) -> Option<Tree<'static>> {
 }
 
 /// Uses the serial port that the command line or the tree names as console, if it is one we know.
-fn start_console(tree: &Tree<'_>, dtuart: Option<&str>) {
-    let Some(node) = chosen::console(tree, dtuart) else { return };
+fn start_console(chosen: &Chosen<'_>, dtuart: Option<&str>) {
+    let Some(node) = chosen.console(dtuart) else { return };
     let Some((_, sbsa)) = uart::COMPATIBLE.into_iter().find(|(name, _)| node.is_compatible(&[name])) else {
         return;
     };
@@ -143,14 +145,19 @@ fn start_console(tree: &Tree<'_>, dtuart: Option<&str>) {
     }
 }
 
-fn bring_up<'a>(tree: &Tree<'a>, dtb: u64) -> Result<&'static Hypervisor<Board>, Failure<'a>> {
+fn bring_up<'a>(
+    tree: &Tree<'a>,
+    chosen: &Chosen<'a>,
+    dtb: u64,
+) -> Result<&'static Hypervisor<Board>, Failure<'a>> {
     let blob = tree.as_bytes();
-    let mut plan = Plan::new(tree, image(), dtb..dtb + blob.len() as u64)?;
+    let mut plan = Plan::new(tree, chosen, image(), dtb..dtb + blob.len() as u64)?;
     give_heap(&mut plan)?;
     let tree = copy(blob)?;
     window::unmap_boot_data();
 
-    let options = options(tree);
+    let chosen = Chosen::of(tree);
+    let options = options(&chosen);
     let phandles = Phandles::of(tree);
     let nodes = Nodes::find(tree);
     let (gic, gic_node) = start_gic(&nodes, &phandles)?;
@@ -161,7 +168,7 @@ fn bring_up<'a>(tree: &Tree<'a>, dtb: u64) -> Result<&'static Hypervisor<Board>,
     if arch::ticks_per_second() == 0 {
         return Err(Failure::Other("the timer has no frequency"));
     }
-    let console_node = chosen::console(tree, options.dtuart).filter(|_| uart::is_in_use());
+    let console_node = chosen.console(options.dtuart).filter(|_| uart::is_in_use());
     let console = console_interrupt(console_node.as_ref(), &phandles);
     let interrupts = Interrupts {
         timer: timer.hypervisor,
@@ -190,7 +197,7 @@ fn bring_up<'a>(tree: &Tree<'a>, dtb: u64) -> Result<&'static Hypervisor<Board>,
     let taken = Box::leak(Box::from(console_node.as_slice()));
     let image = image();
     let image = Region { base: image.start, size: image.end - image.start };
-    domains::start(hv, &domains::Source { tree, image, taken }).map_err(Failure::Domains)?;
+    domains::start(hv, &domains::Source { tree, chosen, image, taken }).map_err(Failure::Domains)?;
     for range in boot_data.as_slice() {
         give_frames(&hv.frames, range);
     }
@@ -225,8 +232,8 @@ fn copy<'a>(blob: &[u8]) -> Result<&'static Tree<'static>, Failure<'a>> {
     Ok(Box::leak(Box::new(tree)))
 }
 
-fn options(tree: &Tree<'static>) -> Options<'static> {
-    let line = chosen::command_line(tree);
+fn options(chosen: &Chosen<'static>) -> Options<'static> {
+    let line = chosen.command_line();
     log::info!("command line: {line}");
     Options::parse(line, |word| log::warn!("command line: {word} is not known or makes no sense"))
 }

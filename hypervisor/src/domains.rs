@@ -12,7 +12,7 @@ use hv_core::{
     domain_build::{BuildError, Dom0},
     host::{
         self,
-        chosen::{self, Module, ModuleKind},
+        chosen::{Chosen, Module, ModuleKind},
     },
 };
 use xen_abi::Errno;
@@ -60,6 +60,8 @@ const MSI_TYPER: usize = 0x8;
 pub struct Source {
     /// The board's device tree.
     pub tree: &'static Tree<'static>,
+    /// Its `/chosen`.
+    pub chosen: Chosen<'static>,
     /// Where the hypervisor itself lies.
     pub image: Region,
     /// The nodes of devices that it keeps.
@@ -69,9 +71,8 @@ pub struct Source {
 /// Builds dom0 and the guests that the tree describes, and lets them run. Dom0 may be missing if
 /// there are guests; a guest that cannot be built is left out.
 pub fn start(hv: &'static Hypervisor<Board>, source: &Source) -> Result<(), Failure> {
-    let tree = source.tree;
-    let mut nodes = chosen::domains(tree).peekable();
-    let dom0 = match chosen::dom0_module(tree, ModuleKind::Kernel)? {
+    let mut nodes = source.chosen.domains().peekable();
+    let dom0 = match source.chosen.dom0_module(ModuleKind::Kernel)? {
         Some(kernel) => Some(build_dom0(hv, source, &kernel)?),
         None if nodes.peek().is_some() => None,
         None => return Err(Failure::NoKernel),
@@ -89,7 +90,7 @@ fn build_dom0(
     kernel: &Module<'static>,
 ) -> Result<Arc<Domain<Board>>, Failure> {
     let file = |module: &Module<'static>| file(hv, module.region).ok_or(Failure::NotInRam(module.region));
-    let ramdisk = chosen::dom0_module(source.tree, ModuleKind::Ramdisk)?;
+    let ramdisk = source.chosen.dom0_module(ModuleKind::Ramdisk)?;
     let from = Dom0 {
         tree: source.tree,
         kernel: file(kernel)?,

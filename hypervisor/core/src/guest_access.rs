@@ -10,6 +10,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::{
     current::Current,
+    frames::Held,
     machine::{Access, Machine},
     regs::GuestRegs,
 };
@@ -154,6 +155,68 @@ impl<M: Machine> Current<'_, M> {
             done = to;
         }
         Ok(())
+    }
+}
+
+/// A list of the guest's that is read and written element by element: a page of it stays translated
+/// and held while elements in it are used.
+pub(crate) struct Window<'c, 'a, M: Machine> {
+    cur: &'c Current<'a, M>,
+    /// Address of the page, and its frame.
+    page: Option<(u64, Held<'a, M>)>,
+}
+
+impl<'c, 'a, M: Machine> Window<'c, 'a, M> {
+    /// Nothing is looked at yet.
+    pub(crate) fn new(cur: &'c Current<'a, M>) -> Self {
+        Self { cur, page: None }
+    }
+
+    /// Reads a value, from memory that may be written.
+    pub(crate) fn read<T: FromBytes + IntoBytes>(&mut self, va: u64) -> Result<T, Errno> {
+        let Some((mfn, offset)) = self.find(va, size_of::<T>())? else {
+            return self.cur.read(va);
+        };
+        let mut value = T::new_zeroed();
+        self.cur.hv.machine.read_frame(mfn, offset, value.as_mut_bytes());
+        Ok(value)
+    }
+
+    /// Writes a value.
+    pub(crate) fn write<T: IntoBytes + Immutable>(&mut self, va: u64, value: &T) -> Result<(), Errno> {
+        let Some((mfn, offset)) = self.find(va, size_of::<T>())? else {
+            return self.cur.write(va, value);
+        };
+        self.cur.hv.machine.write_frame(mfn, offset, value.as_bytes());
+        Ok(())
+    }
+
+    /// Where `len` bytes are, unless they are in two pages.
+    fn find(&mut self, va: u64, len: usize) -> Result<Option<(Mfn, usize)>, Errno> {
+        let offset = va as usize % PAGE_SIZE;
+        if offset + len > PAGE_SIZE {
+            return Ok(None);
+        }
+        let page = va - offset as u64;
+        let mfn = match &self.page {
+            Some((at, held)) if *at == page => held.mfn(),
+            _ => self.turn_to(page)?,
+        };
+        Ok(Some((mfn, offset)))
+    }
+
+    fn turn_to(&mut self, page: u64) -> Result<Mfn, Errno> {
+        self.page = None;
+        let cur = self.cur;
+        if cur.regs.is_aarch32() && page >> 32 != 0 {
+            return Err(Errno::EFAULT);
+        }
+        let ipa = cur.hv.machine.translate_va(page, Access::Write)?;
+        let held = cur.domain.p2m(cur.hv.mem()).hold(Gfn::containing(ipa), Access::Write);
+        let (held, _) = held.ok_or(Errno::EFAULT)?;
+        let mfn = held.mfn();
+        self.page = Some((page, held));
+        Ok(mfn)
     }
 }
 

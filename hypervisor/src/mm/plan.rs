@@ -8,6 +8,7 @@ use hv_core::{
     frames::RamBank,
     host::{
         Error,
+        chosen::Chosen,
         memory::{self, Ranges},
     },
 };
@@ -31,7 +32,12 @@ pub struct Plan {
 impl Plan {
     /// Maps all RAM that the tree lists and nobody keeps for good. What the image takes is left out;
     /// the boot modules, and the `tree` that lies at `blob`, are not free yet.
-    pub fn new<'a>(tree: &Tree<'a>, image: Range<u64>, blob: Range<u64>) -> Result<Self, Error<'a>> {
+    pub fn new<'a>(
+        tree: &Tree<'a>,
+        chosen: &Chosen<'a>,
+        image: Range<u64>,
+        blob: Range<u64>,
+    ) -> Result<Self, Error<'a>> {
         let mut usable = Ranges::of_ram(tree)?;
         memory::reserved(tree, |range| usable.remove(range))?;
         usable.remove(image)?;
@@ -49,7 +55,7 @@ impl Plan {
         }
         let mut boot_data = free.clone();
         free.remove(whole_pages(blob))?;
-        memory::modules(tree, |range| free.remove(whole_pages(range)))?;
+        memory::modules(chosen, |range| free.remove(whole_pages(range)))?;
         for range in free.as_slice() {
             boot_data.remove(range.clone())?;
         }

@@ -271,7 +271,7 @@ fn module(writer: &mut Writer, name: &str, kind: &str, at: u32, bootargs: Option
 fn build_guest(hv: &Hv, blob: &[u8]) -> Result<Dom, alloc::string::String> {
     let (kernel, ramdisk) = (zimage(5000), vec![0x33; 6000]);
     let tree = Tree::parse(blob).unwrap();
-    let node = crate::host::chosen::domains(&tree).next().unwrap();
+    let node = crate::host::chosen::Chosen::of(&tree).domains().next().unwrap();
     let file = |region: Region| match region.base {
         1 => Some(&kernel[..]),
         2 => Some(&ramdisk[..]),

@@ -13,7 +13,7 @@
 //! and handed out anew: [`FrameTable::get`] refuses a count of zero.
 
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering, fence};
 
 use xen_abi::{Domid, Mfn};
 
@@ -121,11 +121,14 @@ impl FrameTable {
             Use::Domain(owner) => owner_bits(owner) | ALLOCATED | 1,
         };
         let first = self.index(start).unwrap_or(self.entries.len());
-        for (mfn, entry) in (start.0..).zip(self.entries.iter().skip(first).take(frames as usize)) {
+        let entries = self.entries.get(first..).unwrap_or_default();
+        for (mfn, entry) in (start.0..).zip(entries.iter().take(frames as usize)) {
             if entry.load(Ordering::Relaxed) == FREE_DIRTY {
                 dirty(Mfn(mfn));
+                // What was scrubbed is seen before the frame can be referenced.
+                fence(Ordering::Release);
             }
-            entry.store(value, Ordering::Release);
+            entry.store(value, Ordering::Relaxed);
         }
     }
 

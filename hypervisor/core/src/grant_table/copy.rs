@@ -23,12 +23,11 @@ struct End {
     granted: bool,
 }
 
-pub(super) fn copy<M: Machine>(cur: &mut Current<'_, M>, list: u64, count: u32) -> Result<Progress, Errno> {
-    each(cur, count, |cur, index| {
-        let at = list.checked_add(index * SIZE).ok_or(Errno::EFAULT)?;
-        let op: Copy = cur.read(at)?;
+pub(super) fn copy<M: Machine>(cur: &Current<'_, M>, list: u64, count: u32) -> Result<Progress, Errno> {
+    each(cur, (list, SIZE), count, |window, at| {
+        let op: Copy = window.read(at)?;
         let status = copy_one(cur, &op).err().unwrap_or(GrantStatus::OKAY);
-        cur.write(at + offset_of!(Copy, status) as u64, &status)
+        window.write(at + offset_of!(Copy, status) as u64, &status)
     })
 }
 

@@ -13,10 +13,9 @@ pub(super) const SIZE: u64 = size_of::<MapGrantRef>() as u64;
 const REFUSED: u32 = gntmap::DEVICE_MAP | gntmap::APPLICATION_MAP | gntmap::CONTAINS_PTE;
 const KNOWN: u32 = gntmap::HOST_MAP | gntmap::READONLY;
 
-pub(super) fn map<M: Machine>(cur: &mut Current<'_, M>, list: u64, count: u32) -> Result<Progress, Errno> {
-    each(cur, count, |cur, index| {
-        let at = list.checked_add(index * SIZE).ok_or(Errno::EFAULT)?;
-        let mut op: MapGrantRef = cur.read(at)?;
+pub(super) fn map<M: Machine>(cur: &Current<'_, M>, list: u64, count: u32) -> Result<Progress, Errno> {
+    each(cur, (list, SIZE), count, |window, at| {
+        let mut op: MapGrantRef = window.read(at)?;
         match map_one(cur, &op) {
             Ok((handle, mfn)) => {
                 op.handle = handle;
@@ -25,7 +24,7 @@ pub(super) fn map<M: Machine>(cur: &mut Current<'_, M>, list: u64, count: u32) -
             }
             Err(status) => op.status = status,
         }
-        cur.write(at, &op)
+        window.write(at, &op)
     })
 }
 
@@ -73,7 +72,7 @@ fn pin_and_map<M: Machine>(
     // An address without a frame's alignment means the frame it lies in.
     let at = Gfn::containing(op.host_addr);
     let known = op.flags & !KNOWN == 0;
-    if known && cur.domain.p2m(mem).map(at, mfn, 1, kind).is_ok() {
+    if known && cur.domain.p2m(mem).map_page(at, mfn, kind).is_ok() {
         return Ok(Mapped { dom: op.dom, gref: op.gref, mfn, usage });
     }
     granter.grants.lock().unpin(mem, entry, mfn, usage);

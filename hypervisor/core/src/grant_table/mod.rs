@@ -26,6 +26,7 @@ use xen_abi::{
 use crate::{
     current::Current,
     frames::Mem,
+    guest_access::Window,
     hypercall::{Args, HypercallResult, Stop},
     machine::{Access, Machine},
     p2m::P2mGuard,
@@ -225,16 +226,21 @@ enum Progress {
 }
 
 /// Works through a list element by element; stops between two when the CPU is wanted.
-fn each<M: Machine>(
-    cur: &mut Current<'_, M>,
+fn each<'a, M: Machine>(
+    cur: &Current<'a, M>,
+    (list, size): (u64, u64),
     count: u32,
-    mut one: impl FnMut(&mut Current<'_, M>, u64) -> Result<(), Errno>,
+    mut one: impl FnMut(&mut Window<'_, 'a, M>, u64) -> Result<(), Errno>,
 ) -> Result<Progress, Errno> {
+    let mut window = Window::new(cur);
+    let mut at = list;
     for index in 0..count {
         if index > 0 && cur.must_stop() {
             return Ok(Progress::Stopped(index));
         }
-        one(cur, index.into())?;
+        one(&mut window, at)?;
+        // Beyond the end there is nothing to read.
+        at = at.saturating_add(size);
     }
     Ok(Progress::Done)
 }

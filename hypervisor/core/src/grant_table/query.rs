@@ -119,15 +119,12 @@ pub(super) fn get_status_frames<M: Machine>(
     Ok(0)
 }
 
-pub(super) fn swap<M: Machine>(cur: &mut Current<'_, M>, list: u64, count: u32) -> Result<Progress, Errno> {
-    each(cur, count, |cur, index| {
-        let at = list.checked_add(index * SWAP_SIZE).ok_or(Errno::EFAULT)?;
-        let op: SwapGrantRef = cur.read(at)?;
-        let mut grants = cur.domain.grants.lock();
-        let swapped = grants.swap(&cur.hv.machine, op.ref_a, op.ref_b);
-        drop(grants);
+pub(super) fn swap<M: Machine>(cur: &Current<'_, M>, list: u64, count: u32) -> Result<Progress, Errno> {
+    each(cur, (list, SWAP_SIZE), count, |window, at| {
+        let op: SwapGrantRef = window.read(at)?;
+        let swapped = cur.domain.grants.lock().swap(&cur.hv.machine, op.ref_a, op.ref_b);
         let status = swapped.err().unwrap_or(GrantStatus::OKAY);
-        cur.write(at + offset_of!(SwapGrantRef, status) as u64, &status)
+        window.write(at + offset_of!(SwapGrantRef, status) as u64, &status)
     })
 }
 

@@ -5,13 +5,14 @@
 
 use core::mem::offset_of;
 
+use heapless::Vec;
 use xen_abi::{
     Errno, Gfn,
     grant_table::{GrantHandle, GrantStatus, UnmapAndReplace, UnmapGrantRef},
 };
 
 use super::{Progress, map, maptrack::Mapped};
-use crate::{current::Current, machine::Machine, p2m::Ram};
+use crate::{current::Current, guest_access::Window, machine::Machine};
 
 pub(super) const SIZE: u64 = size_of::<UnmapGrantRef>() as u64;
 const BATCH: usize = 32;
@@ -24,47 +25,48 @@ struct Request {
 }
 
 /// Mappings that wait for the flush.
-struct Batch {
-    items: [Option<(GrantHandle, Mapped)>; BATCH],
-    count: usize,
-}
+#[derive(Default)]
+struct Batch(Vec<(GrantHandle, Mapped), BATCH>);
 
-pub(super) fn unmap<M: Machine>(cur: &mut Current<'_, M>, list: u64, count: u32) -> Result<Progress, Errno> {
+pub(super) fn unmap<M: Machine>(cur: &Current<'_, M>, list: u64, count: u32) -> Result<Progress, Errno> {
     let status = offset_of!(UnmapGrantRef, status) as u64;
-    in_batches(cur, list, count, status, |cur, at| {
-        let op: UnmapGrantRef = cur.read(at)?;
+    in_batches(cur, list, count, status, |window, at| {
+        let op: UnmapGrantRef = window.read(at)?;
         Ok(Request { host_addr: op.host_addr, new_addr: 0, handle: op.handle })
     })
 }
 
 pub(super) fn unmap_and_replace<M: Machine>(
-    cur: &mut Current<'_, M>,
+    cur: &Current<'_, M>,
     list: u64,
     count: u32,
 ) -> Result<Progress, Errno> {
     let status = offset_of!(UnmapAndReplace, status) as u64;
-    in_batches(cur, list, count, status, |cur, at| {
-        let op: UnmapAndReplace = cur.read(at)?;
+    in_batches(cur, list, count, status, |window, at| {
+        let op: UnmapAndReplace = window.read(at)?;
         Ok(Request { host_addr: op.host_addr, new_addr: op.new_addr, handle: op.handle })
     })
 }
 
-fn in_batches<M: Machine>(
-    cur: &mut Current<'_, M>,
+fn in_batches<'a, M: Machine>(
+    cur: &Current<'a, M>,
     list: u64,
     count: u32,
     status_offset: u64,
-    read: impl Fn(&Current<'_, M>, u64) -> Result<Request, Errno>,
+    read: impl Fn(&mut Window<'_, 'a, M>, u64) -> Result<Request, Errno>,
 ) -> Result<Progress, Errno> {
-    let mut done = 0;
+    let mut window = Window::new(cur);
+    let (mut done, mut at) = (0, list);
     while done < count {
         let end = count.min(done + BATCH as u32);
-        let mut batch = Batch { items: [None; BATCH], count: 0 };
-        let result = (done..end).try_for_each(|index| {
-            let at = list.checked_add(u64::from(index) * SIZE).ok_or(Errno::EFAULT)?;
-            let request = read(cur, at)?;
+        let mut batch = Batch::default();
+        let result = (done..end).try_for_each(|_| {
+            let request = read(&mut window, at)?;
             let status = batch.begin(cur, &request);
-            cur.write(at + status_offset, &status)
+            window.write(at + status_offset, &status)?;
+            // Beyond the end there is nothing to read.
+            at = at.saturating_add(SIZE);
+            Ok(())
         });
         batch.finish(cur);
         result?;
@@ -89,8 +91,8 @@ impl Batch {
             addr => Some(remove(cur, Gfn::containing(addr), &mapped)),
         };
         if status == Some(GrantStatus::OKAY) {
-            self.items[self.count] = Some((request.handle, mapped));
-            self.count += 1;
+            // A batch is no longer than there is room for.
+            let _ = self.0.push((request.handle, mapped));
         } else {
             cur.domain.maptrack.lock().set(request.handle, mapped);
         }
@@ -99,11 +101,11 @@ impl Batch {
 
     /// Ends what was removed, once no TLB knows it.
     fn finish<M: Machine>(&mut self, cur: &Current<'_, M>) {
-        if self.count == 0 {
+        if self.0.is_empty() {
             return;
         }
         cur.domain.p2m(cur.hv.mem()).flush();
-        for (handle, mapped) in self.items[..self.count].iter().flatten() {
+        for (handle, mapped) in &self.0 {
             map::end(cur.hv, cur.domain, mapped);
             cur.domain.maptrack.lock().release(*handle);
         }
@@ -113,8 +115,7 @@ impl Batch {
 /// Removes the p2m entry, if it maps this grant.
 fn remove<M: Machine>(cur: &Current<'_, M>, gfn: Gfn, mapped: &Mapped) -> GrantStatus {
     let mut p2m = cur.domain.p2m(cur.hv.mem());
-    let maps_it = p2m.lookup(gfn).is_some_and(|m| m.mfn == mapped.mfn && m.kind.is_grant());
-    let removed = maps_it && p2m.unmap(gfn, Ram::Keep).is_ok();
+    let removed = p2m.unmap_grant(gfn, mapped.mfn);
     p2m.defer();
     if removed { GrantStatus::OKAY } else { GrantStatus::GENERAL_ERROR }
 }

@@ -64,102 +64,105 @@ pub fn modules_of<'a>(node: &Node<'a>) -> impl Iterator<Item = Result<Module<'a>
     node.children().filter(|child| child.is_compatible(MODULE)).map(|child| Module::read(&child))
 }
 
-/// The nodes of domains that are built at boot.
-pub fn domains<'a>(tree: &Tree<'a>) -> impl Iterator<Item = Node<'a>> + use<'a> {
-    let chosen = tree.root().child("chosen");
-    chosen.into_iter().flat_map(|chosen| chosen.children().filter(|node| node.is_compatible(DOMAIN)))
+/// `/chosen`, looked for once: it tends to be the last node of all.
+#[derive(Clone, Copy, Debug)]
+pub struct Chosen<'a> {
+    tree: Tree<'a>,
+    node: Option<Node<'a>>,
 }
 
-/// The nodes of modules, and whether each is one of a domain to be built.
-fn nodes<'a>(tree: &Tree<'a>) -> impl Iterator<Item = (Node<'a>, bool)> + use<'a> {
-    let below = |node: Node<'a>| {
-        let of_domain = node.is_compatible(DOMAIN);
-        node.children().map(move |child| (child, of_domain))
-    };
-    let chosen = tree.root().child("chosen");
-    let children = chosen.into_iter().flat_map(|chosen| chosen.children());
-    let all = children.flat_map(move |child| iter::once((child, false)).chain(below(child)));
-    all.filter(|(node, _)| node.is_compatible(MODULE))
-}
-
-/// Every module in memory: dom0's, the other domains', and what `linux,initrd-start` names.
-pub fn all_modules<'a>(tree: &Tree<'a>) -> impl Iterator<Item = Result<Module<'a>, Error<'a>>> + use<'a> {
-    nodes(tree).map(|(node, _)| Module::read(&node)).chain(initrd(tree).map(Ok))
-}
-
-/// Dom0's modules. Of those that do not say what they are, the first is the kernel and the second
-/// the RAM disk.
-pub fn dom0_modules<'a>(tree: &Tree<'a>) -> impl Iterator<Item = Result<Module<'a>, Error<'a>>> + use<'a> {
-    let mut guesses = [ModuleKind::Kernel, ModuleKind::Ramdisk].into_iter();
-    let own = nodes(tree).filter(|(_, of_domain)| !of_domain);
-    let modules = own.map(move |(node, _)| {
-        let mut module = Module::read(&node)?;
-        if module.kind == ModuleKind::Unknown {
-            module.kind = guesses.next().unwrap_or(ModuleKind::Unknown);
-        }
-        Ok(module)
-    });
-    modules.chain(initrd(tree).map(Ok))
-}
-
-/// Dom0's module of a kind, the first if there are several.
-pub fn dom0_module<'a>(tree: &Tree<'a>, kind: ModuleKind) -> Result<Option<Module<'a>>, Error<'a>> {
-    for module in dom0_modules(tree) {
-        let module = module?;
-        if module.kind == kind {
-            return Ok(Some(module));
-        }
+impl<'a> Chosen<'a> {
+    /// Looks for it. A tree without it has no modules and no command line.
+    pub fn of(tree: &Tree<'a>) -> Self {
+        Self { tree: *tree, node: tree.root().child("chosen") }
     }
-    Ok(None)
-}
 
-fn initrd<'a>(tree: &Tree<'a>) -> impl Iterator<Item = Module<'a>> + use<'a> {
-    let ends = || {
-        let chosen = tree.root().child("chosen")?;
-        let address = |name| {
-            let property = chosen.property(name)?;
-            property.as_u32().map(u64::from).or_else(|| property.as_u64())
+    /// The nodes of domains that are built at boot.
+    pub fn domains(&self) -> impl Iterator<Item = Node<'a>> + use<'a> {
+        self.children().filter(|node| node.is_compatible(DOMAIN))
+    }
+
+    fn children(&self) -> impl Iterator<Item = Node<'a>> + use<'a> {
+        self.node.into_iter().flat_map(|chosen| chosen.children())
+    }
+
+    /// The nodes of modules, and whether each is one of a domain to be built.
+    fn modules(&self) -> impl Iterator<Item = (Node<'a>, bool)> + use<'a> {
+        let below = |node: Node<'a>| {
+            let of_domain = node.is_compatible(DOMAIN);
+            node.children().map(move |child| (child, of_domain))
         };
-        let base = address("linux,initrd-start")?;
-        let size = address("linux,initrd-end")?.checked_sub(base)?;
-        Some(Region { base, size }).filter(|region| region.size > 0)
-    };
-    let module = |region| Module { kind: ModuleKind::Ramdisk, region, bootargs: None };
-    ends().map(module).into_iter()
-}
+        let all = self.children().flat_map(move |child| iter::once((child, false)).chain(below(child)));
+        all.filter(|(node, _)| node.is_compatible(MODULE))
+    }
 
-/// The hypervisor's own command line. `bootargs` is only ours when dom0's is elsewhere.
-pub fn command_line<'a>(tree: &Tree<'a>) -> &'a str {
-    let Some(chosen) = tree.root().child("chosen") else { return "" };
-    let dom0_has_its_own = || {
-        let kernel = dom0_module(tree, ModuleKind::Kernel).ok().flatten();
-        let with_kernel = kernel.and_then(|kernel| kernel.bootargs);
-        chosen.has("xen,dom0-bootargs") || with_kernel.is_some_and(|args| !args.is_empty())
-    };
-    chosen
-        .str("xen,xen-bootargs")
-        .or_else(|| dom0_has_its_own().then(|| chosen.str("bootargs")).flatten())
-        .unwrap_or("")
-}
+    /// Every module in memory: dom0's, the other domains', and what `linux,initrd-start` names.
+    pub fn all_modules(&self) -> impl Iterator<Item = Result<Module<'a>, Error<'a>>> + use<'a> {
+        self.modules().map(|(node, _)| Module::read(&node)).chain(self.initrd().map(Ok))
+    }
 
-/// Dom0's command line: the kernel module's, else `xen,dom0-bootargs`, else `bootargs`.
-pub fn dom0_command_line<'a>(tree: &Tree<'a>) -> Option<&'a str> {
-    let kernel = dom0_module(tree, ModuleKind::Kernel).ok().flatten();
-    let chosen = tree.root().child("chosen")?;
-    kernel
-        .and_then(|kernel| kernel.bootargs)
-        .filter(|args| !args.is_empty())
-        .or_else(|| chosen.str("xen,dom0-bootargs"))
-        .or_else(|| chosen.str("bootargs"))
-}
+    /// Dom0's modules. Of those that do not say what they are, the first is the kernel and the second
+    /// the RAM disk.
+    pub fn dom0_modules(&self) -> impl Iterator<Item = Result<Module<'a>, Error<'a>>> + use<'a> {
+        let mut guesses = [ModuleKind::Kernel, ModuleKind::Ramdisk].into_iter();
+        let own = self.modules().filter(|(_, of_domain)| !of_domain);
+        let modules = own.map(move |(node, _)| {
+            let mut module = Module::read(&node)?;
+            if module.kind == ModuleKind::Unknown {
+                module.kind = guesses.next().unwrap_or(ModuleKind::Unknown);
+            }
+            Ok(module)
+        });
+        modules.chain(self.initrd().map(Ok))
+    }
 
-/// The node of the console: what `dtuart` says, else `stdout-path`. Both are a path or an alias,
-/// with options after a colon.
-pub fn console<'a>(tree: &Tree<'a>, dtuart: Option<&str>) -> Option<Node<'a>> {
-    let stdout = || {
-        let chosen = tree.root().child("chosen")?;
-        chosen.str("stdout-path").or_else(|| chosen.str("linux,stdout-path"))
-    };
-    let path = dtuart.or_else(stdout)?;
-    tree.find(path.split(':').next()?)
+    /// Dom0's module of a kind, the first if there are several.
+    pub fn dom0_module(&self, kind: ModuleKind) -> Result<Option<Module<'a>>, Error<'a>> {
+        for module in self.dom0_modules() {
+            let module = module?;
+            if module.kind == kind {
+                return Ok(Some(module));
+            }
+        }
+        Ok(None)
+    }
+
+    fn initrd(&self) -> impl Iterator<Item = Module<'a>> + use<'a> {
+        let ends = || {
+            let address = |name| {
+                let property = self.node?.property(name)?;
+                property.as_u32().map(u64::from).or_else(|| property.as_u64())
+            };
+            let base = address("linux,initrd-start")?;
+            let size = address("linux,initrd-end")?.checked_sub(base)?;
+            Some(Region { base, size }).filter(|region| region.size > 0)
+        };
+        let module = |region| Module { kind: ModuleKind::Ramdisk, region, bootargs: None };
+        ends().map(module).into_iter()
+    }
+
+    /// The hypervisor's own command line. `bootargs` is only ours when dom0's is elsewhere.
+    pub fn command_line(&self) -> &'a str {
+        let Some(chosen) = self.node else { return "" };
+        let dom0_has_its_own = || {
+            let kernel = self.dom0_module(ModuleKind::Kernel).ok().flatten();
+            let with_kernel = kernel.and_then(|kernel| kernel.bootargs);
+            chosen.has("xen,dom0-bootargs") || with_kernel.is_some_and(|args| !args.is_empty())
+        };
+        chosen
+            .str("xen,xen-bootargs")
+            .or_else(|| dom0_has_its_own().then(|| chosen.str("bootargs")).flatten())
+            .unwrap_or("")
+    }
+
+    /// The node of the console: what `dtuart` says, else `stdout-path`. Both are a path or an alias,
+    /// with options after a colon.
+    pub fn console(&self, dtuart: Option<&str>) -> Option<Node<'a>> {
+        let stdout = || {
+            let chosen = self.node?;
+            chosen.str("stdout-path").or_else(|| chosen.str("linux,stdout-path"))
+        };
+        let path = dtuart.or_else(stdout)?;
+        self.tree.find(path.split(':').next()?)
+    }
 }

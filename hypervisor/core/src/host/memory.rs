@@ -5,7 +5,7 @@ use core::ops::Range;
 use device_tree::{Node, Region, Tree};
 use heapless::Vec;
 
-use super::{Error, chosen};
+use super::{Error, chosen::Chosen};
 
 /// The most ranges that are told apart.
 pub const MAX_RANGES: usize = 32;
@@ -112,8 +112,8 @@ pub fn reserved<'a>(
 
 /// Calls `f` with each range that a boot module lies in.
 pub fn modules<'a>(
-    tree: &Tree<'a>,
+    chosen: &Chosen<'a>,
     mut f: impl FnMut(Range<u64>) -> Result<(), Error<'a>>,
 ) -> Result<(), Error<'a>> {
-    chosen::all_modules(tree).try_for_each(|module| f(range(module?.region)))
+    chosen.all_modules().try_for_each(|module| f(range(module?.region)))
 }

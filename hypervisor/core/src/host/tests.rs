@@ -5,7 +5,7 @@ use std::{string::ToString, vec, vec::Vec};
 use device_tree::{Phandles, Region, Tree, Writer};
 
 use super::{
-    chosen::{self, ModuleKind},
+    chosen::{self, Chosen, ModuleKind},
     devices::{GicV2, Nodes, Psci, Timer, processors},
     memory::{self, Ranges},
 };
@@ -121,7 +121,7 @@ fn reserved_memory_and_modules_of_all_domains_are_listed() {
     memory::reserved(&tree, |range| Ok(reserved.push(range))).unwrap();
     assert_eq!(reserved, [0x5000_0000..0x5010_0000]);
     let mut used = vec![];
-    memory::modules(&tree, |range| Ok(used.push(range.start))).unwrap();
+    memory::modules(&Chosen::of(&tree), |range| Ok(used.push(range.start))).unwrap();
     assert_eq!(used, [0x6000_0000, 0x6100_0000]);
 }
 
@@ -140,10 +140,10 @@ fn modules_that_do_not_say_are_kernel_and_ramdisk() {
     });
     let tree = Tree::parse(&blob).unwrap();
     let found: Vec<_> =
-        chosen::dom0_modules(&tree).map(|m| m.map(|m| (m.kind, m.region.base)).unwrap()).collect();
+        Chosen::of(&tree).dom0_modules().map(|m| m.map(|m| (m.kind, m.region.base)).unwrap()).collect();
     let wanted = [(ModuleKind::Policy, 1), (ModuleKind::Kernel, 2), (ModuleKind::Ramdisk, 4)];
     assert_eq!(found, wanted);
-    let domain = chosen::domains(&tree).next().unwrap();
+    let domain = Chosen::of(&tree).domains().next().unwrap();
     assert_eq!(chosen::modules_of(&domain).count(), 1);
 }
 
@@ -155,13 +155,13 @@ fn a_module_without_an_address_is_named() {
         });
     });
     let tree = Tree::parse(&blob).unwrap();
-    let error = chosen::dom0_module(&tree, ModuleKind::Kernel).unwrap_err();
+    let error = Chosen::of(&tree).dom0_module(ModuleKind::Kernel).unwrap_err();
     assert_eq!(error.to_string(), "/chosen/module: bad or missing `reg` entry 0");
 }
 
 #[test]
 fn bootargs_are_ours_only_when_dom0_has_its_own() {
-    let lines = |own: Option<&str>, dom0: Option<&str>, kernel: Option<&str>| {
+    let line = |own: Option<&str>, dom0: Option<&str>, kernel: Option<&str>| {
         let blob = tree(|writer| {
             chosen_node(writer, |writer| {
                 writer.str("bootargs", "common");
@@ -170,15 +170,12 @@ fn bootargs_are_ours_only_when_dom0_has_its_own() {
                 module(writer, "module@1", &["multiboot,kernel", "multiboot,module"], 1, kernel);
             });
         });
-        let tree = Tree::parse(&blob).unwrap();
-        (chosen::command_line(&tree).to_string(), chosen::dom0_command_line(&tree).unwrap().to_string())
+        Chosen::of(&Tree::parse(&blob).unwrap()).command_line().to_string()
     };
-    let pair = |own: &str, dom0: &str| (own.to_string(), dom0.to_string());
-    assert_eq!(lines(None, None, None), pair("", "common"));
-    assert_eq!(lines(Some("own"), None, None), pair("own", "common"));
-    assert_eq!(lines(None, Some("dom0"), None), pair("common", "dom0"));
-    assert_eq!(lines(None, Some("dom0"), Some("kernel")), pair("common", "kernel"));
-    assert_eq!(lines(Some("own"), Some("dom0"), None), pair("own", "dom0"));
+    assert_eq!(line(None, None, None), "");
+    assert_eq!(line(None, Some("dom0"), None), "common");
+    assert_eq!(line(None, None, Some("kernel")), "common");
+    assert_eq!(line(Some("own"), Some("dom0"), None), "own");
 }
 
 #[test]
@@ -190,9 +187,9 @@ fn the_console_is_a_path_or_an_alias_with_options() {
         writer.begin_node("chosen").str("stdout-path", "/uart@2:115200n8").end_node();
     });
     let tree = Tree::parse(&blob).unwrap();
-    assert_eq!(chosen::console(&tree, None).unwrap().name(), "uart@2");
-    assert_eq!(chosen::console(&tree, Some("serial0:9600")).unwrap().name(), "uart@1");
-    assert!(chosen::console(&tree, Some("serial1")).is_none());
+    assert_eq!(Chosen::of(&tree).console(None).unwrap().name(), "uart@2");
+    assert_eq!(Chosen::of(&tree).console(Some("serial0:9600")).unwrap().name(), "uart@1");
+    assert!(Chosen::of(&tree).console(Some("serial1")).is_none());
 }
 
 /// The interrupt controller, timer, firmware and processors of QEMU's `virt`.

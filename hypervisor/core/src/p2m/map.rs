@@ -78,6 +78,46 @@ impl<M: Machine> P2mGuard<'_, M> {
         Ok(())
     }
 
+    /// Maps one frame, as [`P2mGuard::map`] does.
+    pub fn map_page(&mut self, gfn: Gfn, mfn: Mfn, kind: P2mType) -> Result<(), Errno> {
+        if let Some((slot, 0)) = self.page_entry(gfn) {
+            self.put(slot, descriptor::leaf(mfn, kind, LAST_LEVEL));
+            self.note_mapped(gfn.0 as u32, 1);
+            return Ok(());
+        }
+        self.map(gfn, mfn, 1, kind)
+    }
+
+    /// Unmaps a frame if a grant of `mfn` is mapped there.
+    pub fn unmap_grant(&mut self, gfn: Gfn, mfn: Mfn) -> bool {
+        let Some((slot, value)) = self.page_entry(gfn) else { return false };
+        let found = match descriptor::decode(value, LAST_LEVEL) {
+            Entry::Leaf(mapped, kind) => mapped == mfn && kind.is_grant(),
+            _ => false,
+        };
+        if found {
+            self.clear(slot, gfn.0 as u32);
+        }
+        found
+    }
+
+    /// The entry of the last level for a frame and what it is, where there is a table of pages.
+    fn page_entry(&self, gfn: Gfn) -> Option<(Slot, u64)> {
+        let gfn = walk::checked(gfn).filter(|_| self.p2m.torn.is_alive())?;
+        let table = self.p2m.memo.last_table(self.mem.machine, self.p2m.root, gfn)?;
+        let slot = Slot::of(table, LAST_LEVEL, gfn);
+        Some((slot, slot.load(self.mem.machine)))
+    }
+
+    /// Writes an entry.
+    pub(super) fn put(&mut self, slot: Slot, value: u64) {
+        if slot.level != LAST_LEVEL {
+            self.p2m.memo.forget();
+        }
+        slot.store(self.mem.machine, value);
+        self.mem.machine.table_barrier();
+    }
+
     /// Maps one entry's worth; says how many frames that was.
     fn map_entry(&mut self, gfn: u32, mfn: Mfn, left: u64, kind: P2mType) -> Result<u64, Errno> {
         let fits = |level: &u32| {
@@ -113,8 +153,7 @@ impl<M: Machine> P2mGuard<'_, M> {
                 Entry::Leaf(mfn, kind) => self.shatter(slot, gfn, mfn, kind)?,
                 _ => {
                     let table = self.alloc_table()?;
-                    self.mem.machine.table_barrier();
-                    slot.store(self.mem.machine, descriptor::table(table));
+                    self.put(slot, descriptor::table(table));
                 }
             }
         }
@@ -139,8 +178,7 @@ impl<M: Machine> P2mGuard<'_, M> {
         }
         self.clear(slot, gfn);
         self.flush_tlb();
-        slot.store(machine, descriptor::table(table));
-        machine.table_barrier();
+        self.put(slot, descriptor::table(table));
         Ok(())
     }
 
@@ -154,8 +192,7 @@ impl<M: Machine> P2mGuard<'_, M> {
             self.flush_tlb();
             self.drop_leaf(slot.level, mfn, kind, Ram::Keep);
         }
-        slot.store(machine, value);
-        machine.table_barrier();
+        self.put(slot, value);
     }
 
     fn note_mapped(&mut self, gfn: u32, frames: u32) {
@@ -231,6 +268,9 @@ impl<M: Machine> P2mGuard<'_, M> {
 
     /// Writes an entry as nothing.
     pub(super) fn clear(&mut self, slot: Slot, gfn: u32) {
+        if slot.level != LAST_LEVEL {
+            self.p2m.memo.forget();
+        }
         slot.store(self.mem.machine, 0);
         self.p2m.stale.add(gfn, order_of(slot.level));
         self.removed = true;

@@ -23,7 +23,7 @@ use crate::{
 use descriptor::{Entry, LAST_LEVEL, order_of};
 use map::{Pending, Stale};
 use teardown::Torn;
-use walk::Slot;
+use walk::{Memo, Slot};
 
 pub use descriptor::P2mType;
 pub use map::Ram;
@@ -53,6 +53,7 @@ pub struct P2m {
     stale: Stale,
     pending: Pending,
     torn: Torn,
+    memo: Memo,
 }
 
 impl P2m {
@@ -75,6 +76,7 @@ impl P2m {
             stale: Stale::Nothing,
             pending: Pending::default(),
             torn: Torn::Alive,
+            memo: Memo::new(),
         })
     }
 
@@ -99,10 +101,8 @@ impl P2m {
         if !self.torn.is_alive() {
             return None;
         }
-        let (slot, Entry::Leaf(mfn, kind)) = walk::find(machine, self.root, gfn, LAST_LEVEL) else {
-            return None;
-        };
-        let order = order_of(slot.level);
+        let (mfn, kind, level) = self.memo.leaf(machine, self.root, gfn)?;
+        let order = order_of(level);
         let within = gfn & ((1 << order) - 1);
         Some(Mapping { mfn: Mfn(mfn.0 + u64::from(within)), kind, order })
     }
@@ -167,8 +167,7 @@ impl<'a, M: Machine> P2mGuard<'a, M> {
         let (slot, _) = walk::find(self.mem.machine, self.p2m.root, number, LAST_LEVEL);
         let value = slot.load(self.mem.machine);
         if !descriptor::is_accessed(value) {
-            slot.store(self.mem.machine, descriptor::accessed(value));
-            self.mem.machine.table_barrier();
+            self.put(slot, descriptor::accessed(value));
         }
         !write || mapping.kind.is_writable()
     }
@@ -242,8 +241,7 @@ impl<'a, M: Machine> P2mGuard<'a, M> {
         if !descriptor::is_accessed(value) {
             return;
         }
-        slot.store(machine, descriptor::unaccessed(value));
-        machine.table_barrier();
+        self.put(slot, descriptor::unaccessed(value));
         machine.flush_guest_tlb(self.p2m.vmid);
         for frame in 0..1 << order_of(slot.level) {
             let mfn = Mfn(mfn.0 + frame);

@@ -3,9 +3,11 @@
 //! Three levels of 512 entries; the root is two tables side by side, so that its index has ten
 //! bits and guest-physical addresses forty.
 
+use core::cell::Cell;
+
 use xen_abi::{Gfn, Mfn};
 
-use super::descriptor::{Entry, LAST_LEVEL, decode, order_of};
+use super::descriptor::{Entry, LAST_LEVEL, P2mType, decode, order_of};
 use crate::machine::Machine;
 
 /// Width of a guest-physical address.
@@ -14,6 +16,8 @@ pub const IPA_BITS: u32 = 40;
 pub const GFN_END: u64 = 1 << (IPA_BITS - xen_abi::PAGE_SHIFT);
 /// The level of the root.
 pub(super) const ROOT_LEVEL: u32 = 1;
+/// The level between root and pages.
+const MIDDLE_LEVEL: u32 = 2;
 /// log2 of the root's frames.
 pub(super) const ROOT_ORDER: u32 = 1;
 /// Entries of a table.
@@ -55,6 +59,70 @@ impl Slot {
 
     pub(super) fn entry<M: Machine>(&self, machine: &M) -> Entry {
         decode(self.load(machine), self.level)
+    }
+}
+
+/// What was found of late at level 2, by block of 512 frames: most walks are near the last ones.
+#[derive(Debug)]
+pub(super) struct Memo([Cell<(u32, u64)>; MEMOS]);
+
+const MEMOS: usize = 4;
+/// No block: there are fewer.
+const NOTHING: (u32, u64) = (u32::MAX, 0);
+
+impl Memo {
+    pub(super) fn new() -> Self {
+        Self([const { Cell::new(NOTHING) }; MEMOS])
+    }
+
+    fn cell(&self, block: u32) -> &Cell<(u32, u64)> {
+        &self.0[block as usize % MEMOS]
+    }
+
+    /// Entries of tables above the last level have changed.
+    pub(super) fn forget(&self) {
+        for cell in &self.0 {
+            cell.set(NOTHING);
+        }
+    }
+
+    /// The entry of level 2 for a frame, if there is a table for it.
+    fn middle<M: Machine>(&self, machine: &M, root: Mfn, gfn: u32) -> Option<u64> {
+        let block = gfn >> order_of(MIDDLE_LEVEL);
+        let (key, value) = self.cell(block).get();
+        if key == block {
+            return Some(value);
+        }
+        let Entry::Table(table) = Slot::root(root, gfn).entry(machine) else { return None };
+        let value = Slot::of(table, MIDDLE_LEVEL, gfn).load(machine);
+        self.cell(block).set((block, value));
+        Some(value)
+    }
+
+    /// The table of pages for a frame, if there is one.
+    pub(super) fn last_table<M: Machine>(&self, machine: &M, root: Mfn, gfn: u32) -> Option<Mfn> {
+        match decode(self.middle(machine, root, gfn)?, MIDDLE_LEVEL) {
+            Entry::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+
+    /// The leaf that maps a frame, and its level.
+    pub(super) fn leaf<M: Machine>(&self, machine: &M, root: Mfn, gfn: u32) -> Option<(Mfn, P2mType, u32)> {
+        let Some(middle) = self.middle(machine, root, gfn) else {
+            return match find(machine, root, gfn, LAST_LEVEL) {
+                (slot, Entry::Leaf(mfn, kind)) => Some((mfn, kind, slot.level)),
+                _ => None,
+            };
+        };
+        let (entry, level) = match decode(middle, MIDDLE_LEVEL) {
+            Entry::Table(table) => (Slot::of(table, LAST_LEVEL, gfn).entry(machine), LAST_LEVEL),
+            entry => (entry, MIDDLE_LEVEL),
+        };
+        match entry {
+            Entry::Leaf(mfn, kind) => Some((mfn, kind, level)),
+            _ => None,
+        }
     }
 }
 

@@ -60,7 +60,7 @@ fn in_batches<'a, M: Machine>(
     while done < count {
         let end = count.min(done + BATCH as u32);
         let mut batch = Batch::default();
-        let result = (done..end).try_for_each(|_| {
+        let result: Result<(), Errno> = (done..end).try_for_each(|_| {
             let request = read(&mut window, at)?;
             let status = batch.begin(cur, &request);
             window.write(at + status_offset, &status)?;

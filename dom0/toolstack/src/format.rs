@@ -26,6 +26,8 @@ pub fn list(domains: &[Listed]) -> String {
     let mut text =
         String::from("Name                                        ID   Mem VCPUs\tState\tTime(s)\n");
     for Listed { name, info } in domains {
+        // What xl prints for one that is gone but for its pages.
+        let name = if name.is_empty() { "(null)" } else { name };
         let flag = |bit: u32, letter: char| if info.flags & bit != 0 { letter } else { '-' };
         let reason =
             shutdown_reason(info).map_or('-', |reason| "-rscwS".chars().nth(reason as usize).unwrap_or('?'));
@@ -240,7 +242,7 @@ mod tests {
             "Domain-0                                     0   512     1     r-----       4.9",
             "d1                                           1   128     1     -bp---       3.4",
             "d2                                           2   128     1     ---sc-       0.0",
-            "                                         31000     0     1     ---s?d  18446744073.7",
+            "(null)                                   31000     0     1     ---s?d  18446744073.7",
             "",
         ];
         assert_eq!(list(&domains), lines.join("\n"));

@@ -89,8 +89,8 @@ pub(crate) async fn attach<H: Host>(host: &H, domid: Domid, disk: &Disk) -> Resu
     device.add(host.store(), &nodes(domid, disk)).await?;
     let ready = device.wait_ready(host).await;
     if ready.is_err() {
-        // The first error is the one to tell.
-        let _ = device.remove(host, true).await;
+        // A back end that did not open the disk has nothing to close. The first error is the one to tell.
+        let _ = device.erase(host.store()).await;
     }
     ready
 }

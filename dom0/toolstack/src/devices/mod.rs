@@ -91,6 +91,12 @@ impl Device {
         format!("/libxl/{}/device/{}/{devid}", domid.0, kind.name())
     }
 
+    /// Gives the directory in which the back end leaves word of a failure, beside those of its own domain.
+    fn error_path(&self) -> String {
+        let Self { kind, domid, devid } = self;
+        format!("/local/domain/{}/error/backend/{}/{}/{devid}", DOM0.0, kind.name(), domid.0)
+    }
+
     /// Lists the devices of a guest.
     pub async fn list<S: Store>(store: &S, domid: Domid) -> Result<Vec<Self>> {
         let mut devices = Vec::new();
@@ -198,14 +204,19 @@ impl Device {
                 log::warn!("{error}");
             }
         }
-        let paths = [self.frontend_path(), self.backend_path(), self.record_path()];
-        let erase = async |store: &H::Store| {
+        self.erase(host.store()).await
+    }
+
+    /// Removes all nodes of the device, and what the back end noted of its failure.
+    pub(crate) async fn erase<S: Store>(&self, store: &S) -> Result<()> {
+        let paths = [self.frontend_path(), self.backend_path(), self.record_path(), self.error_path()];
+        let erase = async |store: &S| {
             for path in &paths {
                 store.prune(path).await?;
             }
             Ok(())
         };
-        Ok(host.store().transaction(erase).await?)
+        Ok(store.transaction(erase).await?)
     }
 
     /// Asks the back end to close, and waits until it has.

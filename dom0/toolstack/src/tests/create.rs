@@ -254,6 +254,7 @@ fn disks_that_cannot_be_opened_end_the_start_with_their_reason() {
     assert_eq!(outcome.unwrap_err().to_string(), "disk xvdc: the back end does not get ready");
     assert!(host.control.machine.borrow().domains.is_empty());
     assert!(host.store.names("/local/domain/0").is_empty());
+    assert_eq!(host.slept.get().as_secs(), 40, "only the back end that said nothing was waited for");
 }
 
 #[test]

@@ -86,6 +86,8 @@ impl FakeHost {
                 let put = |name: &str, value: &str| self.store.put(&format!("{path}/{name}"), value);
                 match (get("state").as_str(), get("params").as_str(), get("hotplug-status").as_str()) {
                     ("1", "/dev/bad", "") => {
+                        self.store
+                            .put(&format!("/local/domain/0/error/backend/vbd/{domid}/{id}/error"), "bad");
                         put("hotplug-error", "/dev/bad: no such block device");
                         put("hotplug-status", "error");
                     }

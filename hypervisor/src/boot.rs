@@ -139,7 +139,7 @@ fn start_console(chosen: &Chosen<'_>, dtuart: Option<&str>) {
         return;
     };
     if let Ok(region) = devices::register(&node, 0)
-        && let Ok(registers) = Registers::map(region.base, region.size)
+        && let Ok(registers) = uart::Block::map(region.base)
     {
         uart::start(registers, sbsa);
     }
@@ -238,13 +238,20 @@ fn options(chosen: &Chosen<'static>) -> Options<'static> {
     Options::parse(line, |word| log::warn!("command line: {word} is not known or makes no sense"))
 }
 
+/// Where the CPU interface's two pages are next to each other. Boards for pages of 64 KiB repeat
+/// each of the two sixteen times.
+fn cpu_interface(region: &Region) -> u64 {
+    if region.size == 0x2_0000 { region.base + 0xf000 } else { region.base }
+}
+
 fn start_gic<'a>(nodes: &Nodes<'a>, phandles: &Phandles<'a>) -> Result<(Gic, GicV2<'a>), Failure<'a>> {
     let node = GicV2::read(nodes, phandles)?;
-    let map = |region: Region| {
-        Registers::map(region.base, region.size).map_err(|error| Failure::Map("interrupt controller", error))
+    let failed = |error| Failure::Map("interrupt controller", error);
+    let blocks = Blocks {
+        distributor: Registers::map(node.distributor.base).map_err(failed)?,
+        cpu: Registers::map(cpu_interface(&node.cpu)).map_err(failed)?,
+        control: Registers::map(node.control.base).map_err(failed)?,
     };
-    let blocks =
-        Blocks { distributor: map(node.distributor)?, cpu: map(node.cpu)?, control: map(node.control)? };
     Ok((Gic::new(blocks), node))
 }
 

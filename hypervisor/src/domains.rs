@@ -117,5 +117,5 @@ fn file(hv: &'static Hypervisor<Board>, region: Region) -> Option<&'static [u8]>
 }
 
 fn msi_typer(frame: u64) -> u32 {
-    Registers::map(frame, PAGE_SIZE as u64).map_or(0, |registers| registers.read(MSI_TYPER))
+    Registers::<PAGE_SIZE>::map(frame).map_or(0, |registers| registers.read(MSI_TYPER))
 }

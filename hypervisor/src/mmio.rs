@@ -6,22 +6,20 @@ use core::arch::asm;
 
 use crate::mm::{tables::MapError, window};
 
-/// A block of device registers, mapped for good.
+/// A block of device registers `LEN` bytes long, mapped for good.
 #[derive(Clone, Copy, Debug)]
-pub struct Registers {
+pub struct Registers<const LEN: usize> {
     base: usize,
-    len: usize,
 }
 
-impl Registers {
+impl<const LEN: usize> Registers<LEN> {
     /// Maps the registers at a physical address.
-    pub fn map(pa: u64, len: u64) -> Result<Self, MapError> {
-        let base = window::map_device(pa, len)?;
-        Ok(Self { base, len: len as usize })
+    pub fn map(pa: u64) -> Result<Self, MapError> {
+        Ok(Self { base: window::map_device(pa, LEN as u64)? })
     }
 
     /// Reads the 32-bit register at `offset`.
-    #[inline]
+    #[inline(always)]
     pub fn read(&self, offset: usize) -> u32 {
         let at = self.at(offset);
         let value;
@@ -32,7 +30,7 @@ impl Registers {
     }
 
     /// Writes the 32-bit register at `offset`.
-    #[inline]
+    #[inline(always)]
     pub fn write(&self, offset: usize, value: u32) {
         let at = self.at(offset);
         // SAFETY: as in `read`; no device behind this type reaches memory by itself.
@@ -40,16 +38,16 @@ impl Registers {
     }
 
     /// Writes the 8-bit register at `offset`.
-    #[inline]
+    #[inline(always)]
     pub fn write8(&self, offset: usize, value: u8) {
         let at = self.at(offset);
         // SAFETY: as in `write`.
         unsafe { asm!("strb {}, [{}]", in(reg) value, in(reg) at, options(nostack, preserves_flags)) };
     }
 
-    #[inline]
+    #[inline(always)]
     fn at(&self, offset: usize) -> usize {
-        assert!(offset < self.len, "register {offset:#x} of a block of {:#x}", self.len);
+        assert!(offset < LEN, "register {offset:#x} of a block of {LEN:#x}");
         // `map` found room for all of it.
         self.base.wrapping_add(offset)
     }

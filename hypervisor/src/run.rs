@@ -17,55 +17,46 @@ use crate::{
     panic, uart,
 };
 
-/// What is in this CPU's registers.
-struct Loaded {
-    vcpu: VcpuRef<Board>,
-    regs: arch::Regs,
-}
-
-impl Loaded {
-    fn current<'a>(&'a mut self, hv: &'a Hypervisor<Board>, cpu: CpuId) -> Current<'a, Board> {
-        Current::new(hv, &self.vcpu, &mut self.regs, cpu)
-    }
-}
-
 /// Runs whatever the scheduler says, on this CPU.
 pub fn run(hv: &'static Hypervisor<Board>) -> ! {
     let cpu = hv.machine.this_cpu();
-    let mut loaded: Option<Loaded> = None;
+    let mut loaded: Option<VcpuRef<Board>> = None;
+    // The general registers of the one that is loaded.
+    let mut regs = arch::Regs::default();
     loop {
-        match hv.pick_next(cpu, loaded.as_ref().map(|loaded| &loaded.vcpu)) {
+        match hv.pick_next(cpu, loaded.as_ref()) {
             Next::Same => {}
             Next::Switch(vcpu) => {
-                unload(hv, cpu, loaded.take());
+                unload(hv, cpu, loaded.take(), &regs);
                 heap::replenish(hv);
-                let regs = vcpu.context.load(&hv.machine.gic);
+                vcpu.context.load(&mut regs, &hv.machine.gic);
                 hv.switched_in(cpu, &vcpu);
-                loaded = Some(Loaded { vcpu, regs });
+                loaded = Some(vcpu);
             }
             Next::Wait => {
                 heap::replenish(hv);
                 arch::wait();
-                serve_interrupt(hv, cpu, loaded.as_mut().map(|loaded| loaded.current(hv, cpu)).as_mut());
+                let mut current = loaded.as_ref().map(|vcpu| Current::new(hv, vcpu, &mut regs, cpu));
+                serve_interrupt(hv, cpu, current.as_mut());
                 continue;
             }
             Next::Idle => {
-                unload(hv, cpu, loaded.take());
+                unload(hv, cpu, loaded.take(), &regs);
                 heap::replenish(hv);
                 arch::wait();
                 serve_interrupt(hv, cpu, None);
                 continue;
             }
         }
-        if let Some(loaded) = &mut loaded {
-            run_guest(&mut loaded.current(hv, cpu));
+        if let Some(vcpu) = &loaded {
+            run_guest(&mut Current::new(hv, vcpu, &mut regs, cpu));
         }
     }
 }
 
-fn unload(hv: &Hypervisor<Board>, cpu: CpuId, loaded: Option<Loaded>) {
-    if let Some(Loaded { vcpu, regs }) = loaded {
-        vcpu.context.save(&regs, &hv.machine.gic);
+fn unload(hv: &Hypervisor<Board>, cpu: CpuId, loaded: Option<VcpuRef<Board>>, regs: &arch::Regs) {
+    if let Some(vcpu) = loaded {
+        vcpu.context.save(regs, &hv.machine.gic);
         hv.switched_out(cpu, vcpu);
     }
 }

@@ -62,11 +62,11 @@ const MAX_LIST_REGISTERS: usize = 16;
 /// What the device tree says of the controller.
 pub struct Blocks {
     /// Distributor.
-    pub distributor: Registers,
+    pub distributor: Registers<0x1000>,
     /// CPU interface, banked.
-    pub cpu: Registers,
+    pub cpu: Registers<0x2000>,
     /// Virtual interface control, banked.
-    pub control: Registers,
+    pub control: Registers<0x200>,
 }
 
 /// The controller.

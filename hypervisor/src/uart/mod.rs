@@ -4,7 +4,7 @@ mod pl011;
 
 use spin::{Mutex, Once};
 
-use crate::mmio::Registers;
+pub use pl011::Block;
 use pl011::Pl011;
 
 /// `compatible` strings of ports that can be driven, and whether it is the SBSA subset.
@@ -14,7 +14,7 @@ static UART: Once<Pl011> = Once::new();
 static WRITER: Mutex<()> = Mutex::new(());
 
 /// Starts to use the port behind these registers.
-pub fn start(registers: Registers, sbsa: bool) {
+pub fn start(registers: Block, sbsa: bool) {
     UART.call_once(|| Pl011::new(registers, sbsa));
 }
 

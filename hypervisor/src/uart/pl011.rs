@@ -2,6 +2,9 @@
 
 use crate::mmio::Registers;
 
+/// Its registers.
+pub type Block = Registers<0x1000>;
+
 const DR: usize = 0x00;
 const FR: usize = 0x18;
 const CR: usize = 0x30;
@@ -22,14 +25,14 @@ const ALL_INTERRUPTS: u32 = 0x7ff;
 /// The serial port.
 #[derive(Clone, Copy)]
 pub struct Pl011 {
-    registers: Registers,
+    registers: Block,
 }
 
 impl Pl011 {
     /// Takes over a port that the firmware has set up: line speed and format stay.
     ///
     /// `sbsa` ones have neither control nor FIFO level registers.
-    pub fn new(registers: Registers, sbsa: bool) -> Self {
+    pub fn new(registers: Block, sbsa: bool) -> Self {
         registers.write(IMSC, 0);
         registers.write(ICR, ALL_INTERRUPTS);
         if !sbsa {

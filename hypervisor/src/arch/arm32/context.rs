@@ -244,8 +244,9 @@ impl Context {
         context
     }
 
-    /// Puts the vCPU on this CPU; gives its general registers.
-    pub fn load(&self, gic: &Gic) -> Regs {
+    /// Puts the vCPU on this CPU, but for its general registers, which go to `regs`.
+    #[inline(never)]
+    pub fn load(&self, regs: &mut Regs, gic: &Gic) {
         let state = self.0.lock();
         VTTBR_EL2::write(state.vttbr);
         VMPIDR_EL2::write(state.vmpidr);
@@ -259,10 +260,11 @@ impl Context {
         gic.load(&state.gic);
         super::isb();
         super::forget_siblings((state.vttbr >> VMID_SHIFT) as u8, state.vmpidr as u8);
-        state.regs.clone()
+        regs.clone_from(&state.regs);
     }
 
     /// Takes the vCPU off this CPU.
+    #[inline(never)]
     pub fn save(&self, regs: &Regs, gic: &Gic) {
         let mut state = self.0.lock();
         state.regs.clone_from(regs);

@@ -10,7 +10,7 @@ mod list;
 mod params;
 mod vmids;
 
-use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, Ordering};
 
 use spin::{Mutex, Once};
@@ -109,7 +109,7 @@ pub struct Domain<M: Machine> {
     aarch32: AtomicBool,
     debugged: AtomicBool,
     serves: AtomicU16,
-    vcpus: Once<Box<[Vcpu<M>]>>,
+    vcpus: Once<Arc<[Vcpu<M>]>>,
 }
 
 impl<M: Machine> Domain<M> {
@@ -170,8 +170,13 @@ impl<M: Machine> Domain<M> {
         self.vcpus.get().map_or(&[], |v| v)
     }
 
+    /// The same, to be held.
+    pub(crate) fn shared_vcpus(&self) -> Option<&Arc<[Vcpu<M>]>> {
+        self.vcpus.get()
+    }
+
     /// Gives it its vCPUs, once.
-    pub(crate) fn set_vcpus(&self, vcpus: Box<[Vcpu<M>]>) {
+    pub(crate) fn set_vcpus(&self, vcpus: Arc<[Vcpu<M>]>) {
         self.vcpus.call_once(|| vcpus);
     }
 

@@ -108,7 +108,7 @@ impl<M: Machine> Current<'_, M> {
 
     /// Reads an aligned word; nothing where that is not to be had quickly.
     fn read_word(&self, va: u64) -> Option<u32> {
-        if va % 4 != 0 || (self.regs.is_aarch32() && va >> 32 != 0) {
+        if !va.is_multiple_of(4) || (self.regs.is_aarch32() && va >> 32 != 0) {
             return None;
         }
         let _mapped = self.domain.keep_mapped();

@@ -71,10 +71,12 @@ impl<M: Machine> Vcpu<M> {
     }
 }
 
-/// A vCPU together with the domain that keeps it alive.
+/// A vCPU together with its domain.
 pub struct VcpuRef<M: Machine> {
     /// The domain.
     pub domain: Arc<Domain<M>>,
+    // The domain has them too, but further away: this is looked through all the time.
+    vcpus: Arc<[Vcpu<M>]>,
     index: usize,
 }
 
@@ -82,18 +84,23 @@ impl<M: Machine> VcpuRef<M> {
     /// The vCPU `id` of `domain`, if it has been created.
     pub fn new(domain: &Arc<Domain<M>>, id: u32) -> Option<Self> {
         let index = usize::try_from(id).ok()?;
-        (index < domain.vcpus().len()).then(|| Self { domain: domain.clone(), index })
+        let vcpus = domain.shared_vcpus()?;
+        (index < vcpus.len()).then(|| Self { domain: domain.clone(), vcpus: vcpus.clone(), index })
     }
 
     /// From a domain and one of its own vCPUs.
+    ///
+    /// # Panics
+    ///
+    /// When it is another domain's: a bug of the caller.
     pub(crate) fn from_parts(domain: &Arc<Domain<M>>, vcpu: &Vcpu<M>) -> Self {
-        Self { domain: domain.clone(), index: vcpu.id as usize }
+        Self::new(domain, vcpu.id).expect("a vCPU of this domain")
     }
 }
 
 impl<M: Machine> Clone for VcpuRef<M> {
     fn clone(&self) -> Self {
-        Self { domain: self.domain.clone(), index: self.index }
+        Self { domain: self.domain.clone(), vcpus: self.vcpus.clone(), index: self.index }
     }
 }
 
@@ -105,8 +112,9 @@ impl<M: Machine> PartialEq for VcpuRef<M> {
 
 impl<M: Machine> Deref for VcpuRef<M> {
     type Target = Vcpu<M>;
+    #[inline]
     fn deref(&self) -> &Vcpu<M> {
-        &self.domain.vcpus()[self.index]
+        &self.vcpus[self.index]
     }
 }
 

@@ -77,7 +77,7 @@ impl<M: Machine> Hypervisor<M> {
         if let Some(first) = vcpus.first() {
             first.events.use_shared(domain.shared_info);
         }
-        domain.set_vcpus(vcpus.into_boxed_slice());
+        domain.set_vcpus(vcpus.into());
         Ok(())
     }
 }

@@ -62,9 +62,12 @@ impl<M: Machine> Port<M> {
     }
 }
 
+/// Ports that are made together, once.
+type Bucket<M> = Once<Box<[Port<M>]>>;
+
 /// The ports of a domain, made as they are needed.
 pub(super) struct Ports<M: Machine> {
-    buckets: Box<[Once<Box<[Port<M>]>>]>,
+    buckets: Box<[Bucket<M>]>,
 }
 
 impl<M: Machine> Ports<M> {

@@ -56,7 +56,7 @@ impl VcpuEvents {
     /// Frame and offset of its area. The caller holds the delivery lock, or goes by what was.
     pub(super) fn info(&self) -> Option<(Mfn, usize)> {
         let area = self.area.load(Ordering::Relaxed);
-        (area != NOWHERE).then_some((Mfn(area >> PAGE_SHIFT), area as usize % PAGE_SIZE & !(ALIGNMENT - 1)))
+        (area != NOWHERE).then_some((Mfn(area >> PAGE_SHIFT), (area as usize % PAGE_SIZE) & !(ALIGNMENT - 1)))
     }
 
     /// Uses the area in the shared page.

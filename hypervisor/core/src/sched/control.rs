@@ -138,8 +138,7 @@ impl<M: Machine> Hypervisor<M> {
             return;
         }
         let (allowed, key, last) = (vcpu.sched.allowed(), vcpu.sched.key(), vcpu.sched.cpu());
-        let limits = self.sched.limits();
-        let target = self.sched.queue.lock().target(allowed, last, key, self.machine.ticks(), &limits);
+        let target = self.sched.queue.lock().target(allowed, last, key, self.machine.ticks());
         if let Target::Ask(cpu) | Target::AskAt(cpu, _) = target {
             self.ask(cpu);
         }
@@ -183,7 +182,7 @@ impl<M: Machine> Hypervisor<M> {
         if us > MAX_RATE_LIMIT_US {
             return Err(Errno::EINVAL);
         }
-        *self.sched.limits.lock() = Limits::new(self.clock.frequency(), us);
+        self.sched.queue.lock().limits = Limits::new(self.clock.frequency(), us);
         self.sched.rate_limit_us.store(us, Ordering::Relaxed);
         Ok(())
     }

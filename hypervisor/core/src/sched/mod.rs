@@ -53,22 +53,20 @@ pub struct Scheduler<M: Machine> {
     queue: Mutex<Queue<M>>,
     /// How many vCPUs are in the queue, to be read without its lock.
     ready: AtomicUsize,
-    limits: Mutex<Limits>,
     rate_limit_us: AtomicU32,
 }
 
 impl<M: Machine> Scheduler<M> {
     pub(crate) fn new(cpus: usize, frequency: u32) -> Self {
         Self {
-            queue: Mutex::new(Queue::new(cpus)),
+            queue: Mutex::new(Queue::new(cpus, Limits::new(frequency, DEFAULT_RATE_LIMIT_US))),
             ready: AtomicUsize::new(0),
-            limits: Mutex::new(Limits::new(frequency, DEFAULT_RATE_LIMIT_US)),
             rate_limit_us: AtomicU32::new(DEFAULT_RATE_LIMIT_US),
         }
     }
 
     fn limits(&self) -> Limits {
-        *self.limits.lock()
+        self.queue.lock().limits
     }
 
     fn note_length(&self, queue: &Queue<M>) {
@@ -136,9 +134,9 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     fn decide(&self, cpu: CpuId, loaded: Option<&VcpuRef<M>>, yielded: bool, now: u64) -> Choice<M> {
-        let limits = self.sched.limits();
         let pcpu = self.percpu(cpu);
         let mut queue = self.sched.queue.lock();
+        let limits = queue.limits;
         self.account(&mut queue, cpu, loaded, now);
         let found = queue.look(cpu, now);
         let stays = loaded.filter(|vcpu| {
@@ -309,18 +307,23 @@ impl<M: Machine> Hypervisor<M> {
 
     fn enqueue(&self, vcpu: VcpuRef<M>) {
         let now = self.machine.ticks();
-        let limits = self.sched.limits();
         let (allowed, last) = (vcpu.sched.allowed(), vcpu.sched.cpu());
         let mut queue = self.sched.queue.lock();
-        let key = queue.push(vcpu, &limits);
-        let target = queue.target(allowed, last, key, now, &limits);
+        let key = queue.push(vcpu);
+        let target = queue.target(allowed, last, key, now);
         self.sched.note_length(&queue);
         drop(queue);
         match target {
             Target::Ask(cpu) => self.ask(cpu),
-            // It arms its timer, or gives way, as it finds.
             Target::AskAt(cpu, at) if self.percpu(cpu).slice_end.load(Ordering::Relaxed) > at => {
-                self.ask(cpu)
+                if cpu == self.machine.this_cpu() && at > now {
+                    // There is nothing to decide until then.
+                    self.percpu(cpu).slice_end.store(at, Ordering::Relaxed);
+                    self.program_timer(cpu);
+                } else {
+                    // It arms its timer, or gives way, as it finds.
+                    self.ask(cpu);
+                }
             }
             Target::AskAt(..) | Target::Nobody => {}
         }

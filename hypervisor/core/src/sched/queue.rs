@@ -51,13 +51,14 @@ pub(super) struct Queue<M: Machine> {
     pub(super) idle: u64,
     /// No key of a vCPU that wants to run is much below.
     floor: u64,
+    pub(super) limits: Limits,
 }
 
 impl<M: Machine> Queue<M> {
-    pub(super) fn new(cpus: usize) -> Self {
+    pub(super) fn new(cpus: usize, limits: Limits) -> Self {
         let mut all = Vec::with_capacity(cpus);
         all.resize_with(cpus, OnCpu::default);
-        Self { ready: Vec::new(), cpus: all, idle: 0, floor: 0 }
+        Self { ready: Vec::new(), cpus: all, idle: 0, floor: 0, limits }
     }
 
     pub(super) fn reserve(&mut self, total: usize) -> Result<(), Errno> {
@@ -71,9 +72,9 @@ impl<M: Machine> Queue<M> {
 
     /// Puts in a vCPU whose place is [`Place::Ready`]. Its key is brought near the others': sleeping
     /// earns little, and having run alone elsewhere costs little.
-    pub(super) fn push(&mut self, vcpu: VcpuRef<M>, limits: &Limits) -> u64 {
-        let low = self.floor.saturating_sub(limits.bonus);
-        let key = vcpu.sched.key().clamp(low, self.floor.saturating_add(limits.lead));
+    pub(super) fn push(&mut self, vcpu: VcpuRef<M>) -> u64 {
+        let low = self.floor.saturating_sub(self.limits.bonus);
+        let key = vcpu.sched.key().clamp(low, self.floor.saturating_add(self.limits.lead));
         vcpu.sched.set_key(key);
         self.ready.push(vcpu);
         key
@@ -139,14 +140,7 @@ impl<M: Machine> Queue<M> {
 
     /// Chooses a CPU to look at a vCPU that has just been put in: one that has nothing to do,
     /// else the one whose vCPU is furthest ahead of `key`.
-    pub(super) fn target(
-        &mut self,
-        allowed: u64,
-        last: CpuId,
-        key: u64,
-        now: u64,
-        limits: &Limits,
-    ) -> Target {
+    pub(super) fn target(&mut self, allowed: u64, last: CpuId, key: u64, now: u64) -> Target {
         let idle = self.idle & allowed;
         if idle != 0 {
             let cpu = if idle >> last.0 & 1 != 0 { last.0 } else { idle.trailing_zeros() };
@@ -159,7 +153,7 @@ impl<M: Machine> Queue<M> {
             None => Target::Nobody,
             Some((n, on)) => {
                 let cpu = CpuId(n as u32);
-                let due = if on.key_at(now) > key { limits.rate } else { limits.slice };
+                let due = if on.key_at(now) > key { self.limits.rate } else { self.limits.slice };
                 Target::AskAt(cpu, on.began.saturating_add(due))
             }
         }

@@ -111,7 +111,7 @@ impl Abort {
     }
 
     /// Length of the instruction.
-    pub fn len(&self) -> u8 {
+    pub fn instruction_len(&self) -> u8 {
         len(self.esr)
     }
 
@@ -284,7 +284,10 @@ mod tests {
         let Exit::DataAbort(abort) = Exit::decode(esr, || registers) else { panic!("a data abort") };
         assert_eq!((abort.ipa(), abort.va(), abort.fault()), (0x300_1004, 0xf000_1004, Fault::Translation));
         let transfer = abort.transfer().expect("a syndrome");
-        assert_eq!((transfer.size(), transfer.rt(), transfer.is_write(), abort.len()), (2, 3, false, 4));
+        assert_eq!(
+            (transfer.size(), transfer.rt(), transfer.is_write(), abort.instruction_len()),
+            (2, 3, false, 4)
+        );
         assert!(!abort.is_cache_maintenance());
     }
 

@@ -51,7 +51,7 @@ impl<M: Machine> Current<'_, M> {
             None => Err(Unhandled),
         };
         match done {
-            Ok(()) => skip::skip(self.regs, abort.len()),
+            Ok(()) => skip::skip(self.regs, abort.instruction_len()),
             Err(Unhandled) => self.hv.machine.inject_abort(self.regs, abort.va(), false),
         }
         true

@@ -14,7 +14,7 @@ mod tests;
 mod v2;
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use xen_abi::arch::layout;
 
@@ -59,6 +59,8 @@ impl Default for GuestInterrupts {
 #[derive(Default)]
 pub struct Delivery {
     stale: AtomicBool,
+    /// The CPU to which its hardware interrupts go.
+    cpu: AtomicU32,
 }
 
 impl Delivery {

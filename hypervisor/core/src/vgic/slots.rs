@@ -5,7 +5,7 @@
 //! read and one write.
 
 use super::state::{Bank, LOCAL, SGIS, Vgic};
-use crate::machine::{CpuId, ListRegister, Machine};
+use crate::machine::{ListRegister, Machine};
 
 /// List registers that are used at most.
 pub(super) const MAX_SLOTS: usize = 16;
@@ -43,8 +43,6 @@ pub(super) struct Interface {
     /// The vCPU was reset: its list registers hold nothing that counts.
     pub(super) reset: bool,
     underflow: bool,
-    /// The CPU to which its hardware interrupts go.
-    pub(super) cpu: CpuId,
 }
 
 impl Interface {
@@ -57,7 +55,6 @@ impl Interface {
             recheck: false,
             reset: false,
             underflow: false,
-            cpu: CpuId(0),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Hardware interrupts that belong to guests.
 
 use alloc::{collections::BTreeMap, sync::Arc};
+use core::sync::atomic::Ordering;
 
 use spin::RwLock;
 
@@ -141,14 +142,12 @@ impl<M: Machine> Hypervisor<M> {
     /// A vCPU was switched to on `cpu`: its hardware interrupts follow it.
     pub(crate) fn move_spis(&self, domain: &Arc<Domain<M>>, vcpu: &Vcpu<M>, cpu: CpuId) {
         let v = vcpu.id as usize;
-        let mut vgic = domain.vgic.lock();
-        match vgic.cpus.get_mut(v) {
-            Some(interface) if interface.cpu != cpu => interface.cpu = cpu,
-            _ => return,
+        // Only whoever runs the vCPU asks and changes this.
+        if vcpu.delivery.cpu.load(Ordering::Relaxed) == cpu.0 {
+            return;
         }
-        let mine = vgic.hardware_of(v);
-        drop(vgic);
-        if !mine {
+        vcpu.delivery.cpu.store(cpu.0, Ordering::Relaxed);
+        if !domain.vgic.lock().hardware_of(v) {
             return;
         }
         for (spi, route) in self.spis.0.read().iter() {

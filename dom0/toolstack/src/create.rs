@@ -87,8 +87,9 @@ async fn furnish<H: Host>(
     let Built { store_ring, store_port, console_ring, console_port } = built;
     let started = host.wallclock();
     nodes::Facts { domid, config, store_ring, store_port, started, uuid }.write(store).await?;
-    store.introduce(domid, store_ring, store_port).await?;
+    // Who hears of the domain finds its console described.
     console::add(store, domid, console_ring, console_port).await?;
+    store.introduce(domid, store_ring, store_port).await?;
     for disk in &config.disks {
         disk::attach(host, domid, disk).await?;
     }

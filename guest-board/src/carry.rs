@@ -91,14 +91,13 @@ impl<'a, 'b> Carrier<'a, 'b> {
             Some(phandle) => phandle,
             None => free_phandle(&tree)?,
         };
-        let old_memory = root.children().filter(is_memory_ref).find_map(|node| node.reg().ok()?.next());
         let mut carrier = Self {
             board,
             root,
             gic,
             gic_phandle,
             banks: banks(board.memory)?,
-            old_memory,
+            old_memory: old_memory(&root),
             out: Writer::new([], 0),
         };
         let reservations: Vec<_> =
@@ -332,6 +331,11 @@ fn free_phandle(tree: &Tree<'_>) -> Result<u32, Error> {
 
 fn is_memory(node: Node<'_>) -> bool {
     is_memory_ref(&node)
+}
+
+/// The first region of memory that a tree tells of.
+pub(crate) fn old_memory(root: &Node<'_>) -> Option<Region> {
+    root.children().filter(is_memory_ref).find_map(|node| node.reg().ok()?.next())
 }
 
 /// Old trees have memory without a `device_type`.

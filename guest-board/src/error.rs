@@ -22,6 +22,13 @@ pub enum Error {
         /// Bytes it has.
         available: u64,
     },
+    /// The kernel file ends before the initrd does that its tree names.
+    TruncatedInitrd {
+        /// Bytes it should have.
+        expected: u64,
+        /// Bytes it has.
+        actual: u64,
+    },
     /// There is no memory at all, or more than the board can have.
     MemorySize(u64),
     /// The board cannot have so many vCPUs.
@@ -58,6 +65,9 @@ impl fmt::Display for Error {
                 needed.div_ceil(1 << 20),
                 available >> 20
             ),
+            Self::TruncatedInitrd { expected, actual } => {
+                write!(f, "initrd after the kernel is truncated: {actual} bytes of {expected}")
+            }
             Self::MemorySize(bytes) => write!(f, "a guest cannot have {} KiB of memory", bytes >> 10),
             Self::Vcpus(count) => {
                 write!(f, "a guest cannot have {count} vCPUs with this interrupt controller")

@@ -4,6 +4,7 @@
 
 extern crate alloc;
 
+mod appended;
 mod board;
 pub mod boot;
 pub mod carry;
@@ -13,6 +14,7 @@ mod domu;
 mod error;
 mod place;
 
+pub use appended::{Appended, appended};
 pub use board::{Arch, Board, Gic, affinity, banks};
 pub use device_tree::Region;
 pub use error::Error;

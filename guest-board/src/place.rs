@@ -8,7 +8,7 @@ use crate::board::Arch;
 use crate::error::Error;
 
 /// Offset at which a zImage is put.
-const ZIMAGE_OFFSET: u64 = 0x8000;
+pub(crate) const ZIMAGE_OFFSET: u64 = 0x8000;
 /// Where initrd and device tree are put if there is that much memory.
 const MODULES_OFFSET: u64 = 128 << 20;
 /// What the kernel's end is rounded up to.

@@ -13,7 +13,7 @@ use crate::config::{DomainConfig, GicVersion};
 use crate::control::{Control, Version};
 use crate::error::{Error, Result};
 use crate::host::Host;
-use crate::image::Image;
+use crate::image::{Image, Ramdisk};
 use crate::memory;
 use crate::nodes::DOM0;
 
@@ -229,8 +229,11 @@ async fn load<H: Host>(
     let layout = image.lay_out(config, &board)?;
     let placement = &layout.placement;
     memory::load(host, domid, placement.kernel_base, placement.kernel).await?;
-    if let (Some(place), Some((path, file))) = (&placement.initrd, image.ramdisk()) {
-        memory::load_file(host, domid, place, path, file).await?;
+    if let (Some(place), Some(ramdisk)) = (&placement.initrd, image.ramdisk()?) {
+        match ramdisk {
+            Ramdisk::File(path, file) => memory::load_file(host, domid, place, path, file).await?,
+            Ramdisk::Bytes(bytes) => memory::load(host, domid, place.base, bytes).await?,
+        }
     }
     memory::load(host, domid, placement.tree.base, &layout.tree).await?;
     let context = boot::first_vcpu(placement.arch, placement.entry, placement.tree.base);

@@ -5,7 +5,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use device_tree::Tree;
-use guest_board::{Arch, Board, Placement, Region, banks, carry, place};
+use guest_board::{Appended, Arch, Board, Placement, Region, appended, banks, carry, place};
 use kernel_image::Kernel;
 
 use crate::config::DomainConfig;
@@ -18,6 +18,24 @@ pub(crate) struct Image<S> {
     kernel: Vec<u8>,
     ramdisk: Option<(String, S)>,
     given_tree: Option<(String, Vec<u8>)>,
+}
+
+/// A guest's ramdisk.
+pub(crate) enum Ramdisk<'a, S> {
+    /// A file of its own, and its name.
+    File(&'a str, &'a S),
+    /// A part of the kernel's file.
+    Bytes(&'a [u8]),
+}
+
+impl<S: Source> Ramdisk<'_, S> {
+    /// Gives its size in bytes.
+    pub fn size(&self) -> u64 {
+        match self {
+            Self::File(_, file) => file.len(),
+            Self::Bytes(bytes) => bytes.len() as u64,
+        }
+    }
 }
 
 /// Everything ready to be written into the guest.
@@ -52,7 +70,7 @@ impl<S: Source> Image<S> {
             None => None,
         };
         let image = Self { kernel_path: config.kernel.clone(), kernel, ramdisk, given_tree };
-        image.kernel()?;
+        image.appended()?;
         Ok(image)
     }
 
@@ -60,9 +78,20 @@ impl<S: Source> Image<S> {
         Kernel::parse(&self.kernel).map_err(|error| failure(&self.kernel_path, error))
     }
 
-    /// Gives the ramdisk's file.
-    pub fn ramdisk(&self) -> Option<(&str, &S)> {
-        self.ramdisk.as_ref().map(|(path, file)| (path.as_str(), file))
+    /// What stands behind the kernel in its file.
+    fn appended(&self) -> Result<Option<Appended<'_>>> {
+        match self.kernel()? {
+            Kernel::ZImage(image) => appended(&image).map_err(|error| failure(&self.kernel_path, error)),
+            Kernel::Image(_) | Kernel::UImage(_) => Ok(None),
+        }
+    }
+
+    /// Gives the ramdisk: that of the configuration, else what comes with the kernel.
+    pub fn ramdisk(&self) -> Result<Option<Ramdisk<'_, S>>> {
+        match &self.ramdisk {
+            Some((path, file)) => Ok(Some(Ramdisk::File(path, file))),
+            None => Ok(self.appended()?.and_then(|appended| appended.initrd).map(Ramdisk::Bytes)),
+        }
     }
 
     /// Tells what state the kernel starts in.
@@ -73,14 +102,14 @@ impl<S: Source> Image<S> {
     fn place(&self, config: &DomainConfig, tree_size: u64) -> Result<Placement<'_>> {
         let banks = banks(config.memory_kib * 1024).map_err(Error::guest)?;
         let bank = *banks.first().ok_or_else(|| Error::guest("the guest has no memory"))?;
-        let ramdisk_size = self.ramdisk.as_ref().map(|(_, file)| file.len());
+        let ramdisk_size = self.ramdisk()?.map(|ramdisk| ramdisk.size());
         place(&self.kernel()?, ramdisk_size, tree_size, bank).map_err(Error::guest)
     }
 
     /// Finds places for everything, and makes the device tree.
     pub fn lay_out(&self, config: &DomainConfig, board: &Board<'_>) -> Result<Layout<'_>> {
         // The tree's size does not depend on where the ramdisk is.
-        let somewhere = self.ramdisk.as_ref().map(|(_, file)| Region { base: 0, size: file.len() });
+        let somewhere = self.ramdisk()?.map(|ramdisk| Region { base: 0, size: ramdisk.size() });
         let size = self.tree(&Board { initrd: somewhere, ..*board })?.len() as u64;
         if size > MAX_TREE {
             return Err(Error::guest(format!("the device tree has {size} bytes, {MAX_TREE} are the most")));
@@ -96,12 +125,7 @@ impl<S: Source> Image<S> {
     /// Makes the device tree: of a whole one that was given, of the one after the kernel, or anew with what a given
     /// part adds.
     fn tree(&self, board: &Board<'_>) -> Result<Vec<u8>> {
-        let appended = match self.kernel()? {
-            Kernel::ZImage(image) => {
-                image.appended_tree().map_err(|error| failure(&self.kernel_path, error))?
-            }
-            Kernel::Image(_) | Kernel::UImage(_) => None,
-        };
+        let appended = self.appended()?.map(|appended| appended.tree);
         match (&self.given_tree, appended) {
             (Some((path, given)), appended) => match (is_whole(path, given)?, appended) {
                 (true, _) => carry::carry(given, board),

@@ -1,5 +1,6 @@
 //! Boards, held against those that the real Xen and its toolstack make.
 
+mod appended;
 mod carry;
 mod dom0;
 mod domu;

@@ -11,7 +11,7 @@ mod zimage;
 pub use error::{Error, Foreign};
 pub use image::Image;
 pub use uimage::{Architecture, UImage};
-pub use zimage::{Unpacked, ZImage};
+pub use zimage::{Behind, Unpacked, ZImage};
 
 /// A kernel file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

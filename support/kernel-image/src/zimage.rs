@@ -26,6 +26,15 @@ pub struct ZImage<'a> {
     size: u32,
 }
 
+/// What stands in a file behind kernel and tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Behind<'a> {
+    /// Bytes of the file before it.
+    pub start: u64,
+    /// The rest of the file.
+    pub bytes: &'a [u8],
+}
+
 /// How much memory the unpacked kernel takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unpacked {
@@ -100,6 +109,13 @@ impl<'a> ZImage<'a> {
         let expected = be_u32(rest, 4).unwrap_or(0);
         let tree = rest.get(..expected as usize);
         tree.map(Some).ok_or(Error::TruncatedTree { expected: expected.into(), actual: rest.len() as u64 })
+    }
+
+    /// What stands behind the device tree, or behind the kernel when there is no (whole) tree.
+    pub fn behind_tree(&self) -> Behind<'a> {
+        let tree = self.tree_offset().zip(self.appended_tree().ok().flatten());
+        let start = tree.map_or(self.size as usize, |(offset, tree)| offset + tree.len());
+        Behind { start: start as u64, bytes: self.file.get(start..).unwrap_or_default() }
     }
 
     /// Linux finds a tree exactly at the end; tools that pad to whole words are common enough to look there

@@ -84,6 +84,49 @@ fn a_guest_is_made_as_libxl_makes_it() {
     assert!(host.store.is_introduced(domid));
 }
 
+/// A board with memory at 2 GiB, as the first Xen on ARM had it, and its initrd there.
+fn old_tree(initrd: u32, size: u32) -> Vec<u8> {
+    let mut out = device_tree::Writer::new([], 0);
+    out.begin_node("").str("compatible", "xen,xenvm").u32("#address-cells", 1).u32("#size-cells", 1);
+    out.begin_node("chosen").str("bootargs", "root=/dev/xvda");
+    out.u32("linux,initrd-start", initrd).u32("linux,initrd-end", initrd + size).end_node();
+    out.begin_node("memory@80000000").str("device_type", "memory");
+    out.cells("reg", &[0x8000_0000, 0x800_0000]).end_node().end_node();
+    out.finish()
+}
+
+#[test]
+fn what_stands_behind_the_kernel_is_carried_to_the_guests_memory() {
+    let (kernel_size, initrd) = (100_000, std::vec![0x5a; 10_000]);
+    let at = kernel_size as u32 + 4096;
+    let mut file = kernel(kernel_size);
+    file.extend(old_tree(0x8000_8000 + at, initrd.len() as u32));
+    file.resize(at as usize, 0);
+    file.extend(&initrd);
+    for memory in [8, 16, 300] {
+        let host = host();
+        host.put_file(KERNEL, file.clone());
+        let domid = create(&host, &format!("memory={memory}")).unwrap();
+        let context = host.control.machine.borrow().domains[&domid].context.unwrap();
+        assert_eq!(host.control.peek(domid, 0x4000_8000, kernel_size), kernel(kernel_size));
+        let blob = host.control.peek(domid, context.user_regs.x[2], 4096);
+        let tree = device_tree::Tree::parse(&blob).unwrap();
+        let chosen = tree.find("/chosen").unwrap();
+        assert_eq!(chosen.str("bootargs"), Some("root=/dev/xvda"));
+        let [start, end] = ["linux,initrd-start", "linux,initrd-end"]
+            .map(|name| chosen.property(name).unwrap().as_u64().unwrap());
+        assert_eq!(end - start, initrd.len() as u64);
+        assert_eq!(host.control.peek(domid, start, initrd.len()), initrd, "{memory} MiB");
+        let bank = tree.find("/memory@40000000").unwrap().reg().unwrap().next().unwrap();
+        assert_eq!(bank.size, memory << 20);
+        assert!(start >= bank.base && end <= bank.base + bank.size);
+    }
+    let host = host();
+    host.put_file(KERNEL, file[..file.len() - 10].to_vec());
+    let message = "/root/image: initrd after the kernel is truncated: 9990 bytes of 10000";
+    assert_eq!(create(&host, "").unwrap_err().to_string(), message);
+}
+
 /// The nodes that Xen 4.17's xl writes for a guest with one disk, before the guest runs; `|` parts lines.
 const NODES: &str = r#"
 /local/domain/1 = "" (n0,r1)

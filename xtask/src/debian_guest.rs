@@ -32,6 +32,15 @@ const MEMORY: u64 = 128 << 20;
 /// Where a loader puts a zImage, from the start of RAM.
 const KERNEL_OFFSET: u64 = 0x8000;
 
+/// Links of the root file system. The kernel runs the last two when the toolstack asks for them.
+const LINKS: [(&str, &str); 5] = [
+    ("bin/sh", "busybox"),
+    ("etc/mtab", "/proc/mounts"),
+    ("sbin/init", "../bin/busybox"),
+    ("sbin/poweroff", "../bin/busybox"),
+    ("sbin/reboot", "../bin/busybox"),
+];
+
 /// Size of the root file system.
 const ROOT_SIZE: &str = "64M";
 
@@ -101,9 +110,7 @@ fn make_root(arch: Arch, staging: &Path, to: &Path) -> Result<()> {
         let mode = fs::Permissions::from_mode(0o755);
         fs::set_permissions(&path, mode).map_err(|e| format!("{}: {e}", path.display()))?;
     }
-    for (link, target) in
-        [("bin/sh", "busybox"), ("sbin/init", "../bin/busybox"), ("etc/mtab", "/proc/mounts")]
-    {
+    for (link, target) in LINKS {
         let path = staging.join(link);
         symlink(target, &path).map_err(|e| format!("{}: {e}", path.display()))?;
     }

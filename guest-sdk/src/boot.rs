@@ -16,7 +16,9 @@ use crate::{
     gic, hypercall,
     irq::{self, Private},
     mm::{self, tables::MapError},
-    shared_info, timer,
+    shared_info,
+    time::Instant,
+    timer,
 };
 
 /// What is known after start-up.
@@ -58,17 +60,17 @@ unsafe extern "Rust" {
     fn __guest_sdk_main() -> !;
 }
 
-/// vCPU 0, with the image mapped and nothing else.
-pub(crate) fn first(device_tree: u64, image_at: u64) -> ! {
+/// vCPU 0, with the image mapped and nothing else. The virtual counter was `entered` at its first instruction.
+pub(crate) fn first(device_tree: u64, image_at: u64, entered: u64) -> ! {
     arch::set_cpu(0);
-    if let Err(error) = start(device_tree, image_at) {
+    if let Err(error) = start(device_tree, image_at, entered) {
         panic!("cannot start: {error}");
     }
     // SAFETY: that is the program, and all is set up for it.
     unsafe { __guest_sdk_main() }
 }
 
-fn start(device_tree: u64, image_at: u64) -> Result<(), BootError> {
+fn start(device_tree: u64, image_at: u64, entered: u64) -> Result<(), BootError> {
     let map = |what| move |error| BootError::Map(what, error);
     let image = arch::image(image_at);
     mm::init(image.clone()).map_err(map("the program"))?;
@@ -85,7 +87,7 @@ fn start(device_tree: u64, image_at: u64) -> Result<(), BootError> {
     }
     start_interrupts(&board)?;
     shared_info::map().map_err(BootError::Hypervisor)?;
-    let info = boot_info_of(&tree, &board, blob);
+    let info = boot_info_of(&tree, &board, blob, timer::at(entered));
     let offset = image.physical.wrapping_sub(image.code.start);
     KNOWN.call_once(|| Known { info, board, offset });
     arch::irq_enable();
@@ -120,7 +122,7 @@ fn start_interrupts(board: &Board) -> Result<(), BootError> {
     Ok(())
 }
 
-fn boot_info_of(tree: &Tree<'static>, board: &Board, blob: &'static [u8]) -> BootInfo {
+fn boot_info_of(tree: &Tree<'static>, board: &Board, blob: &'static [u8], entered: Instant) -> BootInfo {
     let chosen = tree.root().child("chosen");
     let initrd = board.initrd.and_then(|region| {
         let start = NonNull::new(usize::try_from(region.base).ok()? as *mut u8)?;
@@ -139,6 +141,7 @@ fn boot_info_of(tree: &Tree<'static>, board: &Board, blob: &'static [u8]) -> Boo
         initrd,
         vcpus: board.vcpus.len().max(1),
         memory: board.memory.iter().map(|bank| bank.size).sum(),
+        entered,
     }
 }
 

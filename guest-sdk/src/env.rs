@@ -5,6 +5,7 @@ use xen_abi::{Domid, Errno, features};
 use crate::{
     console::Console,
     hypercall::{event_channel, version},
+    time::Instant,
     xenstore::Xenstore,
 };
 
@@ -16,6 +17,7 @@ pub(crate) struct BootInfo {
     pub(crate) initrd: Option<&'static [u8]>,
     pub(crate) vcpus: usize,
     pub(crate) memory: u64,
+    pub(crate) entered: Instant,
 }
 
 /// The surroundings of a program, given to its `main`.
@@ -38,6 +40,7 @@ impl Env {
             initrd: None,
             vcpus: 1,
             memory: 0,
+            entered: Instant::default(),
         };
         Self::new(Box::leak(Box::new(info)))
     }
@@ -73,6 +76,11 @@ impl Env {
     /// Bytes of memory.
     pub fn memory(&self) -> u64 {
         self.0.memory
+    }
+
+    /// When the program's first instruction ran, before any of the start-up code.
+    pub fn entered(&self) -> Instant {
+        self.0.entered
     }
 
     /// The console.

@@ -80,6 +80,12 @@ pub(crate) fn upcall(vcpu: VcpuId) {
     shared_info::take_pending(vcpu, |port| system().events.deliver(port));
 }
 
+/// The page with the ports' bits, for a program that handles the upcall interrupt itself.
+#[cfg(target_os = "none")]
+pub fn shared_info() -> Option<&'static crate::shared::SharedMemory> {
+    shared_info::page()
+}
+
 /// An event channel of this domain, closed when dropped.
 pub struct Port {
     port: EvtchnPort,

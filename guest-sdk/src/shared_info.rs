@@ -58,6 +58,12 @@ pub(crate) fn map() -> Result<(), Errno> {
     Ok(())
 }
 
+/// The page.
+#[cfg(target_os = "none")]
+pub(crate) fn page() -> Option<&'static SharedMemory> {
+    system().shared_info.page.get()
+}
+
 /// Gives vCPUs other than 0 a place for their event state, so that ports can be bound to them.
 /// Called before the vCPU is started.
 ///

@@ -25,6 +25,11 @@ pub(crate) fn now_ns() -> u64 {
     to_ns(arch::counter(), hz())
 }
 
+/// The time at which the counter has a value.
+pub(crate) fn at(ticks: u64) -> Instant {
+    Instant::from_ns(to_ns(ticks, hz()))
+}
+
 fn to_ns(ticks: u64, hz: u64) -> u64 {
     // Whole seconds apart, so that nothing overflows for centuries.
     ticks / hz * NS_PER_S + ticks % hz * NS_PER_S / hz

@@ -67,8 +67,8 @@ pub(crate) fn secondary_entry() -> u64 {
 
 /// vCPU 0, on the boot stack, with the image mapped at its address and nothing else.
 #[unsafe(no_mangle)]
-extern "C" fn arm32_boot(device_tree: u32, image_at: u32) -> ! {
-    crate::boot::first(device_tree.into(), image_at.into())
+extern "C" fn arm32_boot(device_tree: u32, image_at: u32, entered: u64) -> ! {
+    crate::boot::first(device_tree.into(), image_at.into(), entered)
 }
 
 /// Another vCPU, on its own stack.

@@ -28,9 +28,11 @@ _start:
     .word   0x04030201          // little endian
 
 // In:  r2 device tree.
-// Out: r0 device tree, r1 physical address of the image, to `arm32_boot`.
+// Out: r0 device tree, r1 physical address of the image, r2 and r3 the virtual counter at the first
+//      instruction, to `arm32_boot`.
 boot:
     cpsid   aif, #0x13
+    mrrc    p15, 1, r6, r7, c14     // CNTVCT
     mov     r10, r2
     adr     r11, _start         // where we are
     ldr     r9, =_image_start   // where we want to be
@@ -100,6 +102,8 @@ boot:
     bl      fault_stacks
     mov     r0, r10
     mov     r1, r11
+    mov     r2, r6
+    mov     r3, r7
     mov     r11, #0             // the end of the chain of frames
     mov     lr, #0
     ldr     pc, =arm32_boot

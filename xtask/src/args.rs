@@ -14,6 +14,7 @@ pub enum Command {
     Build,
     Run(Run),
     Test(Test),
+    Bench,
     Doctor,
     Help,
 }
@@ -101,6 +102,7 @@ impl Args {
             ["run", "linux"] => run(Subject::Linux),
             ["run", "debian"] => run(Subject::Debian),
             ["test"] => Command::Test(test),
+            ["bench"] => Command::Bench,
             ["doctor"] => Command::Doctor,
             _ => return Err(format!("unknown command '{}'", words.join(" ")).into()),
         };

@@ -1,5 +1,6 @@
 //! The commands of the prompt: a file for each family.
 
+mod complete;
 mod files;
 mod loops;
 mod store;
@@ -10,6 +11,8 @@ use core::fmt;
 
 use guest_sdk::xenstore::Xenstore;
 use toolstack::Toolstack;
+
+pub use complete::Completion;
 
 use crate::{
     boxed::boxed,
@@ -93,6 +96,10 @@ impl<D: Disk + Clone + 'static> Session<D> {
             _ => fail!("{name}: command not found; help lists what there is"),
         }
     }
+}
+
+fn names() -> impl Iterator<Item = &'static str> {
+    ENTRIES.iter().map(|entry| entry.name)
 }
 
 fn help(out: &mut impl fmt::Write) -> Outcome {

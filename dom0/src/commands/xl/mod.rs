@@ -93,8 +93,13 @@ impl<D: Disk + Clone + 'static> Session<D> {
     }
 }
 
+/// The subcommands.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    ENTRIES.iter().map(|(name, ..)| *name)
+}
+
 /// What a subcommand takes.
-fn takes(command: &str) -> &'static str {
+pub(super) fn takes(command: &str) -> &'static str {
     ENTRIES.iter().find(|(name, ..)| *name == command).map_or("", |(_, takes, _)| takes)
 }
 

@@ -38,3 +38,13 @@ async fn end<H: Host>(host: &H, domid: Domid) -> Result<()> {
     }
     Err(Error::hypercall("destroy the domain")(Errno::EBUSY))
 }
+
+/// Waits until nothing of a domain is left, but not for ever: what others still have mapped of it keeps its pages.
+pub(crate) async fn gone<H: Host>(host: &H, domid: Domid) {
+    for _ in 0..IMPATIENT {
+        if host.control().domain(domid).is_err() {
+            return;
+        }
+        host.sleep(WAIT).await;
+    }
+}

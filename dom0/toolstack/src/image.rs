@@ -51,22 +51,31 @@ impl<S: Source> Image<S> {
     /// Reads the files that a configuration names.
     pub async fn read<H: Host<Source = S>>(host: &H, config: &DomainConfig) -> Result<Self> {
         let memory = config.memory_kib * 1024;
-        let kernel = read(host, &config.kernel, memory).await?;
+        let kernel = open(host, &config.kernel).await?;
+        fits(&config.kernel, &kernel, memory)?;
+        let kernel = read(&config.kernel, &kernel).await?;
         let ramdisk = match &config.ramdisk {
             Some(path) => {
                 let file = open(host, path).await?;
                 if file.is_empty() {
                     return Err(failure(path, "the file is empty"));
                 }
-                if file.len() > memory {
-                    return Err(failure(path, "the file is larger than the guest's memory"));
-                }
+                fits(path, &file, memory)?;
                 Some((path.clone(), file))
             }
             None => None,
         };
         let given_tree = match &config.device_tree {
-            Some(path) => Some((path.clone(), read(host, path, MAX_TREE).await?)),
+            Some(path) => {
+                let file = open(host, path).await?;
+                if file.len() > MAX_TREE {
+                    return Err(failure(
+                        path,
+                        format!("the file has {} bytes, {MAX_TREE} are the most", file.len()),
+                    ));
+                }
+                Some((path.clone(), read(path, &file).await?))
+            }
             None => None,
         };
         let image = Self { kernel_path: config.kernel.clone(), kernel, ramdisk, given_tree };
@@ -158,12 +167,17 @@ async fn open<H: Host>(host: &H, path: &str) -> Result<H::Source> {
     host.open(path).await.map_err(|message| failure(path, message))
 }
 
-/// Reads a whole file of at most so many bytes.
-async fn read<H: Host>(host: &H, path: &str, most: u64) -> Result<Vec<u8>> {
-    let file = open(host, path).await?;
-    if file.len() > most {
-        return Err(failure(path, format!("the file has {} bytes, {most} are the most", file.len())));
+/// Refuses what the guest has no room for.
+fn fits(path: &str, file: &impl Source, memory: u64) -> Result<()> {
+    if file.len() <= memory {
+        Ok(())
+    } else {
+        Err(failure(path, "the file is larger than the guest's memory"))
     }
+}
+
+/// Reads a whole file.
+async fn read(path: &str, file: &impl Source) -> Result<Vec<u8>> {
     let size = usize::try_from(file.len()).map_err(|_| failure(path, "the file is too large"))?;
     let mut bytes = Vec::new();
     let too_large = |_| failure(path, format!("there is no memory in dom0 to read {size} bytes"));

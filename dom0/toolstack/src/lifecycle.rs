@@ -130,7 +130,9 @@ impl<H: Host> Toolstack<H> {
         }
         self.host().control().domain(domid).map_err(|_| Error::NoDomain(domid.0.to_string()))?;
         self.registry().borrow_mut().remove(domid);
-        destroy::destroy(self.host(), domid).await
+        destroy::destroy(self.host(), domid).await?;
+        destroy::gone(self.host(), domid).await;
+        Ok(())
     }
 
     /// Does for all guests what their configurations want done when they shut down. Ends only when the store does.

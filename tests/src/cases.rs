@@ -127,28 +127,3 @@ pub fn ticker_runs_on_two_vcpus(on: Hypervisor) {
     assert!(rest.contains("vCPU 1: tick 2"), "{rest}");
     c.expect(PROMPT, COMMAND);
 }
-
-/// Boots the Rust dom0 to its prompt.
-#[track_caller]
-fn rust_dom0(name: &str, on: Hypervisor) -> Console {
-    let mut machine = on.machine();
-    machine.hypervisor_args += " dom0_mem=128M";
-    machine.dom0 = Some(Domain { kernel: artifacts::image("dom0"), ramdisk: None, args: String::new() });
-    machine.disks.push(artifacts::data_disk());
-    let mut c = Console::boot(name, &machine);
-    c.expect("This is the Rust dom0", BOOT);
-    c.expect(PROMPT, COMMAND);
-    c
-}
-
-/// The Rust dom0 lists its disk, starts a guest in the foreground and cleans up after it.
-pub fn rust_dom0_runs_hello(on: Hypervisor) {
-    let mut c = rust_dom0(&name("rust-dom0", on), on);
-    let files = c.command("ls /root", PROMPT, COMMAND);
-    assert!(files.contains("hello.cfg"), "{files}");
-    let list = c.command("xl list", PROMPT, COMMAND);
-    assert!(list.contains("Domain-0"), "{list}");
-    c.send_line("xl create -c /root/hello.cfg");
-    c.expect("hello from a guest on Xen", COMMAND);
-    c.expect(PROMPT, COMMAND);
-}

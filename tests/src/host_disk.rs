@@ -4,7 +4,7 @@ use fatfs::{FileSystem, FsOptions};
 use machine::{Disk, paths};
 use std::{
     fs::{self, File},
-    io,
+    io::{self, Write},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -33,10 +33,21 @@ impl HostDisk {
         Disk { file: self.image(), snapshot: false }
     }
 
+    /// Puts a file into dom0's `/root`.
+    pub fn put(&self, file: &str, bytes: &[u8]) -> io::Result<()> {
+        let volume = self.volume()?;
+        let mut to = volume.root_dir().create_file(&format!("root/{file}"))?;
+        to.write_all(bytes)?;
+        to.flush()
+    }
+
+    fn volume(&self) -> io::Result<FileSystem<File>> {
+        FileSystem::new(File::options().read(true).write(true).open(self.image())?, FsOptions::new())
+    }
+
     /// Takes a file of dom0's `/root` off the disk.
     pub fn extract(&self, file: &str) -> io::Result<PathBuf> {
-        let volume =
-            FileSystem::new(File::options().read(true).write(true).open(self.image())?, FsOptions::new())?;
+        let volume = self.volume()?;
         let to = self.dir.join(file.replace('/', "-")).with_extension("extracted");
         let mut from = volume.root_dir().open_file(&format!("root/{file}"))?;
         io::copy(&mut from, &mut File::create(&to)?)?;

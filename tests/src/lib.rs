@@ -8,5 +8,6 @@ pub mod artifacts;
 pub mod cases;
 pub mod console;
 pub mod host_disk;
+pub mod rust_dom0;
 
 pub use console::Console;

@@ -1,7 +1,40 @@
-//! The Rust dom0 on Debian's Xen.
-use system_tests::{artifacts::Hypervisor::Xen, cases};
+//! The Rust dom0, on ours and on Debian's Xen.
+use system_tests::{
+    artifacts::Hypervisor::{Ours, Xen},
+    rust_dom0,
+};
+
+#[test]
+fn hello() {
+    rust_dom0::runs_hello(Ours);
+}
 
 #[test]
 fn hello_on_the_reference() {
-    cases::rust_dom0_runs_hello(Xen);
+    rust_dom0::runs_hello(Xen);
+}
+
+#[test]
+fn prompt_answers() {
+    rust_dom0::prompt_answers(Ours);
+}
+
+#[test]
+fn guests_are_managed() {
+    rust_dom0::guests_are_managed(Ours);
+}
+
+#[test]
+fn debian_guest_keeps_its_disk() {
+    rust_dom0::debian_guest_keeps_its_disk(Ours);
+}
+
+#[test]
+fn debian_guest_keeps_its_disk_on_the_reference() {
+    rust_dom0::debian_guest_keeps_its_disk(Xen);
+}
+
+#[test]
+fn bad_input_leaves_nothing() {
+    rust_dom0::bad_input_leaves_nothing(Ours);
 }

@@ -1,0 +1,251 @@
+//! The cases of the Rust dom0, each a function of the hypervisor that it runs on.
+use crate::{
+    Console,
+    artifacts::{self, Hypervisor},
+    host_disk::{self, HostDisk},
+};
+use machine::{Disk, Domain};
+use std::time::{Duration, Instant};
+
+const BOOT: Duration = Duration::from_secs(180);
+const COMMAND: Duration = Duration::from_secs(60);
+const PROMPT: &str = "dom0# ";
+const LEAVE_CONSOLE: &[u8] = b"\x1d";
+
+fn name(case: &str, on: Hypervisor) -> String {
+    format!("rust-dom0-{case}-{on:?}").to_lowercase()
+}
+
+/// Dom0's prompt.
+struct Prompt(Console);
+
+impl Prompt {
+    #[track_caller]
+    fn boot(name: &str, on: Hypervisor, disk: Disk) -> Self {
+        let mut machine = on.machine();
+        machine.hypervisor_args += " dom0_mem=128M";
+        machine.dom0 = Some(Domain { kernel: artifacts::image("dom0"), ramdisk: None, args: String::new() });
+        machine.disks.push(disk);
+        let mut c = Console::boot(name, &machine);
+        c.expect("This is the Rust dom0", BOOT);
+        c.expect(PROMPT, COMMAND);
+        Self(c)
+    }
+
+    /// Runs a command; gives what it printed.
+    #[track_caller]
+    fn run(&mut self, line: &str) -> String {
+        self.0.command(line, PROMPT, COMMAND)
+    }
+
+    /// Runs a command that says all of `expected`.
+    #[track_caller]
+    fn says(&mut self, line: &str, expected: &[&str]) {
+        let text = self.run(line);
+        for part in expected {
+            assert!(text.contains(part), "{line} does not say {part:?}:\n{text}");
+        }
+    }
+
+    /// Runs a command that says nothing.
+    #[track_caller]
+    fn quiet(&mut self, line: &str) {
+        let text = self.run(line);
+        assert!(text.is_empty(), "{line} says:\n{text}");
+    }
+
+    /// Types bytes, and takes a line of output that they lead to and the prompt after it.
+    #[track_caller]
+    fn types(&mut self, bytes: &[u8], expected: &str) {
+        self.0.send(bytes);
+        self.0.expect(expected, COMMAND);
+        self.0.expect(PROMPT, COMMAND);
+    }
+
+    /// Waits until only dom0 is left.
+    #[track_caller]
+    fn alone(&mut self) {
+        let deadline = Instant::now() + BOOT;
+        while Instant::now() < deadline {
+            let list = self.run("xl list");
+            let guests = list.lines().filter(|line| line.contains("--") || line.contains("(null)"));
+            if guests.filter(|line| !line.starts_with("Domain-0")).count() == 0 {
+                return;
+            }
+        }
+        self.0.fail(&"a guest does not go away");
+    }
+}
+
+/// The prompt lists its disk, starts a guest in the foreground and cleans up after it.
+pub fn runs_hello(on: Hypervisor) {
+    let mut p = Prompt::boot(&name("hello", on), on, artifacts::data_disk());
+    p.says("ls /root", &["hello.cfg"]);
+    p.says("xl list", &["Domain-0"]);
+    p.0.send_line("xl create -c /root/hello.cfg");
+    p.0.expect("hello from a guest on Xen", COMMAND);
+    p.0.expect(PROMPT, COMMAND);
+    p.alone();
+}
+
+/// Lines are edited, remembered and completed; what is about dom0 and its files answers.
+pub fn prompt_answers(on: Hypervisor) {
+    let mut p = Prompt::boot(&name("prompt", on), on, artifacts::data_disk());
+    p.says("help", &["losetup", "xenstore-ls", "xenstore-read", "xl COMMAND"]);
+    p.says("xl help", &["block-list", "create", "destroy", "vcpu-list"]);
+    let cfg = "kernel = \"/root/image\"\nmemory = 128\nname = \"win\"\nvcpus = 1\n\
+               disk = [ 'phy:/dev/loop0,xvda,w' ]\n";
+    assert_eq!(p.run("cat /root/win.cfg"), cfg);
+    p.says("ls -l /root/disk.img", &["67108864 /root/disk.img"]);
+    p.says("cat /root/none", &["/root/none: No such file or directory"]);
+    p.says("nonsense", &["nonsense: command not found"]);
+    p.says("xl nonsense", &["command not implemented: xl nonsense"]);
+
+    p.quiet("losetup /dev/loop0 /root/disk.img");
+    p.says("losetup /dev/loop0 /root/initrd", &["Device or resource busy"]);
+    p.says("losetup -r -f /root/disk.img", &["/dev/loop1"]);
+    p.says("losetup", &["/dev/loop0: 67108864 bytes (/root/disk.img)", "read-only"]);
+    p.says("ls /dev", &["loop0", "loop1", "vda"]);
+    p.quiet("losetup -d /dev/loop1");
+    p.quiet("losetup -d /dev/loop0");
+    p.quiet("losetup");
+
+    p.says("xl list", &["Name  ", "Domain-0 ", " 128 "]);
+    p.says("xl domid Domain-0", &["0\n"]);
+    p.says("xl domname 0", &["Domain-0\n"]);
+    p.says("xl uptime", &["Domain-0 ", "0:00:"]);
+    p.says("xl vcpu-list", &["Domain-0 ", "all / all"]);
+    p.says("xl info", &["xen_version            : 4.17", "free_memory", "machine                : armv7l"]);
+    p.says("xl dmesg", &["(XEN) "]);
+    p.says("xenstore-read /local/domain/0/name", &["Domain-0\n"]);
+    p.says("xenstore-ls", &["local = \"\"", "   name = \"Domain-0\""]);
+    p.says("xenstore-read /none", &["couldn't read path /none"]);
+
+    p.types(b"xl domnme 0\x1b[D\x1b[D\x1b[D\x1b[Da\r", "Domain-0\n");
+    p.types(b"\x1b[A\r", "Domain-0\n");
+    p.types(b"xl domna\t0\r", "Domain-0\n");
+    p.types(b"ls -l /ro\tdisk.\t\r", "/root/disk.img\n");
+}
+
+/// A guest is stopped, looked at, spoken to, restarted and ended.
+pub fn guests_are_managed(on: Hypervisor) {
+    let mut p = Prompt::boot(&name("manage", on), on, artifacts::data_disk());
+    let create = "xl create /root/ticker.cfg 'extra=\"ticks=100000 period=100\"'";
+    p.says(create, &["Parsing config from /root/ticker.cfg"]);
+    p.says(create, &["Domain with name \"ticker\" already exists (1)"]);
+    p.says("xl domid ticker", &["1\n"]);
+    p.says("xl domname 1", &["ticker\n"]);
+    p.says("xl list ticker", &["ticker", "    2     "]);
+    p.says("xl uptime ticker", &["ticker  ", "0:00:0"]);
+    p.says("xl vcpu-list ticker", &["ticker  ", "     0 ", "     1 "]);
+    p.says("xenstore-ls /local/domain/1", &["name = \"ticker\"", "control = \"\""]);
+
+    p.quiet("xl pause ticker");
+    p.says("xl list", &["p---"]);
+    p.quiet("xl unpause ticker");
+    p.0.send_line("xl console ticker");
+    p.0.expect("vCPU 0: tick 3", COMMAND);
+    p.0.expect("vCPU 1: tick ", COMMAND);
+    p.types(LEAVE_CONSOLE, "\n");
+
+    p.says("xl reboot ticker", &["Rebooting domain 1"]);
+    while !p.run("xl domid ticker").starts_with('2') {}
+    p.says("xl shutdown ticker", &["Shutting down domain 2"]);
+    p.alone();
+    p.says("xl create -p /root/ticker.cfg", &["Parsing config"]);
+    p.says("xl list", &["ticker ", "--p---"]);
+    p.quiet("xl destroy ticker");
+    p.alone();
+    p.says("xl destroy ticker", &["ticker is an invalid domain identifier"]);
+}
+
+/// Debian's guest, by the config that its users write and the image with either appended tree, reaches the shell of
+/// its root disk; what it writes there is on the disk when it has shut down, and the file system is clean.
+pub fn debian_guest_keeps_its_disk(on: Hypervisor) {
+    let name = name("debian", on);
+    let disk = HostDisk::copy(&name).expect("space for a copy of the disk");
+    let mut p = Prompt::boot(&name, on, disk.attach());
+    p.quiet("losetup /dev/loop0 /root/disk.img");
+    for (guest, last) in [("win", "50000"), ("old", "100000")] {
+        p.0.send_line(&format!("xl create -c /root/{guest}.cfg"));
+        p.0.expect("guest: Linux", BOOT);
+        p.0.expect("root on /dev/xvda", COMMAND);
+        p.0.expect("/ # ", COMMAND);
+        p.0.command(&format!("seq 1 {last} > /root/proof"), "/ # ", COMMAND);
+        p.types(LEAVE_CONSOLE, "\n");
+        p.says(&format!("xl block-list {guest}"), &["51712 0 ", "/backend/vbd/"]);
+        p.says("losetup -d /dev/loop0", &["Device or resource busy"]);
+        p.says(&format!("xl shutdown {guest}"), &["Shutting down domain"]);
+        p.alone();
+    }
+    drop(p);
+
+    let root = disk.extract("disk.img").expect("the guest's disk is on dom0's");
+    host_disk::fsck(&root).unwrap_or_else(|e| panic!("{e}"));
+    let proof = host_disk::cat(&root, "/root/proof").unwrap_or_else(|e| panic!("{e}"));
+    let written: String = (1..=100_000).map(|n| format!("{n}\n")).collect();
+    assert!(proof == written.as_bytes(), "{} bytes came back", proof.len());
+}
+
+/// Bad configs, images and disks are refused with what is wrong, and nothing is left of them.
+pub fn bad_input_leaves_nothing(on: Hypervisor) {
+    let name = name("bad", on);
+    let disk = HostDisk::copy(&name).expect("space for a copy of the disk");
+    for (file, bytes) in bad_files() {
+        disk.put(file, &bytes).expect("space on the disk");
+    }
+    let mut p = Prompt::boot(&name, on, disk.attach());
+    // The first guest of all makes directories that stay.
+    p.says("xl create -p /root/hello.cfg", &["Parsing config"]);
+    p.quiet("xl destroy hello");
+    p.alone();
+    let before = state(&mut p);
+    for (line, expected) in [
+        ("xl create /root/none.cfg", "/root/none.cfg: No such file or directory"),
+        ("xl create /root/syntax.cfg", "/root/syntax.cfg:2:10: "),
+        ("xl create /root/syntax.cfg", "Failed to parse config"),
+        ("xl create /root/unknown.cfg", "unknown.cfg:4:1: warning: parameter `bootloader' is not supported"),
+        ("xl create /root/unknown.cfg", "unknown.cfg:5:1: warning: "),
+        ("xl create /root/hello.cfg 'kernel=\"/root/none\"'", "/root/none: No such file or directory"),
+        ("xl create /root/hello.cfg 'kernel=\"/root/short\"'", "/root/short: kernel file is truncated"),
+        ("xl create /root/hello.cfg 'kernel=\"/root/liar\"'", "/root/liar: device tree after the kernel"),
+        ("xl create /root/hello.cfg 'kernel=\"/root/syntax.cfg\"'", "kernel file is a text file"),
+        ("xl create /root/hello.cfg 'ramdisk=\"/root/none\"'", "/root/none: No such file or directory"),
+        ("xl create /root/hello.cfg 'memory=4000'", "not enough memory: "),
+        ("xl create /root/win.cfg 'memory=8'", "/root/image: the file is larger than the guest's memory"),
+        ("xl create /root/linux.cfg 'memory=8'", "of memory, the guest has 8 MiB"),
+        ("xl create /root/win.cfg", "disk xvda: /dev/loop0: no such block device"),
+        ("xl create /root/hello.cfg 'disk=[\"phy:/dev/vda,xvda,w\"]'", "/dev/vda is read-only"),
+        ("xl create /root/hello.cfg 'name=\"Domain-0\"'", "already exists (0)"),
+        ("losetup /dev/loop0 /root/odd", "not a whole number of 512-byte sectors"),
+        ("losetup /dev/loop0 /root/none", "No such file or directory"),
+    ] {
+        p.says(line, &[expected]);
+    }
+    p.alone();
+    assert_eq!(state(&mut p), before);
+}
+
+/// What must be as it was: free memory to the page, loop devices, and all that is in the store.
+fn state(p: &mut Prompt) -> Vec<String> {
+    let commands = ["xl create /root/hello.cfg 'memory=4000'", "losetup", "xenstore-ls -f"];
+    commands.map(|command| p.run(command)).into()
+}
+
+/// Files for dom0's disk that are not what they should be.
+fn bad_files() -> Vec<(&'static str, Vec<u8>)> {
+    let hello = std::fs::read(artifacts::image("hello")).expect("hello was built");
+    let mut liar = hello.clone();
+    // A tree of 16 MiB, of which there are 8 bytes.
+    liar.extend([0xd0, 0x0d, 0xfe, 0xed, 1, 0, 0, 0]);
+    vec![
+        ("syntax.cfg", b"kernel = \"/root/hello\"\nmemory = ]\nname = \"syntax\"\n".to_vec()),
+        (
+            "unknown.cfg",
+            b"kernel = \"/root/none\"\nmemory = 16\nname = \"unknown\"\nbootloader = \"pygrub\"\nno_such_key = 1\n".to_vec(),
+        ),
+        ("short", hello[..hello.len() / 2].to_vec()),
+        ("liar", liar),
+        ("odd", vec![0; 1000]),
+    ]
+}

@@ -38,3 +38,18 @@ fn debian_guest_keeps_its_disk_on_the_reference() {
 fn bad_input_leaves_nothing() {
     rust_dom0::bad_input_leaves_nothing(Ours);
 }
+
+#[test]
+fn prompt_answers_on_the_reference() {
+    rust_dom0::prompt_answers(Xen);
+}
+
+#[test]
+fn guests_are_managed_on_the_reference() {
+    rust_dom0::guests_are_managed(Xen);
+}
+
+#[test]
+fn bad_input_leaves_nothing_on_the_reference() {
+    rust_dom0::bad_input_leaves_nothing(Xen);
+}

@@ -17,20 +17,24 @@ pub struct Node<'a> {
     path: [u32; MAX_DEPTH],
     /// How many of them there are.
     depth: usize,
+    /// Where this one's properties begin: behind its name, which is not searched for its end again.
+    body: usize,
 }
 
 impl<'a> Node<'a> {
     pub(crate) fn root(tree: Tree<'a>) -> Self {
-        let begin = tree.blocks.token(0).map_or(0, |(_, at, _)| at);
+        let (begin, body) = tree.blocks.token(0).map_or((0, usize::MAX), |(_, at, next)| (at, next));
         let mut path = [0; MAX_DEPTH];
         path[0] = begin as u32;
-        Self { tree, path, depth: 1 }
+        Self { tree, path, depth: 1, body }
     }
 
-    fn below(parent: &Self, begin: usize) -> Option<Self> {
+    /// A child that begins at `begin` and has its properties at `body`.
+    fn below(parent: &Self, begin: usize, body: usize) -> Option<Self> {
         let mut node = *parent;
         *node.path.get_mut(parent.depth)? = begin as u32;
         node.depth += 1;
+        node.body = body;
         Some(node)
     }
 
@@ -78,13 +82,15 @@ impl<'a> Node<'a> {
 
     /// The node above it.
     pub fn parent(&self) -> Option<Self> {
-        (!self.is_root()).then(|| Self { depth: self.depth - 1, ..*self })
+        let depth = self.depth.checked_sub(1).filter(|depth| *depth > 0)?;
+        let begin = self.path[depth - 1] as usize;
+        let body = self.tree.blocks.token(begin).map_or(usize::MAX, |(_, _, next)| next);
+        Some(Self { depth, body, ..*self })
     }
 
     /// Its properties.
     pub fn properties(&self) -> Properties<'a> {
-        let at = self.tree.blocks.token(self.begin()).map_or(usize::MAX, |(_, _, next)| next);
-        Properties { tree: self.tree, at }
+        Properties { tree: self.tree, at: self.body }
     }
 
     /// Finds a property.
@@ -176,7 +182,8 @@ impl<'a> Properties<'a> {
     /// The next one's place among the names, and its value.
     fn next_raw(&mut self) -> Option<(usize, &'a [u8])> {
         let blocks = &self.tree.blocks;
-        let (name, value, next) = blocks.property(blocks.skip_nops(self.at))?;
+        let there = blocks.property(self.at);
+        let (name, value, next) = there.or_else(|| blocks.property(blocks.skip_nops(self.at)))?;
         self.at = next;
         Some((name, value))
     }
@@ -219,8 +226,8 @@ impl<'a> Iterator for Children<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let blocks = &self.parent.tree.blocks;
-        let Ok((Token::Begin { .. }, begin, mut next)) = blocks.token(self.at) else { return None };
-        let mut open = 1;
+        let Ok((Token::Begin { .. }, begin, body)) = blocks.token(self.at) else { return None };
+        let (mut open, mut next) = (1, body);
         while open > 0 {
             let (token, _, after) = blocks.token(next).ok()?;
             next = after;
@@ -232,7 +239,7 @@ impl<'a> Iterator for Children<'a> {
             }
         }
         self.at = next;
-        Node::below(&self.parent, begin)
+        Node::below(&self.parent, begin, body)
     }
 }
 
@@ -261,7 +268,7 @@ impl<'a> Iterator for Nodes<'a> {
                 Token::Begin { .. } => {
                     let node = match &self.last {
                         None => Node::root(self.tree),
-                        Some(parent) => Node::below(parent, begin)?,
+                        Some(parent) => Node::below(parent, begin, next)?,
                     };
                     self.last = Some(node);
                     self.at = next;

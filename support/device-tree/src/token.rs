@@ -1,5 +1,7 @@
 //! The structure block: a sequence of tokens, each on a 4-byte boundary.
 
+use core::ffi::CStr;
+
 use crate::Error;
 
 const BEGIN_NODE: u32 = 1;
@@ -85,8 +87,13 @@ impl<'a> Blocks<'a> {
 
     /// Says whether a string is at an offset: looking properties up is most of what readers do.
     pub fn string_is(&self, at: usize, expected: &str) -> bool {
-        let found = self.strings.get(at..).and_then(|rest| rest.split_at_checked(expected.len()));
-        found.is_some_and(|(start, rest)| start == expected.as_bytes() && rest.first() == Some(&0))
+        let expected = expected.as_bytes();
+        // Most differ in their first byte.
+        let Some(rest) = self.strings.get(at..).filter(|rest| rest.first() == expected.first()) else {
+            return false;
+        };
+        let found = rest.split_at_checked(expected.len());
+        found.is_some_and(|(start, rest)| start == expected && rest.first() == Some(&0))
     }
 
     fn cell(&self, at: usize) -> Result<u32, Error> {
@@ -102,9 +109,8 @@ pub(crate) fn be_u32(bytes: &[u8], at: usize) -> Option<u32> {
 
 /// The bytes from `at` up to a NUL that must be there.
 fn until_nul(bytes: &[u8], at: usize) -> Option<&[u8]> {
-    let rest = bytes.get(at..)?;
-    let length = rest.iter().position(|byte| *byte == 0)?;
-    Some(&rest[..length])
+    // The search of the library goes by words.
+    CStr::from_bytes_until_nul(bytes.get(at..)?).ok().map(CStr::to_bytes)
 }
 
 /// Rounds an offset within a slice up to a cell.

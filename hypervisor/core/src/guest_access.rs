@@ -211,12 +211,25 @@ impl<'c, 'a, M: Machine> Window<'c, 'a, M> {
         if cur.regs.is_aarch32() && page >> 32 != 0 {
             return Err(Errno::EFAULT);
         }
-        let ipa = cur.hv.machine.translate_va(page, Access::Write)?;
-        let held = cur.domain.p2m(cur.hv.mem()).hold(Gfn::containing(ipa), Access::Write);
-        let (held, _) = held.ok_or(Errno::EFAULT)?;
+        let held = match self.quick_hold(page) {
+            Some(held) => held,
+            None => {
+                let ipa = cur.hv.machine.translate_va(page, Access::Write)?;
+                let held = cur.domain.p2m(cur.hv.mem()).hold(Gfn::containing(ipa), Access::Write);
+                held.ok_or(Errno::EFAULT)?.0
+            }
+        };
         let mfn = held.mfn();
         self.page = Some((page, held));
         Ok(mfn)
+    }
+
+    /// The frame of a page with a reference, translated by both stages in one go where the machine can.
+    fn quick_hold(&self, page: u64) -> Option<Held<'a, M>> {
+        let hv = self.cur.hv;
+        let _mapped = self.cur.domain.keep_mapped();
+        let pa = hv.machine.translate_both(page, Access::Write)?;
+        hv.frames.hold_mapped(&hv.machine, Mfn::containing(pa))
     }
 }
 

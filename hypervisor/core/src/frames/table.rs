@@ -122,12 +122,15 @@ impl FrameTable {
         };
         let first = self.index(start).unwrap_or(self.entries.len());
         let entries = self.entries.get(first..).unwrap_or_default();
-        for (mfn, entry) in (start.0..).zip(entries.iter().take(frames as usize)) {
+        let entries = &entries[..entries.len().min(frames as usize)];
+        for (index, entry) in entries.iter().enumerate() {
             if entry.load(Ordering::Relaxed) == FREE_DIRTY {
-                dirty(Mfn(mfn));
-                // What was scrubbed is seen before the frame can be referenced.
-                fence(Ordering::Release);
+                dirty(Mfn(start.0 + index as u64));
             }
+        }
+        // What was scrubbed is seen before the frames can be referenced.
+        fence(Ordering::Release);
+        for entry in entries {
             entry.store(value, Ordering::Relaxed);
         }
     }

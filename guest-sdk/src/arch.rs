@@ -1,4 +1,5 @@
-//! What differs between machines: each state defines the same names, and this picks one.
+//! What differs between machines: this picks one. `host` and `bare` define the names below; `bare` is for both
+//! states, `arm32` and `arm64`, each of which gives it the same names.
 //!
 //! | name | what it does |
 //! |---|---|
@@ -13,11 +14,21 @@
 //! | `poll_interrupts` | delivers what is pending where there are no interrupts |
 //! | `system`, `executor`, `home`, `within` | the state of the current domain and vCPU |
 
+#[cfg(target_os = "none")]
+mod bare;
+#[cfg(target_os = "none")]
+mod image;
+#[cfg(target_os = "none")]
+pub(crate) use bare::*;
+
 #[cfg(all(target_os = "none", target_arch = "arm"))]
 mod arm32;
 #[cfg(all(target_os = "none", target_arch = "arm"))]
-pub(crate) use arm32::*;
-
+use arm32 as state;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+mod arm64;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+use arm64 as state;
 #[cfg(not(target_os = "none"))]
 mod host;
 #[cfg(not(target_os = "none"))]

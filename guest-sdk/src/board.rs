@@ -2,11 +2,9 @@
 
 use core::fmt;
 
+use crate::smp::MAX_VCPUS;
 use device_tree::{Error, Node, Region, Tree};
 use heapless::Vec;
-use xen_abi::psci;
-
-use crate::smp::MAX_VCPUS;
 
 /// Banks of memory, and ranges in them that are taken, at most.
 pub(crate) const MAX_RANGES: usize = 32;
@@ -24,8 +22,8 @@ pub(crate) struct Board {
     pub(crate) initrd: Option<Region>,
     /// Affinities of the vCPUs, the booting one first.
     pub(crate) vcpus: Vec<u32, MAX_VCPUS>,
-    /// The PSCI function that starts a vCPU.
-    pub(crate) cpu_on: u32,
+    /// The PSCI function that starts a vCPU, when it is not the standard one.
+    pub(crate) cpu_on: Option<u32>,
     pub(crate) distributor: Option<Region>,
     pub(crate) cpu_interface: Option<Region>,
     /// Interrupt ids.
@@ -69,7 +67,7 @@ impl Board {
     /// What is wrong with it. What is missing is not an error here.
     pub(crate) fn read(tree: &Tree<'_>) -> Result<Self, BoardError> {
         let root = tree.root();
-        let mut board = Self { cpu_on: psci::id::CPU_ON, ..Self::default() };
+        let mut board = Self::default();
         board.reserve(tree.reservations())?;
         // Not ours, although for dom0 Xen lists it as memory, too.
         let mut withheld = Regions::new();
@@ -138,8 +136,8 @@ impl Board {
 
     fn read_psci(&mut self, node: &Node<'_>) {
         let standard = node.is_compatible(&["arm,psci-0.2", "arm,psci-1.0"]);
-        if let (false, Some(id)) = (standard, node.u32("cpu_on")) {
-            self.cpu_on = id;
+        if !standard {
+            self.cpu_on = node.u32("cpu_on");
         }
     }
 

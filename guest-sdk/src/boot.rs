@@ -157,7 +157,7 @@ pub(crate) fn vcpu_affinity(cpu: usize) -> Option<u32> {
 
 /// The PSCI function that starts a vCPU.
 pub(crate) fn cpu_on() -> u32 {
-    known().board.cpu_on
+    known().board.cpu_on.unwrap_or(arch::CPU_ON)
 }
 
 /// Where PSCI is to start a vCPU: guest-physical.

@@ -16,14 +16,14 @@ fn panic(info: &PanicInfo<'_>) -> ! {
 }
 
 /// Ends the domain for a fault in code whose frame pointer was `fp`.
-pub(crate) fn die(why: fmt::Arguments<'_>, fp: u32) -> ! {
+pub(crate) fn die(why: fmt::Arguments<'_>, fp: usize) -> ! {
     let mut out = console::emergency();
     // There is nowhere else to print to.
     let _ = writeln!(out, "fault on vCPU {}: {why}", arch::cpu());
     end(&mut out, Some(fp))
 }
 
-fn end(out: &mut impl Write, fp: Option<u32>) -> ! {
+fn end(out: &mut impl Write, fp: Option<usize>) -> ! {
     let _ = write!(out, "called from");
     arch::backtrace(fp, |address| {
         let _ = write!(out, " {address:#x}");

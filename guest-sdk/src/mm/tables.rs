@@ -17,7 +17,8 @@ const ATTR_INDEX_SHIFT: u32 = 2;
 const READ_ONLY: u64 = 1 << 7;
 const INNER_SHAREABLE: u64 = 3 << 8;
 const ACCESSED: u64 = 1 << 10;
-const NEVER_EXECUTE: u64 = 1 << 54;
+/// Neither in EL1, or PL1, nor below: PXN and UXN. The 32-bit state's XN is the latter.
+const NEVER_EXECUTE: u64 = 3 << 53;
 
 /// Index of normal, write-back memory in the attribute register.
 pub(crate) const NORMAL: u64 = 0;

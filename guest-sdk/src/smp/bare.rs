@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use alloc::boxed::Box;
-use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use xen_abi::{Errno, VcpuId, psci};
 
@@ -15,17 +15,17 @@ type Work = Box<dyn FnOnce() + Send>;
 
 static WORK: [IrqLock<Option<Work>>; MAX_VCPUS] = [const { IrqLock::new(None) }; MAX_VCPUS];
 
-/// What a vCPU finds by r0 when it starts; the assembly reads it.
+/// What a vCPU finds by its first register when it starts; the assembly reads it.
 #[repr(C)]
 struct Context {
-    stack: AtomicU32,
-    fault_stack: AtomicU32,
-    cpu: AtomicU32,
+    stack: AtomicUsize,
+    fault_stack: AtomicUsize,
+    cpu: AtomicUsize,
 }
 
-static CONTEXTS: [Context; MAX_VCPUS] =
-    [const { Context { stack: AtomicU32::new(0), fault_stack: AtomicU32::new(0), cpu: AtomicU32::new(0) } };
-        MAX_VCPUS];
+static CONTEXTS: [Context; MAX_VCPUS] = [const {
+    Context { stack: AtomicUsize::new(0), fault_stack: AtomicUsize::new(0), cpu: AtomicUsize::new(0) }
+}; MAX_VCPUS];
 
 /// What a vCPU is doing.
 mod state {
@@ -78,11 +78,11 @@ fn power_on(cpu: usize, affinity: u32) -> Result<(), StartError> {
         Err(_) => return Err(StartError::NoSuchVcpu),
     }
     let context = &CONTEXTS[cpu];
-    context.stack.store(stack as u32, Ordering::Relaxed);
-    context.fault_stack.store(fault_stack as u32, Ordering::Relaxed);
-    context.cpu.store(cpu as u32, Ordering::Relaxed);
-    let entry = boot::secondary_entry() as u32;
-    let args = [affinity, entry, core::ptr::from_ref(context) as u32];
+    context.stack.store(stack as usize, Ordering::Relaxed);
+    context.fault_stack.store(fault_stack as usize, Ordering::Relaxed);
+    context.cpu.store(cpu, Ordering::Relaxed);
+    let entry = boot::secondary_entry() as usize;
+    let args = [affinity as usize, entry, core::ptr::from_ref(context) as usize];
     arch::barrier();
     // SAFETY: the entry point and what it reads are as the assembly wants them.
     match unsafe { arch::smccc(boot::cpu_on(), args) } {

@@ -16,6 +16,11 @@
     .equ MAIR,      0x000004ff  // 0: normal write-back; 1: device
     .equ TTBCR,     0x80803500  // long descriptors; TTBR0 for all, walked write-back shareable
 
+    // For the linker script: tables of level 2 that are filled here, all there are.
+    .global LEVEL2_TABLES
+    .equ LEVEL2_TABLES, 4
+    .equ LEVEL3, (1 + LEVEL2_TABLES) * 0x1000
+
     .global _start
 _start:
     .rept 8
@@ -29,7 +34,7 @@ _start:
 
 // In:  r2 device tree.
 // Out: r0 device tree, r1 physical address of the image, r2 and r3 the virtual counter at the first
-//      instruction, to `arm32_boot`.
+//      instruction, to `guest_boot`.
 boot:
     cpsid   aif, #0x13
     mrrc    p15, 1, r6, r7, c14     // CNTVCT
@@ -48,14 +53,14 @@ boot:
     orr     r2, r1, #TABLE
     mov     r3, #0
     mov     r4, r0
-    mov     r5, #4
+    mov     r5, #LEVEL2_TABLES
 1:  strd    r2, r3, [r4], #8
     add     r2, r2, #0x1000
     subs    r5, r5, #1
     bne     1b
 
     // Level 2: the tables of level 3 for the image's window.
-    add     r2, r0, #0x5000     // level 3
+    add     r2, r0, #LEVEL3     // level 3
     orr     r2, r2, #TABLE
     add     r4, r1, r9, lsr #18 // 8 bytes for each 2 MiB
     ldr     r5, =WINDOW_SLOTS
@@ -65,7 +70,7 @@ boot:
     bne     1b
 
     // Level 3: the image. The window begins with it.
-    add     r4, r0, #0x5000
+    add     r4, r0, #LEVEL3
     ldr     r5, =_image_size
     add     r2, r11, #(PAGE_MAP & 0xff)
     add     r2, r2, #(PAGE_MAP & 0xf00)
@@ -106,12 +111,12 @@ boot:
     mov     r3, r7
     mov     r11, #0             // the end of the chain of frames
     mov     lr, #0
-    ldr     pc, =arm32_boot
+    ldr     pc, =guest_boot
 
 // Where PSCI starts other vCPUs, by physical address, with a context in r0: the address of
 // { stack, fault stack, vCPU }, virtual, to be looked at once the MMU is on.
-    .global arm32_secondary_entry
-arm32_secondary_entry:
+    .global guest_secondary_entry
+guest_secondary_entry:
     cpsid   aif, #0x13
     mov     r10, r0
     adr     r11, _start
@@ -126,7 +131,7 @@ arm32_secondary_entry:
     mov     r0, r5
     mov     r11, #0
     mov     lr, #0
-    ldr     pc, =arm32_secondary
+    ldr     pc, =guest_secondary
 
 // Turns the MMU and caches on with tables at r0, and returns to the linked address of the caller.
 // In: r8 physical minus virtual. Clobbers r1 to r4.

@@ -36,7 +36,7 @@ pub(crate) unsafe fn hypercall<const N: usize>(nr: u32, args: [usize; N]) -> i64
 /// # Safety
 ///
 /// What the function does is all right.
-pub(crate) unsafe fn smccc(function: u32, args: [u32; 3]) -> i32 {
+pub(crate) unsafe fn smccc(function: u32, args: [usize; 3]) -> i32 {
     let result;
     // SAFETY: the caller's promise.
     unsafe {

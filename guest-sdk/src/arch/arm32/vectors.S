@@ -24,7 +24,7 @@ interrupt:
     and     r1, sp, #4          // the interrupted code may have had its stack at any word
     sub     sp, sp, r1
     push    {r0, r1}
-    bl      arm32_interrupt
+    bl      guest_interrupt
     pop     {r0, r1}
     add     sp, sp, r1
     pop     {r0-r3, r12, lr}

@@ -22,7 +22,7 @@ unsafe extern "C" {
     static _tables_end: u8;
     static _stacks: u8;
     static SPARE_TABLES: u8;
-    fn arm32_secondary_entry();
+    fn guest_secondary_entry();
 }
 
 /// The address of a symbol.
@@ -62,23 +62,23 @@ pub(crate) fn vcpu_stacks(cpu: usize) -> (Range<u64>, u64, u64) {
 
 /// Where PSCI is to start a vCPU, as linked.
 pub(crate) fn secondary_entry() -> u64 {
-    arm32_secondary_entry as *const () as usize as u64
+    guest_secondary_entry as *const () as usize as u64
 }
 
 /// vCPU 0, on the boot stack, with the image mapped at its address and nothing else.
 #[unsafe(no_mangle)]
-extern "C" fn arm32_boot(device_tree: u32, image_at: u32, entered: u64) -> ! {
-    crate::boot::first(device_tree.into(), image_at.into(), entered)
+extern "C" fn guest_boot(device_tree: usize, image_at: usize, entered: u64) -> ! {
+    crate::boot::first(device_tree as u64, image_at as u64, entered)
 }
 
 /// Another vCPU, on its own stack.
 #[unsafe(no_mangle)]
-extern "C" fn arm32_secondary(cpu: usize) -> ! {
+extern "C" fn guest_secondary(cpu: usize) -> ! {
     crate::smp::bare::secondary(cpu)
 }
 
 /// An interrupt, with interrupts masked.
 #[unsafe(no_mangle)]
-extern "C" fn arm32_interrupt() {
+extern "C" fn guest_interrupt() {
     crate::irq::dispatch();
 }

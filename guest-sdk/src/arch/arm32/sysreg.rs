@@ -22,7 +22,7 @@ pub(crate) fn set_cpu(value: usize) {
 
 /// CNTVCT: virtual counter.
 #[inline]
-pub(super) fn cntvct() -> u64 {
+pub(crate) fn cntvct() -> u64 {
     let (low, high): (u32, u32);
     // SAFETY: reads a register.
     unsafe {
@@ -32,7 +32,7 @@ pub(super) fn cntvct() -> u64 {
 }
 
 /// CNTFRQ: frequency of the counters.
-pub(super) fn cntfrq() -> u32 {
+pub(crate) fn cntfrq() -> u32 {
     let value;
     // SAFETY: reads a register.
     unsafe { asm!("mrc p15, 0, {}, c14, c0, 0", out(reg) value, options(nomem, nostack)) };
@@ -40,20 +40,20 @@ pub(super) fn cntfrq() -> u32 {
 }
 
 /// CNTV_CVAL: when the virtual timer fires.
-pub(super) fn set_cntv_cval(value: u64) {
+pub(crate) fn set_cntv_cval(value: u64) {
     let (low, high) = (value as u32, (value >> 32) as u32);
     // SAFETY: the timer is ours; its interrupt is handled.
     unsafe { asm!("mcrr p15, 3, {}, {}, c14", in(reg) low, in(reg) high, options(nomem, nostack)) };
 }
 
 /// CNTV_CTL: whether it does.
-pub(super) fn set_cntv_ctl(value: u32) {
+pub(crate) fn set_cntv_ctl(value: u32) {
     // SAFETY: as above.
     unsafe { asm!("mcr p15, 0, {}, c14, c3, 1", "isb", in(reg) value, options(nomem, nostack)) };
 }
 
 /// ATS1CPR and PAR: the physical address that a read of `va` would go to.
-pub(super) fn translate(va: u32) -> Option<u64> {
+pub(crate) fn translate(va: usize) -> Option<u64> {
     const FAULT: u32 = 1;
     const PAGE_OFFSET: u32 = 0xfff;
     let (low, high): (u32, u32);
@@ -75,23 +75,23 @@ pub(super) fn translate(va: u32) -> Option<u64> {
         return None;
     }
     let high = u64::from(high & 0xff) << 32;
-    Some(high | u64::from(low & !PAGE_OFFSET) | u64::from(va & PAGE_OFFSET))
+    Some(high | u64::from(low & !PAGE_OFFSET) | u64::from(va as u32 & PAGE_OFFSET))
 }
 
 /// TLBIMVAAIS: forgets the translation of a page on all CPUs.
-pub(super) fn tlbimvaais(va: u32) {
+pub(crate) fn tlbi_page(va: u64) {
     // SAFETY: forgetting translations is always right.
-    unsafe { asm!("dsb ish", "mcr p15, 0, {}, c8, c3, 3", in(reg) va, options(nostack)) };
+    unsafe { asm!("dsb ish", "mcr p15, 0, {}, c8, c3, 3", in(reg) va as u32, options(nostack)) };
 }
 
 /// TLBIALLIS: forgets all translations on all CPUs.
-pub(super) fn tlbiallis() {
+pub(crate) fn tlbi_all() {
     // SAFETY: as above.
     unsafe { asm!("dsb ish", "mcr p15, 0, {}, c8, c3, 0", in(reg) 0, options(nostack)) };
 }
 
 /// SCTLR.WXN: memory that can be written is never executed.
-pub(super) fn set_wxn() {
+pub(crate) fn set_wxn() {
     const WXN: u32 = 1 << 19;
     // SAFETY: no code of ours lies in writable memory.
     unsafe {

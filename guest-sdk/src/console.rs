@@ -206,12 +206,14 @@ impl Console {
     ///
     /// [`ConsoleError::Failed`] when the ring is broken.
     pub async fn read_some(&mut self, into: &mut [u8]) -> Result<usize, ConsoleError> {
+        // Bound before the first look: what is typed between the two would otherwise wait for the next key.
+        let port = input();
         loop {
             let n = system().console.place().try_read(into)?;
             if n > 0 || into.is_empty() {
                 return Ok(n);
             }
-            match input() {
+            match port {
                 Some(port) => port.wait().await,
                 None => core::future::pending().await,
             }

@@ -32,10 +32,16 @@ impl<'a> Node<'a> {
     /// A child that begins at `begin` and has its properties at `body`.
     fn below(parent: &Self, begin: usize, body: usize) -> Option<Self> {
         let mut node = *parent;
-        *node.path.get_mut(parent.depth)? = begin as u32;
-        node.depth += 1;
-        node.body = body;
+        node.descend(begin, body)?;
         Some(node)
+    }
+
+    /// Becomes its child that begins at `begin` and has its properties at `body`.
+    fn descend(&mut self, begin: usize, body: usize) -> Option<()> {
+        *self.path.get_mut(self.depth)? = begin as u32;
+        self.depth += 1;
+        self.body = body;
+        Some(())
     }
 
     fn begin(&self) -> usize {
@@ -121,10 +127,14 @@ impl<'a> Node<'a> {
     /// Finds a child; without a unit address, the first one of that name.
     pub fn child(&self, name: &str) -> Option<Self> {
         let by_base = !name.contains('@');
-        self.children().find(|child| {
-            let rest = child.name_bytes().strip_prefix(name.as_bytes());
-            rest.is_some_and(|rest| rest.is_empty() || by_base && rest[0] == b'@')
-        })
+        let mut children = self.children();
+        loop {
+            let (found, begin, body) = children.advance()?;
+            let rest = found.strip_prefix(name.as_bytes());
+            if rest.is_some_and(|rest| rest.is_empty() || by_base && rest[0] == b'@') {
+                return Self::below(self, begin, body);
+            }
+        }
     }
 
     /// Its phandle, under either name.
@@ -221,12 +231,11 @@ pub struct Children<'a> {
     at: usize,
 }
 
-impl<'a> Iterator for Children<'a> {
-    type Item = Node<'a>;
-
-    fn next(&mut self) -> Option<Self::Item> {
+impl<'a> Children<'a> {
+    /// The next one's name, where it begins and where its properties are.
+    fn advance(&mut self) -> Option<(&'a [u8], usize, usize)> {
         let blocks = &self.parent.tree.blocks;
-        let Ok((Token::Begin { .. }, begin, body)) = blocks.token(self.at) else { return None };
+        let Ok((Token::Begin { name }, begin, body)) = blocks.token(self.at) else { return None };
         let (mut open, mut next) = (1, body);
         while open > 0 {
             let (token, _, after) = blocks.token(next).ok()?;
@@ -239,6 +248,15 @@ impl<'a> Iterator for Children<'a> {
             }
         }
         self.at = next;
+        Some((name, begin, body))
+    }
+}
+
+impl<'a> Iterator for Children<'a> {
+    type Item = Node<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (_, begin, body) = self.advance()?;
         Node::below(&self.parent, begin, body)
     }
 }
@@ -247,7 +265,7 @@ impl<'a> Iterator for Children<'a> {
 #[derive(Clone, Debug)]
 pub struct Nodes<'a> {
     tree: Tree<'a>,
-    /// The node that was found last, or an ancestor of it.
+    /// The node that was found last, or the way to an ancestor of it.
     last: Option<Node<'a>>,
     at: usize,
 }
@@ -266,15 +284,18 @@ impl<'a> Iterator for Nodes<'a> {
             let (token, begin, next) = self.tree.blocks.token(self.at).ok()?;
             match token {
                 Token::Begin { .. } => {
-                    let node = match &self.last {
-                        None => Node::root(self.tree),
-                        Some(parent) => Node::below(parent, begin, next)?,
-                    };
-                    self.last = Some(node);
+                    match &mut self.last {
+                        Some(node) => node.descend(begin, next)?,
+                        none => *none = Some(Node::root(self.tree)),
+                    }
                     self.at = next;
-                    return Some(node);
+                    return self.last;
                 }
-                Token::EndNode => self.last = Some(self.last?.parent()?),
+                // Only the way matters: this one is not given out again.
+                Token::EndNode => {
+                    let node = self.last.as_mut().filter(|node| !node.is_root())?;
+                    node.depth -= 1;
+                }
                 Token::Property { .. } => {}
                 Token::End => return None,
             }

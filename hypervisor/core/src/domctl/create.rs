@@ -27,8 +27,10 @@ const FIRST_TABLES: u32 = 16;
 
 pub(super) fn create<M: Machine>(cur: &Current<'_, M>, op: &mut Domctl) -> Result {
     let mut asked: CreateDomain = op.u.get();
+    // An id is spent on what is refused, too: toolstacks tell the two domains apart.
+    let id = cur.hv.domains.pick_id(op.domain)?;
     let config = config(cur, &asked)?;
-    let domain = cur.hv.create_domain(op.domain, config)?;
+    let domain = cur.hv.create_domain(id, config)?;
     // What a guest knows as its CPU interface is the hardware's virtual one.
     let mapped = cur.hv.map_virtual_cpu_interface(&domain, layout::GICC_BASE, layout::GICC_SIZE);
     if let Err(errno) = mapped {
@@ -59,7 +61,7 @@ fn config<M: Machine>(cur: &Current<'_, M>, asked: &CreateDomain) -> Result<Doma
         return Err(Errno::EINVAL);
     }
     if asked.cpupool_id != 0 {
-        return Err(Errno::ENOENT);
+        return Err(Errno::ESRCH);
     }
     let options = &cur.hv.options;
     Ok(DomainConfig {

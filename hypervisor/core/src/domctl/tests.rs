@@ -225,6 +225,8 @@ fn ids_are_taken_in_turn_or_as_wanted() {
     assert_eq!(world.plain(op::DESTROYDOMAIN, 1), Ok(0));
     assert_eq!(create(0), Ok(4), "an id is not used again at once");
     assert_eq!(create(0), Ok(6));
+    assert_eq!(world.call(op::CREATEDOMAIN, 0, &CreateDomain::default()).0, fails(Errno::EINVAL));
+    assert_eq!(create(0), Ok(8), "what is refused has spent an id, too");
     assert_eq!(create(0x7fef), Ok(0x7fef));
 }
 
@@ -264,7 +266,7 @@ fn odd_wishes_are_refused() {
         assert_eq!(world.call(op::CREATEDOMAIN, 0, &bad).0, fails(Errno::EINVAL), "{bad:?}");
     }
     let pool = CreateDomain { cpupool_id: 1, ..good };
-    assert_eq!(world.call(op::CREATEDOMAIN, 0, &pool).0, fails(Errno::ENOENT));
+    assert_eq!(world.call(op::CREATEDOMAIN, 0, &pool).0, fails(Errno::ESRCH));
     assert_eq!((world.hv.domains.len(), world.hv.frames.free()), (1, free));
 }
 

@@ -58,14 +58,17 @@ pub(super) fn pool<M: Machine>(cur: &Current<'_, M>, op: &mut Sysctl) -> Result<
         }
         cpupool::FREEINFO => cur.write_bitmap(&asked.cpumap, 0)?,
         cpupool::CREATE => return Err(Errno::EOPNOTSUPP),
-        cpupool::INFO | cpupool::DESTROY | cpupool::ADDCPU | cpupool::RMCPU | cpupool::MOVEDOMAIN
-            if !known =>
-        {
+        cpupool::MOVEDOMAIN => move_domain(cur, asked.domid, known)?,
+        cpupool::INFO | cpupool::DESTROY | cpupool::ADDCPU | cpupool::RMCPU if !known => {
             return Err(Errno::ENOENT);
         }
-        cpupool::DESTROY | cpupool::RMCPU => return Err(Errno::EBUSY),
+        cpupool::DESTROY => return Err(Errno::EBUSY),
+        cpupool::RMCPU => return Err(keep_cpu(cur, asked.cpu)),
+        cpupool::ADDCPU if asked.cpu != cpupool::PAR_ANY && asked.cpu >= cur.hv.possible_cpus() => {
+            return Err(Errno::EINVAL);
+        }
+        // None is free.
         cpupool::ADDCPU => return Err(Errno::ENODEV),
-        cpupool::MOVEDOMAIN => move_domain(cur, asked.domid)?,
         _ => return Err(Errno::ENOSYS),
     }
     op.u.set(&asked);
@@ -73,13 +76,23 @@ pub(super) fn pool<M: Machine>(cur: &Current<'_, M>, op: &mut Sysctl) -> Result<
 }
 
 /// Every domain is in the pool already.
-fn move_domain<M: Machine>(cur: &Current<'_, M>, domid: u32) -> Result<(), Errno> {
-    let domid = u16::try_from(domid).map_err(|_| Errno::ESRCH)?;
-    let domain = cur.hv.domains.get(Domid(domid)).ok_or(Errno::ESRCH)?;
-    if domain.id == cur.domain.id { Err(Errno::EINVAL) } else { Ok(()) }
+/// Says why a CPU cannot leave the pool: the first never does, and no other one is let go.
+fn keep_cpu<M: Machine>(cur: &Current<'_, M>, cpu: u32) -> Errno {
+    let last = cur.hv.online_cpus().saturating_sub(1);
+    let cpu = if cpu == cpupool::PAR_ANY { last } else { cpu };
+    if cpu == 0 || cpu > last { Errno::EINVAL } else { Errno::EBUSY }
 }
 
-/// The parameters of the pool's scheduler: of credit2, the rate limit.
+fn move_domain<M: Machine>(cur: &Current<'_, M>, domid: u32, known: bool) -> Result<(), Errno> {
+    let domid = u16::try_from(domid).map_err(|_| Errno::ESRCH)?;
+    let domain = cur.hv.domains.get(Domid(domid)).ok_or(Errno::ESRCH)?;
+    match known {
+        _ if domain.id == cur.domain.id => Err(Errno::EPERM),
+        true => Ok(()),
+        false => Err(Errno::ENOENT),
+    }
+}
+
 pub(super) fn scheduler<M: Machine>(cur: &Current<'_, M>, op: &mut Sysctl) -> Result<(), Errno> {
     let mut asked: SchedulerOp = op.u.get();
     if !matches!(asked.cmd, schedop::PUTINFO | schedop::GETINFO) {

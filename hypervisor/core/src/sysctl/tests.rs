@@ -201,8 +201,31 @@ fn there_is_one_pool() {
     assert_eq!(ask(cpupool::ADDCPU, 0).0, fails(Errno::ENODEV));
     assert_eq!(ask(cpupool::RMCPU, 3).0, fails(Errno::ENOENT));
     assert_eq!(ask(cpupool::MOVEDOMAIN, 0).0, Ok(0));
+    assert_eq!(ask(cpupool::MOVEDOMAIN, 3).0, fails(Errno::ENOENT));
     assert_eq!(ask(cpupool::CREATE, cpupool::PAR_ANY).0, fails(Errno::EOPNOTSUPP));
     assert_eq!(ask(99, 0).0, fails(Errno::ENOSYS));
+}
+
+#[test]
+fn cpus_and_the_caller_stay_in_the_pool() {
+    let world = world();
+    let ask =
+        |op, cpu, domid| world.call(op::CPUPOOL_OP, &CpupoolOp { op, cpu, domid, ..Default::default() }).0;
+    for (cpu, errno) in [
+        (0, Errno::EINVAL),
+        (1, Errno::EBUSY),
+        (cpupool::PAR_ANY, Errno::EBUSY),
+        (2, Errno::EINVAL),
+        (99, Errno::EINVAL),
+    ] {
+        assert_eq!(ask(cpupool::RMCPU, cpu, 0), fails(errno), "{cpu}");
+    }
+    for (cpu, errno) in [(2, Errno::ENODEV), (cpupool::PAR_ANY, Errno::ENODEV), (3, Errno::EINVAL)] {
+        assert_eq!(ask(cpupool::ADDCPU, cpu, 0), fails(errno), "{cpu}");
+    }
+    for (domid, errno) in [(0, Errno::EPERM), (8, Errno::ESRCH), (0x10007, Errno::ESRCH)] {
+        assert_eq!(ask(cpupool::MOVEDOMAIN, 0, domid), fails(errno), "{domid}");
+    }
 }
 
 #[test]

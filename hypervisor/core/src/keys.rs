@@ -1,20 +1,22 @@
 //! What the hypervisor does on a key, typed while it has the input or sent by the toolstack.
 
-use xen_abi::xen::virq;
+use xen_abi::{PAGE_SHIFT, xen::virq};
 
 use crate::{Hypervisor, machine::Machine};
+
+const HELP: [&str; 4] = [
+    "h: show this help",
+    "m: show how much memory is free",
+    "q: show domains, and raise VIRQ_DEBUG in their vCPUs",
+    "R: reboot",
+];
 
 impl<M: Machine> Hypervisor<M> {
     /// Does what a key stands for.
     pub fn key_pressed(&self, key: u8) {
         match key {
-            b'h' => {
-                for line in
-                    ["h: show this help", "q: show domains, and raise VIRQ_DEBUG in their vCPUs", "R: reboot"]
-                {
-                    log::info!("{line}");
-                }
-            }
+            b'h' => HELP.iter().for_each(|line| log::info!("{line}")),
+            b'm' => log::info!("memory: {}kB free", u64::from(self.frames.free()) << (PAGE_SHIFT - 10)),
             b'q' => self.show_domains(),
             b'R' => {
                 log::info!("'R' pressed: rebooting");

@@ -1,0 +1,26 @@
+//! Debian's xl on our hypervisor, compared with the same on Debian's Xen.
+use system_tests::{
+    artifacts::Hypervisor::{Ours, Xen},
+    debian_xl,
+};
+
+#[test]
+fn answers_are_the_references() {
+    debian_xl::answers_are_the_references();
+}
+
+#[test]
+fn guests_leave_nothing_behind_on_the_reference() {
+    debian_xl::guests_leave_nothing_behind(Xen, 10);
+}
+
+#[test]
+fn guests_leave_nothing_behind() {
+    debian_xl::guests_leave_nothing_behind(Ours, 10);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn a_hundred_guests_leave_nothing_behind() {
+    debian_xl::guests_leave_nothing_behind(Ours, 100);
+}

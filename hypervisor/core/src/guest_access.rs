@@ -159,26 +159,31 @@ impl<M: Machine> Current<'_, M> {
 }
 
 /// A list of the guest's that is read and written element by element: a page of it stays translated
-/// and held while elements in it are used.
+/// and held while elements in it are used. Translating it twice is cheaper for a single element.
 pub(crate) struct Window<'c, 'a, M: Machine> {
     cur: &'c Current<'a, M>,
+    single: bool,
     /// Address of the page, and its frame.
     page: Option<(u64, Held<'a, M>)>,
 }
 
 impl<'c, 'a, M: Machine> Window<'c, 'a, M> {
-    /// Nothing is looked at yet.
-    pub(crate) fn new(cur: &'c Current<'a, M>) -> Self {
-        Self { cur, page: None }
+    /// For a list of `count` elements. Nothing is looked at yet.
+    pub(crate) fn new(cur: &'c Current<'a, M>, count: u32) -> Self {
+        Self { cur, single: count == 1, page: None }
     }
 
     /// Reads a value, from memory that may be written.
     pub(crate) fn read<T: FromBytes + IntoBytes>(&mut self, va: u64) -> Result<T, Errno> {
-        let Some((mfn, offset)) = self.find(va, size_of::<T>())? else {
-            return self.cur.read(va);
-        };
+        let machine = &self.cur.hv.machine;
         let mut value = T::new_zeroed();
-        self.cur.hv.machine.read_frame(mfn, offset, value.as_mut_bytes());
+        let bytes = value.as_mut_bytes();
+        match self.find(va, bytes.len())? {
+            Some((mfn, offset)) => machine.read_frame(mfn, offset, bytes),
+            None => self.cur.for_pieces(va, bytes.len(), Access::Write, |piece| {
+                machine.read_frame(piece.mfn, piece.offset, &mut bytes[piece.from..piece.to]);
+            })?,
+        }
         Ok(value)
     }
 
@@ -191,10 +196,10 @@ impl<'c, 'a, M: Machine> Window<'c, 'a, M> {
         Ok(())
     }
 
-    /// Where `len` bytes are, unless they are in two pages.
+    /// Where `len` bytes are, unless they are in two pages or the page is not worth holding.
     fn find(&mut self, va: u64, len: usize) -> Result<Option<(Mfn, usize)>, Errno> {
         let offset = va as usize % PAGE_SIZE;
-        if offset + len > PAGE_SIZE {
+        if self.single || offset + len > PAGE_SIZE {
             return Ok(None);
         }
         let page = va - offset as u64;

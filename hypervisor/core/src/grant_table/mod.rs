@@ -232,7 +232,7 @@ fn each<'a, M: Machine>(
     count: u32,
     mut one: impl FnMut(&mut Window<'_, 'a, M>, u64) -> Result<(), Errno>,
 ) -> Result<Progress, Errno> {
-    let mut window = Window::new(cur);
+    let mut window = Window::new(cur, count);
     let mut at = list;
     for index in 0..count {
         if index > 0 && cur.must_stop() {

@@ -55,7 +55,7 @@ fn in_batches<'a, M: Machine>(
     status_offset: u64,
     read: impl Fn(&mut Window<'_, 'a, M>, u64) -> Result<Request, Errno>,
 ) -> Result<Progress, Errno> {
-    let mut window = Window::new(cur);
+    let mut window = Window::new(cur, count);
     let (mut done, mut at) = (0, list);
     while done < count {
         let end = count.min(done + BATCH as u32);

@@ -1,13 +1,18 @@
 //! What ends, stops and restarts domains, and their consoles.
 
-use alloc::{format, string::String, vec::Vec};
-use core::fmt::Write;
+use alloc::{string::String, vec::Vec};
+use core::{fmt::Write, time::Duration};
 
-use guest_sdk::abi::Domid;
+use guest_sdk::{abi::Domid, exec};
 use toolstack::Order;
 
-use super::{Failure, Outcome, Session, fail, options, takes};
+use super::{Outcome, Session, fail, options, takes};
 use crate::{consoles, storage::Disk, terminal::Terminal};
+
+/// How often, and how long apart, it is looked whether a guest that is just being made has its console: for the five
+/// seconds of xl.
+const CONSOLE_TRIES: u32 = 100;
+const CONSOLE_WAIT: Duration = Duration::from_millis(50);
 
 impl<D: Disk + Clone + 'static> Session<D> {
     pub(super) async fn pause(&self, args: &[String], pause: bool) -> Outcome {
@@ -44,9 +49,13 @@ impl<D: Disk + Clone + 'static> Session<D> {
 
     pub(super) async fn console(&self, args: &[String], terminal: &mut Terminal) -> Outcome {
         let domid = self.one_domain("console", args).await?;
-        let reader = self.consoles.attach(domid).await;
-        let reader = reader.ok_or_else(|| Failure(format!("domain {} has no console", domid.0)))?;
-        consoles::interact(reader, terminal).await;
-        Ok(())
+        for _ in 0..CONSOLE_TRIES {
+            if let Some(reader) = self.consoles.attach(domid).await {
+                consoles::interact(reader, terminal).await;
+                return Ok(());
+            }
+            exec::sleep(CONSOLE_WAIT).await;
+        }
+        fail!("domain {} has no console", domid.0)
     }
 }

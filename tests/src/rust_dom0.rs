@@ -187,6 +187,63 @@ pub fn debian_guest_keeps_its_disk(on: Hypervisor) {
     assert!(proof == written.as_bytes(), "{} bytes came back", proof.len());
 }
 
+/// Debian's kernel by its parts, with a ramdisk, a command line and a second disk that is read-only, starts again with
+/// the same when it reboots.
+pub fn debian_guest_reboots_with_two_disks(on: Hypervisor) {
+    let mut p = Prompt::boot(&name("two-disks", on), on, artifacts::data_disk());
+    p.quiet("losetup /dev/loop0 /root/disk.img");
+    p.quiet("losetup -r /dev/loop1 /root/zImage");
+    let disks = "'disk=[ \"phy:/dev/loop0,xvda,w\", \"phy:/dev/loop1,xvdb,r\" ]'";
+    p.0.send_line(&format!("xl create -c /root/linux.cfg {disks} 'on_poweroff=\"preserve\"'"));
+    for start in ["first", "second"] {
+        p.0.expect("root on /dev/xvda", BOOT);
+        p.0.expect("/ # ", COMMAND);
+        let sizes = p.0.command("cat /proc/partitions /sys/block/xvdb/ro", "/ # ", COMMAND);
+        assert!(sizes.contains("65536 xvda\n") && sizes.contains("xvdb\n1\n"), "{sizes}");
+        let written = p.0.command("dd if=/dev/zero of=/dev/xvdb count=1", "/ # ", COMMAND);
+        assert!(written.contains("Operation not permitted"), "{written}");
+        if start == "first" {
+            p.0.send_line("reboot");
+            p.0.expect(PROMPT, COMMAND);
+            while !p.run("xl domid linux").starts_with('2') {}
+            p.0.send_line("xl console linux");
+        }
+    }
+    p.0.send_line("poweroff");
+    p.0.expect("reboot: Power down", COMMAND);
+    p.types(LEAVE_CONSOLE, "\n");
+    while !p.run("xl list linux").contains("---s-") {}
+    p.run("xl destroy linux");
+    p.alone();
+    p.quiet("losetup -d /dev/loop0");
+    p.quiet("losetup -d /dev/loop1");
+}
+
+/// A guest that crashes is kept when its config asks for that, and is gone otherwise.
+pub fn crashes_are_acted_on(on: Hypervisor) {
+    let mut p = Prompt::boot(&name("crash", on), on, artifacts::data_disk());
+    // Without its disks it fails.
+    let create = "xl create /root/disk-copy.cfg 'disk=[]'";
+    p.says(&format!("{create} 'on_crash=\"preserve\"'"), &["Parsing config"]);
+    while !p.run("xl list disk-copy").contains("---sc-") {}
+    p.run("xl destroy disk-copy");
+    p.alone();
+    p.says(create, &["Parsing config"]);
+    p.alone();
+}
+
+/// Without a disk, or with one that is empty, dom0 says so.
+pub fn dom0_says_what_is_wrong_with_its_disk(on: Hypervisor) {
+    let name = name("no-disk", on);
+    let mut machine = on.machine();
+    machine.hypervisor_args += " dom0_mem=128M";
+    machine.dom0 = Some(Domain { kernel: artifacts::image("dom0"), ramdisk: None, args: String::new() });
+    Console::boot(&name, &machine).expect("no virtio block device; give the machine one", BOOT);
+    // The kernel of another machine is no volume.
+    machine.disks.push(Disk { file: artifacts::debian_dom0().kernel, snapshot: true });
+    Console::boot(&name, &machine).expect("dom0's disk: corrupt FAT volume", BOOT);
+}
+
 /// Bad configs, images and disks are refused with what is wrong, and nothing is left of them.
 pub fn bad_input_leaves_nothing(on: Hypervisor) {
     let name = name("bad", on);

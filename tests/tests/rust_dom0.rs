@@ -53,3 +53,18 @@ fn guests_are_managed_on_the_reference() {
 fn bad_input_leaves_nothing_on_the_reference() {
     rust_dom0::bad_input_leaves_nothing(Xen);
 }
+
+#[test]
+fn debian_guest_reboots_with_two_disks() {
+    rust_dom0::debian_guest_reboots_with_two_disks(Ours);
+}
+
+#[test]
+fn crashes_are_acted_on() {
+    rust_dom0::crashes_are_acted_on(Ours);
+}
+
+#[test]
+fn dom0_says_what_is_wrong_with_its_disk() {
+    rust_dom0::dom0_says_what_is_wrong_with_its_disk(Ours);
+}

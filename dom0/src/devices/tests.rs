@@ -12,8 +12,12 @@ use crate::storage::{
 };
 
 fn devices() -> Devices<MemoryDisk> {
+    on_disk().0
+}
+
+fn on_disk() -> (Devices<MemoryDisk>, MemoryDisk) {
     let (disk, volume) = mounted();
-    Devices::new(disk, Rc::new(volume))
+    (Devices::new(disk.clone(), Rc::new(volume)), disk)
 }
 
 fn description(params: &str, read_only: bool) -> Description {
@@ -91,4 +95,23 @@ fn read_only_devices_take_no_writes_and_no_writers() {
     assert!(ready(devices.open(&description("/dev/vda", false))).is_err());
     assert!(ready(devices.open(&description("/dev/vda", true))).unwrap().geometry().read_only);
     assert!(ready(devices.open(&description("/dev/sda", true))).is_err());
+}
+
+#[test]
+fn a_full_disk_fails_writes_and_is_used_on_once_there_is_room() {
+    let (devices, disk) = on_disk();
+    ready(devices.attach(None, "/root/disk.img", false)).unwrap();
+    let device = ready(devices.open(&description("/dev/loop0", false))).unwrap();
+    ready(device.write_at(5, &[1; 512])).unwrap();
+    disk.set_full(true);
+    assert_eq!(ready(device.write_at(5, &[2; 512])), Err(StoreError::Io));
+    let mut back = [0; 512];
+    ready(device.read_at(5, &mut back)).unwrap();
+    assert_eq!(back, [1; 512]);
+    disk.set_full(false);
+    ready(device.write_at(5, &[2; 512])).unwrap();
+    ready(device.read_at(5, &mut back)).unwrap();
+    assert_eq!(back, [2; 512]);
+    drop(device);
+    assert_eq!(devices.detach("/dev/loop0"), Ok(()));
 }

@@ -32,6 +32,14 @@ pub(crate) struct MemoryDisk {
     bytes: Rc<RefCell<Vec<u8>>>,
     reads: Rc<Cell<usize>>,
     broken: Rc<Cell<bool>>,
+    /// Whether writes fail, as on a sparse image whose host has no room.
+    full: Rc<Cell<bool>>,
+}
+
+impl MemoryDisk {
+    pub(crate) fn set_full(&self, full: bool) {
+        self.full.set(full);
+    }
 }
 
 impl Disk for MemoryDisk {
@@ -48,6 +56,9 @@ impl Disk for MemoryDisk {
         Ok(())
     }
     async fn write_at(&self, offset: u64, buf: &[u8]) -> Result<(), DiskError> {
+        if self.full.get() {
+            return Err(DiskError::Io);
+        }
         let at = offset as usize;
         self.bytes.borrow_mut()[at..at + buf.len()].copy_from_slice(buf);
         Ok(())
@@ -92,6 +103,7 @@ fn disk() -> MemoryDisk {
         bytes: Rc::new(RefCell::new(image.into_inner())),
         reads: Rc::default(),
         broken: Rc::default(),
+        full: Rc::default(),
     }
 }
 
@@ -176,6 +188,7 @@ fn a_disk_without_a_volume_is_refused() {
         bytes: Rc::new(RefCell::new(vec![0; 1 << 20])),
         reads: Rc::default(),
         broken: Rc::default(),
+        full: Rc::default(),
     };
     assert!(matches!(ready(Volume::mount(disk)).err(), Some(FsError::Corrupt(_))));
 }
@@ -206,8 +219,12 @@ fn a_volume_of_noise_is_an_error_and_no_panic() {
             let at = if random() % 2 == 0 { random() % 90 } else { random() % 200_000 };
             bytes[at as usize] = random() as u8;
         }
-        let disk =
-            MemoryDisk { bytes: Rc::new(RefCell::new(bytes)), reads: Rc::default(), broken: Rc::default() };
+        let disk = MemoryDisk {
+            bytes: Rc::new(RefCell::new(bytes)),
+            reads: Rc::default(),
+            broken: Rc::default(),
+            full: Rc::default(),
+        };
         if let Ok(volume) = ready(Volume::mount(disk)) {
             let _ = ready(volume.read_dir("/root"));
             if let Ok(file) = ready(volume.open("/root/image")) {

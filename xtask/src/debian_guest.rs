@@ -19,9 +19,9 @@ const INITRD_INIT: &str = include_str!("../scripts/guest-initrd.sh");
 const RC: &str = include_str!("../scripts/guest-rc.sh");
 const INITTAB: &str = include_str!("../scripts/guest-inittab");
 
-/// What Debian's kernel has as modules between a PV disk and its root. Ext4's checksums come from
-/// crc32c, by a name that no dependency shows.
-const MODULES: [&str; 3] = ["xen-blkfront", "crc32c_generic", "ext4"];
+/// What Debian's kernel has as modules: PV devices, and what is between a disk and the root. Ext4's
+/// checksums come from crc32c, by a name that no dependency shows.
+const MODULES: [&str; 4] = ["xen-blkfront", "xen-netfront", "crc32c_generic", "ext4"];
 
 /// The guest's command line.
 pub const BOOTARGS: &str = "console=hvc0 root=/dev/xvda";

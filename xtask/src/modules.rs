@@ -51,12 +51,9 @@ impl Tree {
         let code = read(file)?;
         let mut chain = vec![path.clone()];
         for dependency in dependencies(&code) {
-            for path in self.need(archive, base, to, &dependency)? {
-                if !chain.contains(&path) {
-                    chain.push(path);
-                }
-            }
+            chain.extend(self.need(archive, base, to, &dependency)?);
         }
+        let chain = last_of_each(&chain);
         archive.file(&format!("{to}/{path}"), &code, 0o644)?;
         let line = format!("{path}: {}\n", chain[1..].join(" "));
         if !self.lines.contains(&line) {
@@ -64,6 +61,13 @@ impl Tree {
         }
         Ok(chain)
     }
+}
+
+/// Leaves of what is there more than once the last: modprobe loads from the end, and what two modules
+/// need has to be behind both.
+fn last_of_each(chain: &[String]) -> Vec<String> {
+    let is_last = |(i, path): &(usize, &String)| !chain[i + 1..].contains(path);
+    chain.iter().enumerate().filter(is_last).map(|(_, path)| path.clone()).collect()
 }
 
 fn canonical(name: &str) -> String {
@@ -81,6 +85,12 @@ fn dependencies(code: &[u8]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn what_two_modules_need_comes_behind_both() {
+        let chain = ["bridge", "llc", "stp", "llc"].map(str::to_owned);
+        assert_eq!(super::last_of_each(&chain), ["bridge", "stp", "llc"]);
+    }
+
     #[test]
     fn dependencies_come_from_modinfo() {
         let code = b"\x7fELF..\0license=GPL\0depends=jbd2,mbcache\0name=ext4\0";

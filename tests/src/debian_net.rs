@@ -1,0 +1,83 @@
+//! Debian guests with network interfaces under Debian's dom0: Linux's back end, its bridge and the
+//! hotplug scripts.
+use crate::{Console, artifacts::Hypervisor, debian_xl::boot};
+use std::time::Duration;
+
+const COMMAND: Duration = Duration::from_secs(60);
+const TRANSFER: Duration = Duration::from_secs(120);
+const DOM0: &str = "dom0# ";
+const GUEST: &str = "# ";
+/// Leaves a guest's console.
+const LEAVE: &[u8] = b"\x1d";
+
+/// Dom0's side: a bridge with an address, a file to fetch, and a config but for name and address.
+const DOM0_SETUP: [&str; 9] = [
+    "cd /run; echo 1 > /proc/sys/kernel/printk",
+    "modprobe xen-netback; modprobe bridge",
+    "brctl addbr xenbr0; ip addr add 10.0.0.1/24 dev xenbr0",
+    "ip link set xenbr0 up",
+    "mkdir www; dd if=/dev/urandom of=www/file bs=65536 count=32 2>/dev/null",
+    "httpd -p 80 -h /run/www",
+    "echo 'kernel=\"/root/zImage\"; ramdisk=\"/root/initrd\"' > n.cfg",
+    "echo 'extra=\"console=hvc0 root=none\"; memory=64' >> n.cfg",
+    "echo 'vif=[\"bridge=xenbr0\"]' >> n.cfg",
+];
+
+/// Two guests ping dom0 and fetch a file from it by TCP, both at once; each gets it unchanged.
+pub fn two_guests_fetch_a_file_by_tcp(on: Hypervisor) {
+    let mut c = boot(&format!("debian-net-{on:?}").to_lowercase(), on);
+    for line in DOM0_SETUP {
+        c.command(line, DOM0, COMMAND);
+    }
+    let sum = c.command("sha256sum < www/file", DOM0, COMMAND);
+    let sum = sum.split_whitespace().next().unwrap_or("none").to_owned();
+    for name in ["a", "b"] {
+        let created = c.command(&format!("xl create n.cfg 'name=\"{name}\"'; echo rc $?"), DOM0, COMMAND);
+        assert!(created.contains("rc 0"), "{created}");
+    }
+    let vifs = c.command("xl network-list a; ls /sys/class/net/xenbr0/brif", DOM0, COMMAND);
+    assert!(vifs.contains("/local/domain/0/backend/vif/") && vifs.contains("vif1.0"), "{vifs}");
+    for (name, address) in [("a", 2), ("b", 3)] {
+        start_fetching(&mut c, name, address);
+    }
+    for name in ["a", "b"] {
+        enter(&mut c, name);
+        c.command("wait", GUEST, TRANSFER);
+        let got = c.command("cat /sum", GUEST, COMMAND);
+        assert!(got.contains(&sum), "{name} got {got}, and not {sum}");
+        leave(&mut c);
+    }
+    for name in ["a", "b"] {
+        c.command(&format!("xl destroy {name}"), DOM0, COMMAND);
+    }
+    let left = c.command("ls /sys/class/net/xenbr0/brif", DOM0, COMMAND);
+    assert!(!left.contains("vif"), "an interface is left: {left}");
+}
+
+/// Gives a guest its address, pings dom0, and lets it fetch in the background.
+fn start_fetching(c: &mut Console, name: &str, address: u8) {
+    c.send_line(&format!("xl console {name}"));
+    c.expect("a shell instead", TRANSFER);
+    c.expect(GUEST, COMMAND);
+    c.command(&format!("ip addr add 10.0.0.{address}/24 dev eth0"), GUEST, COMMAND);
+    c.command("ip link set eth0 up", GUEST, COMMAND);
+    let ping = c.command("ping -c 3 10.0.0.1", GUEST, COMMAND);
+    assert!(ping.contains("3 packets received"), "{ping}");
+    c.send_line("wget -qO- http://10.0.0.1/file | sha256sum > /sum &");
+    c.expect(GUEST, COMMAND);
+    leave(c);
+}
+
+/// Opens a guest's console, at whose shell it is.
+fn enter(c: &mut Console, name: &str) {
+    c.send_line(&format!("xl console {name}"));
+    // A line of our own brings a prompt that is new.
+    c.send(b"echo en''tered\r");
+    c.expect("entered", COMMAND);
+    c.expect(GUEST, COMMAND);
+}
+
+fn leave(c: &mut Console) {
+    c.send(LEAVE);
+    c.expect(DOM0, COMMAND);
+}

@@ -24,8 +24,7 @@ pub(crate) struct Board {
     pub(crate) vcpus: Vec<u32, MAX_VCPUS>,
     /// The PSCI function that starts a vCPU, when it is not the standard one.
     pub(crate) cpu_on: Option<u32>,
-    pub(crate) distributor: Option<Region>,
-    pub(crate) cpu_interface: Option<Region>,
+    pub(crate) controller: Option<Controller>,
     /// Interrupt ids.
     pub(crate) timer: Option<u32>,
     pub(crate) events: Option<u32>,
@@ -33,6 +32,13 @@ pub(crate) struct Board {
     pub(crate) timer_hz: Option<u32>,
     /// Space for the grant table.
     pub(crate) grant_table: Option<Region>,
+}
+
+/// The interrupt controller's registers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Controller {
+    V2 { distributor: Region, cpu_interface: Region },
+    V3 { distributor: Region, redistributors: Regions },
 }
 
 /// Why a board cannot be used.
@@ -143,12 +149,20 @@ impl Board {
 
     fn read_gic(&mut self, tree: &Tree<'_>) -> Result<(), Error> {
         const GICV2: &[&str] = &["arm,gic-400", "arm,cortex-a15-gic", "arm,cortex-a7-gic"];
-        let Some(gic) = tree.compatible(GICV2).next() else {
-            return Ok(());
-        };
-        let mut regions = gic.regions()?;
-        self.distributor = regions.next();
-        self.cpu_interface = regions.next();
+        if let Some(gic) = tree.compatible(GICV2).next() {
+            let mut regions = gic.regions()?;
+            if let (Some(distributor), Some(cpu_interface)) = (regions.next(), regions.next()) {
+                self.controller = Some(Controller::V2 { distributor, cpu_interface });
+            }
+        } else if let Some(gic) = tree.compatible(&["arm,gic-v3"]).next() {
+            let mut regions = gic.regions()?;
+            if let Some(distributor) = regions.next() {
+                let count = gic.u32("#redistributor-regions").unwrap_or(1);
+                let mut redistributors = Regions::new();
+                extend(&mut redistributors, regions.take(count as usize));
+                self.controller = Some(Controller::V3 { distributor, redistributors });
+            }
+        }
         Ok(())
     }
 }

@@ -110,12 +110,8 @@ fn open_tree(at: u64) -> Result<&'static [u8], BootError> {
 }
 
 fn start_interrupts(board: &Board) -> Result<(), BootError> {
-    let distributor = board.distributor;
-    let cpu_interface = board.cpu_interface;
-    let (Some(distributor), Some(cpu_interface)) = (distributor, cpu_interface) else {
-        return Err(BootError::Missing("interrupt controller that we know"));
-    };
-    gic::init(distributor, cpu_interface)
+    let missing = BootError::Missing("interrupt controller that we know");
+    gic::init(board.controller.as_ref().ok_or(missing)?)
         .map_err(|error| BootError::Map("the interrupt controller", error))?;
     arch::timer_set(None);
     irq::init(Private { events: board.events, timer: board.timer.ok_or(BootError::Missing("timer"))? });

@@ -1,51 +1,40 @@
-//! The interrupt controller, version 2: distributor and CPU interface.
-// UNSAFETY: accesses to the controller's registers, in ranges that the device tree names and that
-// were mapped for it.
+//! The interrupt controller: what its versions have in common, and which one there is.
+// UNSAFETY: makes the addresses of registers, within ranges that were mapped for them.
 #![allow(unsafe_code)]
+
+mod v2;
+mod v3;
 
 use core::ptr::NonNull;
 
-use device_tree::Region;
 use spin::Once;
 
-use crate::{arch, mm, mm::tables::MapError};
-
-/// Offsets in the distributor.
-mod gicd {
-    pub(super) const CTLR: usize = 0x000;
-    pub(super) const ISENABLER: usize = 0x100;
-    pub(super) const ICENABLER: usize = 0x180;
-    pub(super) const IPRIORITYR: usize = 0x400;
-    pub(super) const ITARGETSR: usize = 0x800;
-    pub(super) const SGIR: usize = 0xf00;
-}
-
-/// Offsets in the CPU interface.
-mod gicc {
-    pub(super) const CTLR: usize = 0x000;
-    pub(super) const PMR: usize = 0x004;
-    pub(super) const IAR: usize = 0x00c;
-    pub(super) const EOIR: usize = 0x010;
-}
+use crate::{arch, board::Controller, mm::tables::MapError};
 
 /// The id that says that there is no interrupt.
 const SPURIOUS: u32 = 1020;
 /// All interrupts have the same priority, and are let through.
 const PRIORITY: u32 = 0xa0;
 const LOWEST: u32 = 0xff;
+/// The first interrupt that is not private to a vCPU.
+const SHARED: u32 = 32;
 
-/// The registers of the controller.
-struct Gic {
-    distributor: NonNull<u8>,
-    cpu_interface: NonNull<u8>,
+enum Gic {
+    V2(v2::Gic),
+    V3(v3::Gic),
 }
 
-// SAFETY: the registers are there for all vCPUs; each access is one load or store.
-unsafe impl Send for Gic {}
-// SAFETY: as above.
-unsafe impl Sync for Gic {}
-
 static GIC: Once<Gic> = Once::new();
+
+/// Does the same with either version.
+macro_rules! each {
+    ($gic:ident => $what:expr) => {
+        match GIC.get().expect("interrupts are used after they are set up") {
+            Gic::V2($gic) => $what,
+            Gic::V3($gic) => $what,
+        }
+    };
+}
 
 /// An interrupt that was taken.
 #[derive(Clone, Copy, Debug)]
@@ -63,23 +52,9 @@ fn register(base: NonNull<u8>, offset: usize) -> NonNull<u32> {
     unsafe { base.add(offset).cast() }
 }
 
-impl Gic {
-    fn read(&self, base: NonNull<u8>, offset: usize) -> u32 {
-        // SAFETY: the register may be read.
-        unsafe { arch::mmio_read(register(base, offset)) }
-    }
-
-    fn write(&self, base: NonNull<u8>, offset: usize, value: u32) {
-        // SAFETY: the register may be written; what it does is let interrupts in, or keep them out.
-        unsafe { arch::mmio_write(register(base, offset), value) }
-    }
-
-    /// Changes one byte of a register of bytes, which is written by words.
-    fn set_byte(&self, offset: usize, id: u32, value: u32) {
-        let (word, shift) = (offset + (id as usize & !3), 8 * (id % 4));
-        let old = self.read(self.distributor, word) & !(0xff << shift);
-        self.write(self.distributor, word, old | value << shift);
-    }
+/// Where an interrupt's bit is in registers of bits.
+fn word_and_bit(id: u32) -> (usize, u32) {
+    (id as usize / 32 * 4, 1 << (id % 32))
 }
 
 /// Finds the controller, and switches it on for vCPU 0.
@@ -87,71 +62,52 @@ impl Gic {
 /// # Errors
 ///
 /// That its registers cannot be mapped.
-pub(crate) fn init(distributor: Region, cpu_interface: Region) -> Result<(), MapError> {
-    let gic = Gic {
-        distributor: mm::map_device(distributor.base, distributor.size)?,
-        cpu_interface: mm::map_device(cpu_interface.base, cpu_interface.size)?,
+pub(crate) fn init(controller: &Controller) -> Result<(), MapError> {
+    let gic = match controller {
+        Controller::V2 { distributor, cpu_interface } => Gic::V2(v2::Gic::new(*distributor, *cpu_interface)?),
+        Controller::V3 { distributor, redistributors } => {
+            Gic::V3(v3::Gic::new(*distributor, redistributors)?)
+        }
     };
-    gic.write(gic.distributor, gicd::CTLR, 1);
     GIC.call_once(|| gic);
     init_cpu();
     Ok(())
 }
 
-fn gic() -> &'static Gic {
-    GIC.get().expect("interrupts are used after they are set up")
-}
-
 /// Switches it on for this vCPU.
 pub(crate) fn init_cpu() {
-    let gic = gic();
-    gic.write(gic.cpu_interface, gicc::PMR, LOWEST);
-    gic.write(gic.cpu_interface, gicc::CTLR, 1);
+    each!(gic => gic.init_cpu());
 }
 
 /// Lets an interrupt in. For those private to a vCPU, to this one.
 pub(crate) fn enable(id: u32) {
-    let (word, bit) = (id as usize / 32 * 4, 1 << (id % 32));
-    let gic = gic();
-    gic.write(gic.distributor, gicd::ISENABLER + word, bit);
+    each!(gic => gic.enable(id));
 }
 
 /// Sets up an interrupt: its priority and, if it is one for all, that it comes to vCPU 0.
 pub(crate) fn configure(id: u32) {
-    /// The first interrupt that is not private to a vCPU.
-    const SHARED: u32 = 32;
-    let gic = gic();
-    gic.set_byte(gicd::IPRIORITYR, id, PRIORITY);
-    if id >= SHARED {
-        gic.set_byte(gicd::ITARGETSR, id, 1);
-    }
+    each!(gic => gic.configure(id));
 }
 
 /// Keeps an interrupt out.
 pub(crate) fn disable(id: u32) {
-    let (word, bit) = (id as usize / 32 * 4, 1 << (id % 32));
-    let gic = gic();
-    gic.write(gic.distributor, gicd::ICENABLER + word, bit);
+    each!(gic => gic.disable(id));
 }
 
 /// Takes the interrupt that is due, if there is one.
 pub(crate) fn take() -> Option<Taken> {
-    let gic = gic();
-    let taken = Taken(gic.read(gic.cpu_interface, gicc::IAR));
+    let taken = Taken(each!(gic => gic.take()));
     (taken.id() < SPURIOUS).then_some(taken)
 }
 
 /// Is done with an interrupt.
 pub(crate) fn finish(taken: Taken) {
-    let gic = gic();
-    gic.write(gic.cpu_interface, gicc::EOIR, taken.0);
+    each!(gic => gic.finish(taken.0));
 }
 
 /// Interrupts another vCPU.
 pub(crate) fn send_sgi(cpu: usize, id: u32) {
-    const TARGETS: u32 = 16;
     // What the other one is to see is there before it looks.
     arch::barrier();
-    let gic = gic();
-    gic.write(gic.distributor, gicd::SGIR, 1 << (TARGETS + cpu as u32) | id);
+    each!(gic => gic.send_sgi(cpu, id));
 }

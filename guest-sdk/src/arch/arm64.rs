@@ -16,7 +16,8 @@ use xen_abi::psci;
 
 pub(crate) use hvc::{hypercall, smccc};
 pub(crate) use sysreg::{
-    cntfrq, cntvct, cpu, set_cntv_ctl, set_cntv_cval, set_cpu, set_wxn, tlbi_all, tlbi_page, translate,
+    affinity, cntfrq, cntvct, cpu, gic_cpu_on, gic_finish, gic_send, gic_take, set_cntv_ctl, set_cntv_cval,
+    set_cpu, set_wxn, tlbi_all, tlbi_page, translate,
 };
 
 global_asm!(include_str!("arm64/head.S"), options(raw));

@@ -12,8 +12,8 @@ use crate::mm;
 pub(crate) use super::{
     image::{image, secondary_entry, tables, vcpu_stacks},
     state::{
-        ADDRESS_SPACE, CPU_ON, copy_blocks, cpu, hypercall, irq_enable, irq_restore, irq_save, mmio_read,
-        mmio_write, set_cpu, smccc,
+        ADDRESS_SPACE, CPU_ON, affinity, copy_blocks, cpu, gic_cpu_on, gic_finish, gic_send, gic_take,
+        hypercall, irq_enable, irq_restore, irq_save, mmio_read, mmio_write, set_cpu, smccc,
     },
 };
 pub(crate) use crate::{

@@ -78,7 +78,9 @@ fn a_guest_s_tree_says_all_that_is_needed() {
     assert_eq!(board.vcpus.as_slice(), [0, 1]);
     assert_eq!((board.timer, board.events), (Some(27), Some(31)));
     assert_eq!(board.grant_table.unwrap().base, 0x3800_0000);
-    assert_eq!(board.cpu_interface.unwrap().base, 0x300_2000);
+    let distributor = Region { base: 0x300_1000, size: 0x1000 };
+    let cpu_interface = Region { base: 0x300_2000, size: 0x2000 };
+    assert_eq!(board.controller, Some(Controller::V2 { distributor, cpu_interface }));
     assert_eq!(board.cpu_on, None);
 }
 

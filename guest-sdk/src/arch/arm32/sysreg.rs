@@ -128,3 +128,42 @@ pub(super) fn instruction_fault() -> (u32, u32) {
     }
     (status, address)
 }
+
+/// MPIDR: this vCPU's affinity, as GICR_TYPER has it.
+pub(crate) fn affinity() -> u32 {
+    let value: u32;
+    // SAFETY: reads a register.
+    unsafe { asm!("mrc p15, 0, {}, c0, c0, 5", out(reg) value, options(nomem, nostack)) };
+    value & 0xff_ffff
+}
+
+/// ICC_SRE, ICC_PMR, ICC_IGRPEN1: lets interrupts above a priority through.
+pub(crate) fn gic_cpu_on(lowest: u32) {
+    // SAFETY: handlers are in place before interrupts are let in.
+    unsafe {
+        asm!("mcr p15, 0, {sre}, c12, c12, 5", "isb", "mcr p15, 0, {lowest}, c4, c6, 0",
+             "mcr p15, 0, {on}, c12, c12, 7", "isb",
+             sre = in(reg) 7, lowest = in(reg) lowest, on = in(reg) 1, options(nostack));
+    }
+}
+
+/// ICC_IAR1: takes an interrupt.
+pub(crate) fn gic_take() -> u32 {
+    let value;
+    // SAFETY: what it takes is given back by `gic_finish`.
+    unsafe { asm!("mrc p15, 0, {}, c12, c12, 0", "dsb", out(reg) value, options(nostack)) };
+    value
+}
+
+/// ICC_EOIR1: is done with an interrupt.
+pub(crate) fn gic_finish(taken: u32) {
+    // SAFETY: it was taken.
+    unsafe { asm!("mcr p15, 0, {}, c12, c12, 1", "isb", in(reg) taken, options(nostack)) };
+}
+
+/// ICC_SGI1R: interrupts other vCPUs.
+pub(crate) fn gic_send(value: u64) {
+    let (low, high) = (value as u32, (value >> 32) as u32);
+    // SAFETY: they handle it.
+    unsafe { asm!("mcrr p15, 0, {}, {}, c12", "isb", in(reg) low, in(reg) high, options(nostack)) };
+}

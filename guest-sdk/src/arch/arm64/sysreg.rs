@@ -94,3 +94,40 @@ pub(super) fn fault() -> (u64, u64) {
     }
     (syndrome, address)
 }
+
+/// MPIDR_EL1: this vCPU's affinity, as GICR_TYPER has it.
+pub(crate) fn affinity() -> u32 {
+    let value: u64;
+    // SAFETY: reads a register.
+    unsafe { asm!("mrs {}, mpidr_el1", out(reg) value, options(nomem, nostack)) };
+    (value >> 32 << 24) as u32 | value as u32 & 0xff_ffff
+}
+
+/// ICC_SRE_EL1, ICC_PMR_EL1, ICC_IGRPEN1_EL1: lets interrupts above a priority through.
+pub(crate) fn gic_cpu_on(lowest: u32) {
+    // SAFETY: handlers are in place before interrupts are let in.
+    unsafe {
+        asm!("msr icc_sre_el1, {sre}", "isb", "msr icc_pmr_el1, {lowest:x}", "msr icc_igrpen1_el1, {on}", "isb",
+             sre = in(reg) 7u64, lowest = in(reg) lowest, on = in(reg) 1u64, options(nostack));
+    }
+}
+
+/// ICC_IAR1_EL1: takes an interrupt.
+pub(crate) fn gic_take() -> u32 {
+    let value: u64;
+    // SAFETY: what it takes is given back by `gic_finish`.
+    unsafe { asm!("mrs {}, icc_iar1_el1", "dsb sy", out(reg) value, options(nostack)) };
+    value as u32
+}
+
+/// ICC_EOIR1_EL1: is done with an interrupt.
+pub(crate) fn gic_finish(taken: u32) {
+    // SAFETY: it was taken.
+    unsafe { asm!("msr icc_eoir1_el1, {:x}", "isb", in(reg) taken, options(nostack)) };
+}
+
+/// ICC_SGI1R_EL1: interrupts other vCPUs.
+pub(crate) fn gic_send(value: u64) {
+    // SAFETY: they handle it.
+    unsafe { asm!("msr icc_sgi1r_el1, {}", "isb", in(reg) value, options(nostack)) };
+}

@@ -22,7 +22,14 @@ pub fn run(arch: Arch) -> Result<()> {
 pub fn all(arch: Arch) -> Result<Vec<PathBuf>> {
     let mut packages = vec!["hypervisor".to_owned(), "dom0".to_owned()];
     packages.extend(samples()?);
+    packages.retain(|package| is_for(arch, package));
     images(arch, &packages)
+}
+
+/// Says whether a package can be built for a state. The hypervisor and the benchmark have assembly of
+/// the 32-bit state only.
+fn is_for(arch: Arch, package: &str) -> bool {
+    arch == Arch::Arm32 || !["hypervisor", "bench"].contains(&package)
 }
 
 /// Builds bare-metal packages; gives their flat images.

@@ -4,7 +4,7 @@ use crate::{
     artifacts::{self, Hypervisor},
     host_disk::{self, HostDisk},
 };
-use machine::{Disk, Domain};
+use machine::{Disk, DomU, Domain, Machine};
 use std::time::{Duration, Instant};
 
 const BOOT: Duration = Duration::from_secs(180);
@@ -16,17 +16,27 @@ fn name(case: &str, on: Hypervisor) -> String {
     format!("rust-dom0-{case}-{on:?}").to_lowercase()
 }
 
+/// A machine with this dom0.
+fn machine(on: Hypervisor, disk: Disk) -> Machine {
+    let mut machine = on.machine();
+    machine.hypervisor_args += " dom0_mem=128M";
+    machine.dom0 = Some(Domain { kernel: artifacts::image("dom0"), ramdisk: None, args: String::new() });
+    machine.disks.push(disk);
+    machine
+}
+
 /// Dom0's prompt.
 struct Prompt(Console);
 
 impl Prompt {
     #[track_caller]
     fn boot(name: &str, on: Hypervisor, disk: Disk) -> Self {
-        let mut machine = on.machine();
-        machine.hypervisor_args += " dom0_mem=128M";
-        machine.dom0 = Some(Domain { kernel: artifacts::image("dom0"), ramdisk: None, args: String::new() });
-        machine.disks.push(disk);
-        let mut c = Console::boot(name, &machine);
+        Self::start(name, &machine(on, disk))
+    }
+
+    #[track_caller]
+    fn start(name: &str, machine: &Machine) -> Self {
+        let mut c = Console::boot(name, machine);
         c.expect("This is the Rust dom0", BOOT);
         c.expect(PROMPT, COMMAND);
         Self(c)
@@ -305,4 +315,29 @@ fn bad_files() -> Vec<(&'static str, Vec<u8>)> {
         ("liar", liar),
         ("odd", vec![0; 1000]),
     ]
+}
+
+/// A guest that makes every hypercall with bad arguments, again and again, disturbs nobody: dom0 answers, and starts
+/// another guest that does its work and ends.
+pub fn outlives_a_hostile_guest(on: Hypervisor) {
+    let mut machine = machine(on, artifacts::data_disk());
+    // The hostile guest prints on the hypervisor's console, which shows that at this level only.
+    machine.hypervisor_args += " guest_loglvl=all";
+    machine.domus.push(DomU {
+        boot: Domain { kernel: artifacts::image("hostile"), ramdisk: None, args: "rounds=1000000".into() },
+        memory_kib: 32 << 10,
+        vcpus: 1,
+        vpl011: false,
+        enhanced: Some("no-xenstore"),
+    });
+    let mut p = Prompt::start(&name("hostile", on), &machine);
+    p.0.expect("refused", COMMAND);
+    for _ in 0..2 {
+        p.0.expect("still here", COMMAND);
+        p.0.send_line("xl create -c /root/hello.cfg");
+        p.0.expect("xenstore calls me \"hello\"", COMMAND);
+        p.0.expect(PROMPT, COMMAND);
+    }
+    p.0.expect("still here", COMMAND);
+    p.says("xl list", &["Domain-0", "r-----"]);
 }

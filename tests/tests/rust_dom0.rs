@@ -68,3 +68,8 @@ fn crashes_are_acted_on() {
 fn dom0_says_what_is_wrong_with_its_disk() {
     rust_dom0::dom0_says_what_is_wrong_with_its_disk(Ours);
 }
+
+#[test]
+fn outlives_a_hostile_guest() {
+    rust_dom0::outlives_a_hostile_guest(Ours);
+}

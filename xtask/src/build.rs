@@ -32,6 +32,11 @@ fn is_for(arch: Arch, package: &str) -> bool {
     arch == Arch::Arm32 || !["hypervisor", "bench"].contains(&package)
 }
 
+/// Builds the guests that are there for tests only.
+pub fn test_guests(arch: Arch) -> Result<Vec<PathBuf>> {
+    images(arch, &packages_in("tests/guests")?)
+}
+
 /// Builds bare-metal packages; gives their flat images.
 pub fn images(arch: Arch, packages: &[String]) -> Result<Vec<PathBuf>> {
     let toolchain = Toolchain::require(arch.target())?;
@@ -55,9 +60,14 @@ fn one(toolchain: &Toolchain, arch: Arch, package: &str) -> Result<PathBuf> {
     Ok(to)
 }
 
-/// Names the sample guests: the packages in their folder.
+/// Names the sample guests.
 pub fn samples() -> Result<Vec<String>> {
-    let dir = paths::workspace().join("sample-guests");
+    packages_in("sample-guests")
+}
+
+/// Names the packages in a folder of the workspace.
+fn packages_in(folder: &str) -> Result<Vec<String>> {
+    let dir = paths::workspace().join(folder);
     let entries = dir.read_dir().map_err(|e| format!("{}: {e}", dir.display()))?;
     let is_package = |p: &PathBuf| p.join("Cargo.toml").is_file();
     let mut names: Vec<String> =

@@ -14,6 +14,7 @@ pub fn run(arch: Arch, what: &Test) -> Result<()> {
     setup::ensure(&[Purpose::Build, Purpose::Emulate, Purpose::Debian, Purpose::Test])?;
     step("host tests", || host_tests(what))?;
     build::all(arch)?;
+    build::test_guests(arch)?;
     // A new one each time, whatever a user left on their own.
     let disk = paths::target_dir().join("disks").join(format!("{}-test.img", arch.name()));
     if disk.exists() {

@@ -1,26 +1,29 @@
 //! The traps themselves, with any number in any register.
 // UNSAFETY: this program's purpose is to pass addresses that are not valid. The hypervisor may write through
-// those that are, which are all in one scratch page that nothing else uses.
+// those that are, which are all in scratch pages that nothing else uses.
 #![allow(unsafe_code)]
 
 /// Registers of a hypercall: number and five arguments.
 pub type Registers = [usize; 6];
 
-/// A page that a hypercall may write anything into.
+/// Entries of the longest kind that fit behind a pointer to anywhere in the first page of the scratch memory.
+pub const SCRATCH_ENTRIES: usize = 64;
+
+/// Pages that a hypercall may write anything into.
 #[repr(C, align(4096))]
-struct Scratch(core::cell::UnsafeCell<[u8; 4096]>);
+struct Scratch(core::cell::UnsafeCell<[u8; 3 * 4096]>);
 
 // SAFETY: one vCPU uses it, by volatile accesses.
 unsafe impl Sync for Scratch {}
 
-static SCRATCH: Scratch = Scratch(core::cell::UnsafeCell::new([0; 4096]));
+static SCRATCH: Scratch = Scratch(core::cell::UnsafeCell::new([0; 3 * 4096]));
 
 /// Its address.
 pub fn scratch() -> usize {
     SCRATCH.0.get() as usize
 }
 
-/// Fills the scratch page with a pattern.
+/// Fills the first scratch page with a pattern.
 pub fn fill_scratch(word: u64) {
     let start = SCRATCH.0.get().cast::<u64>();
     for index in 0..4096 / size_of::<u64>() {
@@ -33,7 +36,7 @@ pub fn fill_scratch(word: u64) {
 #[cfg(all(target_os = "none", target_arch = "arm"))]
 pub fn hypercall([nr, a, b, c, d, e]: Registers) -> isize {
     let result: usize;
-    // SAFETY: what the hypervisor writes to lies in the scratch page, or is refused.
+    // SAFETY: what the hypervisor writes to lies in the scratch pages, or is refused.
     unsafe {
         core::arch::asm!(
             ".arch_extension virt",

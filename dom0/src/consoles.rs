@@ -80,9 +80,12 @@ impl Consoles {
             return;
         }
         let Some((ring, port)) = self.describe(domid).await else { return };
+        // Another task may have been here meanwhile, and its end of the channel is the only one.
+        if self.all.borrow().contains_key(&domid) {
+            return;
+        }
         match open(domid, ring, port) {
-            // Another task may have been here meanwhile.
-            Ok(entry) => drop(self.all.borrow_mut().entry(domid).or_insert(entry)),
+            Ok(entry) => drop(self.all.borrow_mut().insert(domid, entry)),
             Err(errno) => log::warn!("console of {domid}: {errno}"),
         }
     }

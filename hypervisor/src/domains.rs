@@ -74,7 +74,10 @@ pub fn start(hv: &'static Hypervisor<Board>, source: &Source) -> Result<(), Fail
     let mut nodes = source.chosen.domains().peekable();
     let dom0 = match source.chosen.dom0_module(ModuleKind::Kernel)? {
         Some(kernel) => Some(build_dom0(hv, source, &kernel)?),
-        None if nodes.peek().is_some() => None,
+        None if nodes.peek().is_some() => {
+            hv.learn_board(source.tree)?;
+            None
+        }
         None => return Err(Failure::NoKernel),
     };
     let guests: Vec<_> = nodes.filter_map(|node| build_guest(hv, &node)).collect();

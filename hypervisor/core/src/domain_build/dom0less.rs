@@ -5,11 +5,11 @@
 
 use alloc::{sync::Arc, vec::Vec};
 
-use device_tree::{Node, Tree, Writer};
+use device_tree::{Node, Phandles, Tree, Writer};
 use guest_board::{Arch, Board as GuestBoard, Gic, Region, boot};
 use xen_abi::{Domid, Gfn, Mfn, PAGE_SHIFT, arch::layout, domctl::cdf, hvm::param};
 
-use super::{BuildError, load::load, runs};
+use super::{BuildError, board::Board, load::load, runs};
 use crate::{
     Hypervisor,
     domain::{Domain, DomainConfig},
@@ -17,6 +17,7 @@ use crate::{
     host::{
         self,
         chosen::{self, ModuleKind},
+        devices::{GicV2, Nodes, Timer},
     },
     machine::Machine,
     p2m::P2mType,
@@ -105,8 +106,22 @@ fn default_tables(memory: u64, vcpus: u32) -> u32 {
 }
 
 impl<M: Machine> Hypervisor<M> {
+    /// Notes what guests need of the board, where no dom0 is built first.
+    ///
+    /// # Errors
+    ///
+    /// The tree does not describe an interrupt controller and a timer.
+    pub fn learn_board<'a>(&self, tree: &Tree<'a>) -> Result<(), host::Error<'a>> {
+        let (nodes, phandles) = (Nodes::find(tree), Phandles::of(tree));
+        let controller = GicV2::read(&nodes, &phandles)?;
+        let timer = Timer::read(&nodes, &phandles)?;
+        self.board.call_once(|| Board::new(controller.virtual_cpu, timer.frequency.unwrap_or(0)));
+        Ok(())
+    }
+
     /// Builds the domain that a node describes, ready to run but for its pause. `file` finds its
-    /// modules. Dom0 has been built, if there is one. A failure leaves nothing behind.
+    /// modules. The board is known: dom0 has been built, or [`learn_board`](Self::learn_board) has read it.
+    /// A failure leaves nothing behind.
     pub fn build_guest<'a>(
         &self,
         node: &Node<'a>,

@@ -324,6 +324,19 @@ fn a_guest_is_built_from_its_node() {
 }
 
 #[test]
+fn a_guest_without_dom0_finds_its_cpu_interface() {
+    let hv = world(16384, "");
+    hv.learn_board(&Tree::parse(&board()).unwrap()).unwrap();
+    let blob = domain_node(|writer| {
+        writer.u64("memory", 8 << 10).u32("cpus", 1);
+        module(writer, "kernel", "multiboot,kernel", 1, None);
+    });
+    let guest = build_guest(&hv, &blob).unwrap();
+    let interface = guest.p2m(hv.mem()).lookup(Gfn(0x3002)).unwrap();
+    assert_eq!((interface.mfn.0, interface.kind), ((GIC + 0x4_0000) >> 12, P2mType::MmioDevice));
+}
+
+#[test]
 fn a_guest_that_is_not_enhanced_does_not_see_the_hypervisor() {
     let hv = world(16384, "dom0_mem=8M");
     let blob = domain_node(|writer| {

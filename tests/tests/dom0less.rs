@@ -1,0 +1,7 @@
+//! What our hypervisor starts from the device tree, with no dom0 about.
+use system_tests::{artifacts::Hypervisor::Ours, cases};
+
+#[test]
+fn hello_starts_without_dom0() {
+    cases::hello_starts_without_dom0(Ours);
+}

@@ -341,3 +341,26 @@ pub fn outlives_a_hostile_guest(on: Hypervisor) {
     p.0.expect("still here", COMMAND);
     p.says("xl list", &["Domain-0", "r-----"]);
 }
+
+/// Two guests work at the same time, each on a CPU of its own.
+pub fn two_guests_run_on_two_cpus(on: Hypervisor) {
+    let mut machine = machine(on, artifacts::data_disk());
+    (machine.cpus, machine.deterministic) = (2, false);
+    let mut p = Prompt::start(&name("two", on), &machine);
+    for cpu in ["0", "1"] {
+        let own = format!("'name=\"on-{cpu}\"' 'vcpus=1' 'cpus=\"{cpu}\"' 'extra=\"ticks=1000\"'");
+        p.says(&format!("xl create -p /root/ticker.cfg {own}"), &["Parsing config"]);
+        p.says(&format!("xl vcpu-list on-{cpu}"), &[&format!("{cpu} / all")]);
+    }
+    p.quiet("xl unpause on-0");
+    p.quiet("xl unpause on-1");
+    for guest in ["on-0", "on-1"] {
+        p.0.send_line(&format!("xl console {guest}"));
+        p.0.expect("vCPU 0: tick 2", COMMAND);
+        p.types(LEAVE_CONSOLE, "\n");
+    }
+    p.says("xl list", &["on-0 ", "on-1 "]);
+    p.quiet("xl destroy on-0");
+    p.quiet("xl destroy on-1");
+    p.alone();
+}

@@ -107,7 +107,7 @@ impl Machine {
         fs::write(&tree, dtb).map_err(|e| format!("{}: {e}", tree.display()))?;
 
         let mut c = self.qemu("");
-        c.args(["-display", "none", "-nic", "none", "-no-reboot"]);
+        c.args(["-display", "none", "-no-reboot"]);
         match self.console {
             Console::Terminal => c.args(["-echr", "0x1c", "-serial", "mon:stdio"]),
             Console::Pipes => c.args(["-monitor", "none", "-serial", "stdio"]),
@@ -144,7 +144,8 @@ impl Machine {
         let memory = self.memory_mib.to_string();
         let mut c = Command::new(self.arch.emulator());
         c.args(["-M", &(board + machine_options), "-cpu", self.arch.cpu()]);
-        c.args(["-smp", &cpus, "-m", &memory]);
+        // Without the network card that the board has by default, whose ROM is in a package of its own.
+        c.args(["-smp", &cpus, "-m", &memory, "-nic", "none"]);
         c
     }
 

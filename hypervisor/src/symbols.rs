@@ -8,7 +8,6 @@ use symbol_table::Table;
 
 unsafe extern "C" {
     static _start: u8;
-    static _symbols: u8;
     static _image_end: u8;
 }
 
@@ -17,15 +16,12 @@ const HEADER_FILE_SIZE: usize = 0x2c;
 
 /// The table, if the file had one.
 fn table() -> Option<Table<'static>> {
-    let (start, symbols, end) = (&raw const _start, &raw const _symbols, &raw const _image_end);
+    let (start, symbols) = (&raw const _start, &raw const _image_end);
     // SAFETY: the header is part of the image, and words in it are aligned.
     let file_size = unsafe { start.byte_add(HEADER_FILE_SIZE).cast::<u32>().read() } as usize;
     let len = (start.addr() + file_size).checked_sub(symbols.addr())?;
-    if len == 0 || symbols != end {
-        return None;
-    }
-    // SAFETY: the linker script leaves this space for the table and nothing writes there; the build
-    // makes none that is larger.
+    // SAFETY: the linker script leaves space for the table right behind the image, and nothing writes
+    // there; the build makes none that is larger.
     Table::parse(unsafe { slice::from_raw_parts(symbols, len) })
 }
 

@@ -1,6 +1,7 @@
 //! The hypervisor's own start.
-use machine::Domain;
-use std::time::Duration;
+use machine::{Arch, Domain, paths};
+use std::{fs, time::Duration};
+use symbol_table::{MAGIC, Table};
 use system_tests::{
     Console,
     artifacts::{self, Hypervisor::Ours},
@@ -24,4 +25,37 @@ fn all_cpus_and_memory_of_the_board_are_found() {
         let found: u32 = found.parse().unwrap_or_else(|_| panic!("'{found}' is no number"));
         assert!(found <= mib && found + 8 > mib, "{found} of {mib} MiB");
     }
+}
+
+/// Where the image is linked.
+const IMAGE: u32 = 0x0020_0000;
+/// Undefined in ARM and in Thumb state.
+const UNDEFINED: [u8; 4] = 0xe7f0_def0_u32.to_le_bytes();
+
+/// Has the image fail at the start of a function.
+fn broken(mut image: Vec<u8>, function: &str) -> Vec<u8> {
+    let table = image.windows(MAGIC.len()).rposition(|bytes| bytes == MAGIC).expect("a symbol table");
+    let symbols = Table::parse(&image[table..]).expect("a whole symbol table");
+    let begins = |at: &usize| {
+        let symbol = symbols.find(IMAGE + *at as u32);
+        symbol.is_some_and(|symbol| symbol.offset == 0 && symbol.to_string() == format!("{function}+0x0"))
+    };
+    let at = (0..table).step_by(2).find(begins).expect("the function");
+    image[at..at + UNDEFINED.len()].copy_from_slice(&UNDEFINED);
+    image
+}
+
+#[test]
+fn a_bug_of_its_own_is_reported_with_the_names_of_functions() {
+    const FUNCTION: &str = "hypervisor::smp::start_others";
+    let mut machine = Ours.machine();
+    let image = fs::read(&machine.hypervisor).expect("the hypervisor is built");
+    machine.hypervisor = paths::images(Arch::Arm32).join("hypervisor-with-a-bug");
+    fs::write(&machine.hypervisor, broken(image, FUNCTION)).expect("room for an image");
+    let mut c = Console::boot("bug", &machine);
+    c.expect("hypervisor bug on CPU 0: undefined instruction in HYP mode", SOON);
+    c.expect("backtrace:", SOON);
+    c.expect(&format!(" {FUNCTION}+0x0"), SOON);
+    c.expect("primary_entry+0x", SOON);
+    c.expect("(XEN) halted", SOON);
 }

@@ -8,6 +8,9 @@ use std::path::Path;
 
 const SECTION: &str = ".symbols";
 
+/// The bit of a function's address that says that it is Thumb code.
+const THUMB: u32 = 1;
+
 /// Where a zImage's header has the end of the file, from its start.
 const HEADER_FILE_SIZE: usize = 0x2c;
 
@@ -20,7 +23,7 @@ pub fn append(elf: &Path, flat: &mut Vec<u8>) -> Result<()> {
     let functions: Vec<(u32, String)> = file
         .symbols()
         .filter(|s| s.kind() == SymbolKind::Text && s.is_definition())
-        .filter_map(|s| Some((s.address() as u32, demangled(s.name().ok()?))))
+        .filter_map(|s| Some((s.address() as u32 & !THUMB, demangled(s.name().ok()?))))
         .collect();
     let table = symbol_table::encode(functions.iter().map(|(at, name)| (*at, name.as_str())));
     if table.len() as u64 > space {
@@ -34,9 +37,27 @@ pub fn append(elf: &Path, flat: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// Gives a name as written in the source, without the compiler's hash.
+/// Gives a name as written in the source: without the compiler's hash, and without the arguments of
+/// generics, of which there are many and which say little.
 fn demangled(name: &str) -> String {
-    format!("{:#}", rustc_demangle::demangle(name))
+    without_arguments(&format!("{:#}", rustc_demangle::demangle(name)))
+}
+
+fn without_arguments(name: &str) -> String {
+    let mut kept = String::new();
+    // How many brackets are open, from the first one that holds arguments on.
+    let mut depth = 0;
+    let mut last = ' ';
+    for c in name.chars() {
+        match c {
+            '<' if depth > 0 || last.is_alphanumeric() || last == '_' || last == ':' => depth += 1,
+            '>' if depth > 0 && last != '-' => depth -= 1,
+            c if depth == 0 => kept.push(c),
+            _ => {}
+        }
+        last = c;
+    }
+    kept.replace("::::", "::").trim_end_matches(':').to_owned()
 }
 
 #[cfg(test)]
@@ -45,5 +66,14 @@ mod tests {
     fn names_lose_their_hash() {
         assert_eq!(super::demangled("_ZN7hv_core6domain3new17h0123456789abcdefE"), "hv_core::domain::new");
         assert_eq!(super::demangled("memcpy"), "memcpy");
+    }
+
+    #[test]
+    fn names_lose_the_arguments_of_generics() {
+        let short = super::without_arguments;
+        assert_eq!(short("hv_core::trap::skip::<hv_core::regs::Regs<u32>>"), "hv_core::trap::skip");
+        assert_eq!(short("<hv_core::Hypervisor<a::Board>>::handle"), "<hv_core::Hypervisor>::handle");
+        assert_eq!(short("<a::B<fn(u8) -> C<u8>> as d::E<u8>>::f::<u8>::g"), "<a::B as d::E>::f::g");
+        assert_eq!(short("<str>::trim::{closure#0}"), "<str>::trim::{closure#0}");
     }
 }

@@ -201,8 +201,8 @@ impl<'a> Properties<'a> {
     /// The first one that has one of some names.
     fn find_any(mut self, names: &[&str]) -> Option<Property<'a>> {
         while let Some((found, value)) = self.next_raw() {
-            if names.iter().any(|name| self.tree.blocks.string_is(found, name)) {
-                return Some(self.tree.property(found, value));
+            if let Some(name) = names.iter().find_map(|name| self.tree.blocks.string(found, name)) {
+                return Some(Property { name, value });
             }
         }
         None
@@ -220,7 +220,8 @@ impl<'a> Iterator for Properties<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let (name, value) = self.next_raw()?;
-        Some(self.tree.property(name, value))
+        let name = self.tree.blocks.name(name).unwrap_or_default();
+        Some(Property { name: core::str::from_utf8(name).unwrap_or_default(), value })
     }
 }
 

@@ -80,20 +80,19 @@ impl<'a> Blocks<'a> {
         at
     }
 
-    /// The string at an offset, without its NUL.
-    pub fn string(&self, at: usize) -> Option<&'a [u8]> {
+    /// The name at an offset of the strings, without its NUL.
+    pub fn name(&self, at: usize) -> Option<&'a [u8]> {
         until_nul(self.strings, at)
     }
 
-    /// Says whether a string is at an offset: looking properties up is most of what readers do.
-    pub fn string_is(&self, at: usize, expected: &str) -> bool {
-        let expected = expected.as_bytes();
+    /// The string at an offset, if it is that one: looking properties up is most of what readers do.
+    pub fn string(&self, at: usize, expected: &str) -> Option<&'a str> {
+        let len = expected.len();
         // Most differ in their first byte.
-        let Some(rest) = self.strings.get(at..).filter(|rest| rest.first() == expected.first()) else {
-            return false;
-        };
-        let found = rest.split_at_checked(expected.len());
-        found.is_some_and(|(start, rest)| start == expected && rest.first() == Some(&0))
+        let rest = self.strings.get(at..).filter(|rest| rest.first() == expected.as_bytes().first())?;
+        let (found, rest) = rest.split_at_checked(len)?;
+        let same = found == expected.as_bytes() && rest.first() == Some(&0);
+        same.then(|| core::str::from_utf8(found).ok()).flatten()
     }
 
     fn cell(&self, at: usize) -> Result<u32, Error> {

@@ -4,7 +4,6 @@ use core::fmt;
 
 use crate::address::Region;
 use crate::node::{MAX_DEPTH, Node, Nodes};
-use crate::property::Property;
 use crate::token::{Blocks, Token, be_u32};
 
 /// What a blob begins with, big-endian.
@@ -144,7 +143,7 @@ impl<'a> Tree<'a> {
                     properties_allowed = true;
                 }
                 Token::Property { name } if properties_allowed => {
-                    check_name(self.blocks.string(name).ok_or(Error::BadName)?, false)?;
+                    check_name(self.blocks.name(name).ok_or(Error::BadName)?, false)?;
                 }
                 Token::EndNode if depth > 1 => {
                     depth -= 1;
@@ -159,11 +158,6 @@ impl<'a> Tree<'a> {
                 _ => return Err(Error::Nesting),
             }
         }
-    }
-
-    pub(crate) fn property(&self, name: usize, value: &'a [u8]) -> Property<'a> {
-        let name = self.blocks.string(name).unwrap_or_default();
-        Property { name: core::str::from_utf8(name).unwrap_or_default(), value }
     }
 
     /// The blob, without what may follow it.

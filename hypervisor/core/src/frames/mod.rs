@@ -403,13 +403,16 @@ impl Frames {
     }
 
     fn hand_out<M: Machine>(&self, machine: &M, start: Mfn, order: u32, to: Use, unscrubbed: bool) {
+        let frames = 1 << order;
         let mut dirty = 0;
-        self.table.hand_out(start, 1 << order, to, |mfn| {
-            dirty += 1;
-            if !unscrubbed {
+        if unscrubbed {
+            dirty = self.table.hand_out_as_is(start, frames, to);
+        } else {
+            self.table.hand_out(start, frames, to, |mfn| {
+                dirty += 1;
                 scrub(machine, mfn);
-            }
-        });
+            });
+        }
         self.dirty.fetch_sub(dirty, Ordering::Relaxed);
     }
 

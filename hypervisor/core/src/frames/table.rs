@@ -116,13 +116,7 @@ impl FrameTable {
     /// Marks frames that came from the free lists as in use, with one reference each. Calls `dirty`
     /// for those that hold anything but zeroes.
     pub(super) fn hand_out(&self, start: Mfn, frames: u32, to: Use, mut dirty: impl FnMut(Mfn)) {
-        let value = match to {
-            Use::Hypervisor => owner_bits(Domid::XEN) | 1,
-            Use::Domain(owner) => owner_bits(owner) | ALLOCATED | 1,
-        };
-        let first = self.index(start).unwrap_or(self.entries.len());
-        let entries = self.entries.get(first..).unwrap_or_default();
-        let entries = &entries[..entries.len().min(frames as usize)];
+        let (entries, value) = (self.run(start, frames), in_use(to));
         for (index, entry) in entries.iter().enumerate() {
             if entry.load(Ordering::Relaxed) == FREE_DIRTY {
                 dirty(Mfn(start.0 + index as u64));
@@ -133,6 +127,23 @@ impl FrameTable {
         for entry in entries {
             entry.store(value, Ordering::Relaxed);
         }
+    }
+
+    /// The same for frames that are handed out as they are. Gives how many hold anything but zeroes.
+    pub(super) fn hand_out_as_is(&self, start: Mfn, frames: u32, to: Use) -> u32 {
+        let (mut dirty, value) = (0, in_use(to));
+        for entry in self.run(start, frames) {
+            dirty += u32::from(entry.load(Ordering::Relaxed) == FREE_DIRTY);
+            entry.store(value, Ordering::Relaxed);
+        }
+        dirty
+    }
+
+    /// The entries of some frames.
+    fn run(&self, start: Mfn, frames: u32) -> &[AtomicU32] {
+        let first = self.index(start).unwrap_or(self.entries.len());
+        let entries = self.entries.get(first..).unwrap_or_default();
+        &entries[..entries.len().min(frames as usize)]
     }
 
     /// Marks a scrubbed frame as free.
@@ -207,6 +218,14 @@ impl FrameTable {
     }
 }
 
+/// The entry of a frame with one reference.
+fn in_use(by: Use) -> u32 {
+    match by {
+        Use::Hypervisor => owner_bits(Domid::XEN) | 1,
+        Use::Domain(owner) => owner_bits(owner) | ALLOCATED | 1,
+    }
+}
+
 fn owner_bits(owner: Domid) -> u32 {
     (u32::from(owner.0) + 1) << OWNER_SHIFT
 }
@@ -257,6 +276,15 @@ mod tests {
         assert_eq!(table.put(M), Put::Held);
         assert_eq!(table.put(M), Put::Last(Some(D)));
         assert!(!table.get(M, D), "a dying frame came back to life");
+    }
+
+    #[test]
+    fn what_is_handed_out_as_it_is_was_dirty_or_not() {
+        let table = table();
+        table.set_free(M);
+        assert_eq!(table.hand_out_as_is(Mfn(M.0 - 1), 3, Use::Domain(D)), 2);
+        assert!((0..3).all(|n| table.get(Mfn(M.0 - 1 + n), D)));
+        assert!(!table.get(Mfn(M.0 + 2), D));
     }
 
     #[test]

@@ -1,8 +1,12 @@
-//! Picks the linker script of the target's execution state.
+//! Picks the linker script of the target's execution state, and tells the code which instruction set that is in.
 use std::env;
 
 fn main() {
     println!("cargo:rerun-if-changed=link");
+    println!("cargo:rustc-check-cfg=cfg(thumb)");
+    if env::var("TARGET").is_ok_and(|target| target.starts_with("thumb")) {
+        println!("cargo:rustc-cfg=thumb");
+    }
     if env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("none") {
         return; // `cargo check --workspace` on the host: nothing to link.
     }

@@ -162,6 +162,7 @@ impl Machine for Board {
         self.ram.store64(mfn, offset, value);
     }
 
+    #[inline]
     fn compare_exchange32(&self, mfn: Mfn, offset: usize, old: u32, new: u32) -> Result<u32, u32> {
         self.ram.compare_exchange32(mfn, offset, old, new)
     }
@@ -174,14 +175,17 @@ impl Machine for Board {
         self.ram.update64(mfn, offset, |value| value & bits)
     }
 
+    #[inline]
     fn fetch_or32(&self, mfn: Mfn, offset: usize, bits: u32) -> u32 {
         self.ram.update32(mfn, offset, |value| value | bits)
     }
 
+    #[inline]
     fn fetch_and32(&self, mfn: Mfn, offset: usize, bits: u32) -> u32 {
         self.ram.update32(mfn, offset, |value| value & bits)
     }
 
+    #[inline]
     fn swap8(&self, mfn: Mfn, offset: usize, value: u8) -> u8 {
         self.ram.swap8(mfn, offset, value)
     }

@@ -3,11 +3,16 @@ use crate::{
     Result, check, image,
     setup::{self, Purpose},
     step, symbols,
-    toolchain::Toolchain,
+    toolchain::{Favour, Toolchain},
     write,
 };
 use machine::{Arch, paths};
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+const HYPERVISOR: &str = "hypervisor";
 
 /// Makes sure of a toolchain, builds all images and says where they are.
 pub fn run(arch: Arch) -> Result<()> {
@@ -20,7 +25,7 @@ pub fn run(arch: Arch) -> Result<()> {
 
 /// Builds hypervisor, dom0 and every sample guest; gives their flat images.
 pub fn all(arch: Arch) -> Result<Vec<PathBuf>> {
-    let mut packages = vec!["hypervisor".to_owned(), "dom0".to_owned()];
+    let mut packages = vec![HYPERVISOR.to_owned(), "dom0".to_owned()];
     packages.extend(samples()?);
     packages.retain(|package| is_for(arch, package));
     images(arch, &packages)
@@ -29,7 +34,7 @@ pub fn all(arch: Arch) -> Result<Vec<PathBuf>> {
 /// Says whether a package can be built for a state. The hypervisor and the benchmark have assembly of
 /// the 32-bit state only.
 fn is_for(arch: Arch, package: &str) -> bool {
-    arch == Arch::Arm32 || !["hypervisor", "bench"].contains(&package)
+    arch == Arch::Arm32 || ![HYPERVISOR, "bench"].contains(&package)
 }
 
 /// Builds the guests that are there for tests only.
@@ -47,12 +52,21 @@ pub fn images(arch: Arch, packages: &[String]) -> Result<Vec<PathBuf>> {
 
 /// Builds one package alone, so that no other's choice of features reaches it.
 fn one(toolchain: &Toolchain, arch: Arch, package: &str) -> Result<PathBuf> {
+    if package == HYPERVISOR
+        && let target = arch.smallest_target()
+        && let Some(toolchain) = Toolchain::find(target)?
+    {
+        return with(toolchain.cargo(Favour::Size), target, arch, package);
+    }
+    with(toolchain.cargo(Favour::Speed), arch.target(), arch, package)
+}
+
+fn with(mut cargo: Command, target: &str, arch: Arch, package: &str) -> Result<PathBuf> {
     let dir = paths::target_dir().join("bare");
-    let mut c = toolchain.cargo();
-    c.current_dir(paths::workspace()).args(["build", "--package", package, "--profile", "bare"]);
-    c.args(["--target", arch.target(), "--target-dir"]).arg(&dir);
-    check(&mut c)?;
-    let elf = dir.join(arch.target()).join("bare").join(package);
+    cargo.current_dir(paths::workspace()).args(["build", "--package", package, "--profile", "bare"]);
+    cargo.args(["--target", target, "--target-dir"]).arg(&dir);
+    check(&mut cargo)?;
+    let elf = dir.join(target).join("bare").join(package);
     let mut flat = image::flatten(&elf)?;
     symbols::append(&elf, &mut flat)?;
     let to = paths::images(arch).join(package);

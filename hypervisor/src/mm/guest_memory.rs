@@ -142,6 +142,7 @@ impl Ram {
     }
 
     /// Replaces a word if it is `old`; else, or when it is contended, gives what is there.
+    #[inline]
     pub fn compare_exchange32(&self, mfn: Mfn, offset: usize, old: u32, new: u32) -> Result<u32, u32> {
         let word = self.atomic32(mfn, offset);
         let done = bounded(|| {
@@ -155,6 +156,7 @@ impl Ram {
     }
 
     /// Changes a word; gives the old value.
+    #[inline]
     pub fn update32(&self, mfn: Mfn, offset: usize, change: impl Fn(u32) -> u32) -> u32 {
         let word = self.atomic32(mfn, offset);
         let attempt = || {
@@ -183,6 +185,7 @@ impl Ram {
     }
 
     /// Replaces a byte; gives the old one.
+    #[inline]
     pub fn swap8(&self, mfn: Mfn, offset: usize, value: u8) -> u8 {
         let byte = self.atomic8(mfn, offset);
         let attempt = || {

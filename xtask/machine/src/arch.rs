@@ -35,6 +35,14 @@ impl Arch {
         }
     }
 
+    /// Gives the Rust target that makes the smallest hypervisor, which not every toolchain can build for.
+    pub fn smallest_target(self) -> &'static str {
+        match self {
+            Self::Arm32 => "thumbv7a-none-eabi",
+            Self::Arm64 => self.target(),
+        }
+    }
+
     /// Gives Debian's name of the architecture.
     pub fn debian(self) -> &'static str {
         match self {

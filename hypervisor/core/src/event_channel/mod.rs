@@ -87,6 +87,7 @@ impl<M: Machine> Events<M> {
     }
 
     /// A port that was made at some time.
+    #[inline]
     fn port(&self, port: u32) -> Result<&Port<M>, Errno> {
         self.ports.get(port).ok_or(Errno::EINVAL)
     }

@@ -34,6 +34,7 @@ pub(super) fn set_pending<M: Machine>(machine: &M, shared: Mfn, port: u32, vcpu:
 }
 
 /// Marks the port's word for the vCPU; says whether it was not marked.
+#[inline]
 fn select<M: Machine>(machine: &M, port: u32, vcpu: &VcpuEvents) -> bool {
     let selected = port / 64;
     vcpu.info().is_some_and(|(mfn, at)| {

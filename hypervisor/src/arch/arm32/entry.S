@@ -1,5 +1,8 @@
 @ Into a guest and out of it, and what happens to the hypervisor itself.
 @
+@ Exceptions are taken in ARM state (HSCTLR.TE is clear), while the compiler may make Thumb code: what
+@ it calls is marked as a function here, and what is called of it is branched to by address.
+@
 @ There is one stack for each CPU and HYP mode uses no banked register but its own, so entering a
 @ guest is a function call that returns when the guest traps.
 
@@ -27,6 +30,7 @@ hyp_vectors:
 @ enter_guest(r0 = registers) -> {exit_trap}, {exit_irq} or {exit_fiq}
 @ The AAPCS registers are kept on the stack; HYP's lr is the guest's lr_usr.
     .global enter_guest
+    .type   enter_guest, %function
 enter_guest:
     push    {{r0, r4-r11, lr}}
     ldr     r1, [r0, #{pc}]
@@ -65,6 +69,7 @@ guest_fiq:
 @ take_pending_abort() -> r0 = 1 if the last guest had caused an asynchronous abort that was still
 @ on its way. Called with the guest's thread registers saved: the handler below uses them.
     .global take_pending_abort
+    .type   take_pending_abort, %function
 take_pending_abort:
     mov     r0, #0
     dsb
@@ -90,7 +95,8 @@ abort_window:
     str     r1, [r0, #{frame_cpsr}]
     mov     sp, r0
     mov     r1, #\kind
-    b       {own_fault}
+    adrl_   r12, {own_fault}
+    bx      r12
     .endm
 
 own_data_abort:

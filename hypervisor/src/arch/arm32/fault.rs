@@ -17,6 +17,9 @@ pub const PREFETCH_ABORT: u32 = 3;
 /// Data abort.
 pub const DATA_ABORT: u32 = 4;
 
+/// Which register is the frame pointer.
+pub const FRAME_POINTER: usize = if cfg!(thumb) { 7 } else { 11 };
+
 /// Registers at the exception, as `entry.S` stores them.
 #[repr(C)]
 pub struct Frame {
@@ -37,7 +40,7 @@ pub struct Frame {
 ///
 /// Called from `entry.S` only.
 pub unsafe extern "C" fn own_fault(frame: &Frame, kind: u32) -> ! {
-    crate::panic::fault(&Report { frame, kind }, frame.pc as usize, frame.r[11] as usize)
+    crate::panic::fault(&Report { frame, kind }, frame.pc as usize, frame.r[FRAME_POINTER] as usize)
 }
 
 /// What is printed of it.
@@ -79,8 +82,9 @@ pub fn caller(frame_pointer: usize) -> Option<(usize, usize)> {
     }
     // SAFETY: aligned and mapped; a stale value only makes the backtrace wrong.
     let [next, back] = unsafe { (frame_pointer as *const [u32; 2]).read_volatile() };
-    // Frames lie towards the stack's top, one above the other.
-    (next as usize > frame_pointer || next == 0).then_some((next as usize, back as usize))
+    // Frames lie towards the stack's top, one above the other. An address to go on at says by its
+    // lowest bit that it is Thumb code.
+    (next as usize > frame_pointer || next == 0).then_some((next as usize, back as usize & !1))
 }
 
 /// This function's frame pointer.
@@ -88,6 +92,9 @@ pub fn caller(frame_pointer: usize) -> Option<(usize, usize)> {
 pub fn frame_pointer() -> usize {
     let fp;
     // SAFETY: reads a register.
-    unsafe { core::arch::asm!("mov {}, r11", out(reg) fp, options(nomem, nostack, preserves_flags)) };
+    unsafe {
+        core::arch::asm!("mov {}, r{frame_pointer}", out(reg) fp, frame_pointer = const FRAME_POINTER,
+            options(nomem, nostack, preserves_flags));
+    }
     fp
 }

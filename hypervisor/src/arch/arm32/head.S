@@ -219,12 +219,13 @@ linked_primary:
     strdlo  r2, r3, [r0], #8
     blo     1b
     adrl    sp, _stack_top
-    mov     fp, #0                  @ backtraces end here
+    mov     r{frame_pointer}, #0                  @ backtraces end here
     mov     lr, #0
     mov     r0, r8
     mov     r1, r10
     mov     r2, r9
-    b       {primary_entry}
+    adrl    r12, {primary_entry}    @ maybe Thumb code
+    bx      r12
 
 @ Where PSCI starts the other CPUs, in HYP mode. The stack is the one that `SECONDARY_STACK` names.
     .global secondary_start
@@ -237,7 +238,8 @@ secondary_start:
 linked_secondary:
     adrl    r0, {secondary_stack}
     ldr     sp, [r0]
-    mov     fp, #0
+    mov     r{frame_pointer}, #0
     mov     lr, #0
-    b       {secondary_entry}
+    adrl    r12, {secondary_entry}
+    bx      r12
     .popsection

@@ -10,6 +10,9 @@
     .global __aeabi_memcpy
     .global __aeabi_memcpy4
     .global __aeabi_memcpy8
+    .irp    name, copy_bytes, memcpy, __aeabi_memcpy, __aeabi_memcpy4, __aeabi_memcpy8
+    .type   \name, %function
+    .endr
 copy_bytes:
 memcpy:
 __aeabi_memcpy:
@@ -76,6 +79,12 @@ __aeabi_memcpy8:
     .global __aeabi_memclr
     .global __aeabi_memclr4
     .global __aeabi_memclr8
+    .irp    name, fill_bytes, memset, __aeabi_memset, __aeabi_memset4, __aeabi_memset8
+    .type   \name, %function
+    .endr
+    .irp    name, __aeabi_memclr, __aeabi_memclr4, __aeabi_memclr8
+    .type   \name, %function
+    .endr
 __aeabi_memclr:
 __aeabi_memclr4:
 __aeabi_memclr8:

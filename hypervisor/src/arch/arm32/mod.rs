@@ -83,6 +83,7 @@ global_asm!(
     primary_entry = sym primary_entry,
     secondary_entry = sym crate::smp::secondary_entry,
     secondary_stack = sym crate::smp::SECONDARY_STACK,
+    frame_pointer = const fault::FRAME_POINTER,
 );
 
 /// Why `enter_guest` came back.

@@ -46,6 +46,7 @@ pub fn both_stages(va: u64, access: Access) -> Option<u64> {
     (par & PAR_FAILED == 0).then(|| physical(par, va))
 }
 
+#[inline]
 fn physical(par: u64, va: u32) -> u64 {
     let va = u64::from(va);
     if par & PAR_LONG != 0 {

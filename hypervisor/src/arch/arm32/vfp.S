@@ -2,9 +2,11 @@
 @ FPEXC.EN has to be set for the other registers to be reached.
     .arch armv7-a
     .fpu    neon
+    .arm
 
     .pushsection .text.vfp, "ax"
     .global save_vfp
+    .type   save_vfp, %function
 save_vfp:
     vmrs    r2, fpexc
     orr     r3, r2, #{enable}
@@ -18,6 +20,7 @@ save_vfp:
     bx      lr
 
     .global load_vfp
+    .type   load_vfp, %function
 load_vfp:
     ldr     r2, [r0, #{fpexc}]
     ldr     r3, [r0, #{fpscr}]

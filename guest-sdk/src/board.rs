@@ -36,6 +36,7 @@ pub(crate) struct Board {
 
 /// The interrupt controller's registers.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "there is only one")]
 pub(crate) enum Controller {
     V2 { distributor: Region, cpu_interface: Region },
     V3 { distributor: Region, redistributors: Regions },

@@ -235,7 +235,7 @@ fn the_first_block_is_smaller_when_that_leaves_enough_above_it() {
 fn what_cannot_be_built_is_said_and_leaves_a_message() {
     let error = |options, kernel: &[u8]| build(&world(2048, options), kernel, None).map(|_| ()).unwrap_err();
     assert_eq!(error("dom0_mem=1G", &zimage(4096)), "there are not 1024 MiB of free memory");
-    assert_eq!(error("dom0_mem=5M", &zimage(5 << 20)).contains("MiB of memory"), true);
+    assert!(error("dom0_mem=5M", &zimage(5 << 20)).contains("MiB of memory"));
     assert!(error("dom0_mem=2M", b"not a kernel at all").contains("kernel"));
     assert_eq!(error("dom0_mem=0", &zimage(4096)), "there are not 0 MiB of free memory");
     let mut truncated = zimage(8192);

@@ -202,7 +202,7 @@ impl FrameTable {
     pub(super) fn take_allocated(&self, mfn: Mfn, owner: Domid) -> bool {
         self.update(mfn, |value| {
             let allocated = value & ALLOCATED != 0 && owner_of(value) == Some(owner);
-            allocated.then(|| value & !ALLOCATED)
+            allocated.then_some(value & !ALLOCATED)
         })
         .is_some()
     }

@@ -65,12 +65,13 @@ fn a_hole_splits_what_it_lies_in() {
 fn partial_pages_are_dropped() {
     let mut ranges = ranges(&[1..0x1000, 0x1800..0x4800, 0x5000..u64::MAX]);
     ranges.keep_whole_pages(0x1000);
-    assert_eq!(ranges.as_slice(), [0x2000..0x4000, 0x5000..u64::MAX & !0xfff]);
+    assert_eq!(ranges.as_slice(), [0x2000..0x4000, 0x5000..!0xfff]);
 }
 
 #[test]
 fn memory_in_too_many_pieces_is_an_error() {
-    let mut ranges = ranges(&[0..1000]);
+    let mut ranges = Ranges::default();
+    ranges.add(0..1000).unwrap();
     let split = (0..100).map(|n| ranges.remove(n * 10..n * 10 + 1));
     assert!(split.filter_map(Result::err).count() > 0);
 }
@@ -118,10 +119,18 @@ fn reserved_memory_and_modules_of_all_domains_are_listed() {
     });
     let tree = Tree::parse(&blob).unwrap();
     let mut reserved = vec![];
-    memory::reserved(&tree, |range| Ok(reserved.push(range))).unwrap();
-    assert_eq!(reserved, [0x5000_0000..0x5010_0000]);
+    let keep = |range| {
+        reserved.push(range);
+        Ok(())
+    };
+    memory::reserved(&tree, keep).unwrap();
+    assert!(reserved.iter().eq([&(0x5000_0000..0x5010_0000)]));
     let mut used = vec![];
-    memory::modules(&Chosen::of(&tree), |range| Ok(used.push(range.start))).unwrap();
+    let keep = |range: core::ops::Range<u64>| {
+        used.push(range.start);
+        Ok(())
+    };
+    memory::modules(&Chosen::of(&tree), keep).unwrap();
     assert_eq!(used, [0x6000_0000, 0x6100_0000]);
 }
 

@@ -329,7 +329,7 @@ fn nothing_is_lost_and_nobody_idles_whatever_happens() {
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (random >> 8) % bound
     };
-    let mut paused = vec![0u32; 8];
+    let mut paused = [0u32; 8];
     for _ in 0..5_000 {
         let which = next(8);
         let domain = &domains[(which / 2) as usize];

@@ -13,7 +13,8 @@ use hv_core::{
     host::{
         self,
         chosen::Chosen,
-        devices::{self, GicV2, Nodes, Psci, Timer},
+        devices::{self, Nodes, Psci, Timer},
+        gic::{self as controller, GicV2},
     },
     machine::{CpuId, Trigger},
 };
@@ -245,7 +246,9 @@ fn cpu_interface(region: &Region) -> u64 {
 }
 
 fn start_gic<'a>(nodes: &Nodes<'a>, phandles: &Phandles<'a>) -> Result<(Gic, GicV2<'a>), Failure<'a>> {
-    let node = GicV2::read(nodes, phandles)?;
+    let controller::Gic::V2(node) = controller::Gic::read(nodes, phandles)? else {
+        return Err(Failure::Other("there is no driver for the interrupt controller"));
+    };
     let failed = |error| Failure::Map("interrupt controller", error);
     let blocks = Blocks {
         distributor: Registers::map(node.distributor.base).map_err(failed)?,

@@ -233,12 +233,13 @@ impl<'a, 'p> Builder<'a, 'p> {
         Ok(())
     }
 
-    /// The GIC at the host's addresses, without what is for a hypervisor.
+    /// The GIC at the host's addresses, without what is for a hypervisor. Its redistributors are as close
+    /// together as they can be, whatever the host's are.
     fn interrupt_controller(&mut self, node: &Node<'a>) -> Result<(), Error> {
         let bus = node.parent().ok_or(Error::NoGic)?;
-        let redistributors = ["#redistributor-regions", "redistributor-stride"];
+        let count = "#redistributor-regions";
         let is_v3 = node.is_compatible(&cells::GICV3_COMPATIBLE);
-        let regions = if is_v3 { 1 + node.u32(redistributors[0]).unwrap_or(1) as usize } else { 2 };
+        let regions = if is_v3 { 1 + node.u32(count).unwrap_or(1) as usize } else { 2 };
         let entry = (bus.address_cells() + bus.size_cells()) as usize * 4;
         let reg = node.property("reg").ok_or(Error::NoGic)?.value;
         let reg = reg.get(..regions.saturating_mul(entry)).ok_or(Error::OddGic)?;
@@ -248,7 +249,7 @@ impl<'a, 'p> Builder<'a, 'p> {
         self.out.u32("phandle", self.gic_phandle).u32("#interrupt-cells", 3);
         self.out.property("interrupt-controller", &[]).property("reg", reg);
         if is_v3 {
-            self.copy_some(node, &redistributors);
+            self.copy_some(node, &[count]);
         }
         let frames: Vec<_> = if is_v3 {
             Vec::new()

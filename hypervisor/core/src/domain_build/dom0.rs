@@ -11,19 +11,20 @@ use crate::{
     Hypervisor,
     domain::{Domain, DomainConfig},
     frames::Account,
-    host::devices::{GicV2, Nodes, Timer},
+    host::{
+        devices::{Nodes, Timer},
+        gic::Gic,
+    },
     machine::{Machine, Trigger},
     p2m::P2mType,
     version,
-    vgic::GuestInterrupts,
+    vgic::{GuestInterrupts, Redistributors, max_vcpus},
 };
 
 /// What dom0 gets when the command line does not say.
 const DEFAULT_MEMORY: u64 = 512 << 20;
 /// What the rewritten device tree may take beyond the host's.
 const TREE_SLACK: usize = 16 << 10;
-/// vCPUs that a GICv2 can tell apart.
-const MAX_VCPUS: u32 = 8;
 
 /// What dom0 is built from.
 pub struct Dom0<'a> {
@@ -57,14 +58,17 @@ impl<M: Machine> Hypervisor<M> {
     pub fn build_dom0<'a>(&self, from: &Dom0<'a>) -> Result<Arc<Domain<M>>, BuildError<'a>> {
         let phandles = Phandles::of(from.tree);
         let nodes = Nodes::find(from.tree);
-        let controller = GicV2::read(&nodes, &phandles)?;
+        let controller = Gic::read(&nodes, &phandles)?;
         let timer = Timer::read(&nodes, &phandles)?;
         let account = Arc::new(Account::new(Domid(0)));
         self.frames.open(&account)?;
-        let decided = self.decide_dom0(from, &account)?;
+        let redistributors = redistributors(&controller);
+        let most = room(&controller, redistributors);
+        let decided = self.decide_dom0(from, &account, most)?;
         let plan = self.dom0_plan(from, &decided)?;
         let interrupts = GuestInterrupts {
-            gicd: controller.distributor.base,
+            gicd: controller.distributor().base,
+            redistributors,
             virtual_timer: timer.virtual_timer,
             physical_timer: timer.physical,
             events: plan.event_ppi,
@@ -78,7 +82,12 @@ impl<M: Machine> Hypervisor<M> {
         Ok(domain)
     }
 
-    fn decide_dom0<'a>(&self, from: &Dom0<'a>, account: &Account) -> Result<Decided<'a>, BuildError<'a>> {
+    fn decide_dom0<'a>(
+        &self,
+        from: &Dom0<'a>,
+        account: &Account,
+        most: u32,
+    ) -> Result<Decided<'a>, BuildError<'a>> {
         let bytes = self.options.dom0_mem.unwrap_or_else(|| {
             log::warn!("no dom0_mem option: dom0 gets {} MiB", DEFAULT_MEMORY >> 20);
             DEFAULT_MEMORY
@@ -94,7 +103,8 @@ impl<M: Machine> Hypervisor<M> {
             return Err(BuildError::State(place.arch));
         }
         let wanted = &self.options.dom0_max_vcpus;
-        let vcpus = self.machine.cpu_count().clamp(*wanted.start(), *wanted.end()).min(MAX_VCPUS);
+        let vcpus = self.machine.cpu_count().clamp(*wanted.start(), *wanted.end());
+        let vcpus = vcpus.min(most);
         Ok(Decided { banks, place, vcpus })
     }
 
@@ -164,13 +174,15 @@ impl<M: Machine> Hypervisor<M> {
         &self,
         domain: &Arc<Domain<M>>,
         plan: &dom0::Plan,
-        controller: &GicV2<'_>,
+        controller: &Gic<'_>,
     ) -> Result<(), BuildError<'a>> {
         let mapped: Vec<_> = plan.devices.mmio.iter().chain(&plan.reserved).collect();
         for region in mapped {
             self.map_device(domain, region)?;
         }
-        self.map_virtual_cpu_interface(domain, controller.cpu.base, controller.cpu.size)?;
+        if let Gic::V2(gic) = controller {
+            self.map_virtual_cpu_interface(domain, gic.cpu.base, gic.cpu.size)?;
+        }
         let mut resources = domain.resources.lock();
         for region in plan.devices.mmio.iter().chain(&plan.passthrough.mmio) {
             let first = region.base >> PAGE_SHIFT;
@@ -189,8 +201,8 @@ impl<M: Machine> Hypervisor<M> {
         Ok(())
     }
 
-    fn remember_board(&self, plan: &dom0::Plan, controller: &GicV2<'_>, timer: &Timer<'_>) {
-        let mut board = Board::new(controller.virtual_cpu, timer.frequency.unwrap_or(0));
+    fn remember_board(&self, plan: &dom0::Plan, controller: &Gic<'_>, timer: &Timer<'_>) {
+        let mut board = Board::new(controller.virtual_cpu(), timer.frequency.unwrap_or(0));
         for (spi, trigger) in plan.devices.spis.iter().chain(&plan.passthrough.spis) {
             if *trigger == gic::Trigger::Edge {
                 board.set_edge(*spi);
@@ -217,6 +229,22 @@ impl<M: Machine> Hypervisor<M> {
             }
         }
     }
+}
+
+/// Where dom0's redistributors are: where the board's are.
+fn redistributors(controller: &Gic<'_>) -> Option<Redistributors> {
+    match controller {
+        Gic::V2(_) => None,
+        // Once, for as long as the machine runs.
+        Gic::V3(gic) => Some(Redistributors(gic.redistributors.clone().leak())),
+    }
+}
+
+/// How many vCPUs the controller that dom0 gets can have.
+fn room(controller: &Gic<'_>, redistributors: Option<Redistributors>) -> u32 {
+    let most = max_vcpus(controller.version());
+    let redistributors = redistributors.map_or(u64::MAX, Redistributors::room);
+    redistributors.min(most.into()) as u32
 }
 
 /// Room that is left for dom0's device tree before it is made.

@@ -6,8 +6,13 @@
 use alloc::{sync::Arc, vec::Vec};
 
 use device_tree::{Node, Phandles, Tree, Writer};
-use guest_board::{Arch, Board as GuestBoard, Gic, Region, boot};
-use xen_abi::{Domid, Gfn, Mfn, PAGE_SHIFT, arch::layout, domctl::cdf, hvm::param};
+use guest_board::{Arch, Board as GuestBoard, Region, boot};
+use xen_abi::{
+    Domid, Gfn, Mfn, PAGE_SHIFT,
+    arch::{gic, layout},
+    domctl::cdf,
+    hvm::param,
+};
 
 use super::{BuildError, board::Board, load::load, runs};
 use crate::{
@@ -17,17 +22,17 @@ use crate::{
     host::{
         self,
         chosen::{self, ModuleKind},
-        devices::{GicV2, Nodes, Timer},
+        devices::{Nodes, Timer},
+        gic::Gic,
     },
     machine::Machine,
     p2m::P2mType,
     version,
+    vgic::{GuestInterrupts, max_vcpus},
 };
 
 /// Room for the guest's device tree, without what its fragment adds.
 const TREE_ROOM: usize = 64 << 10;
-/// vCPUs that a GICv2 can tell apart.
-const MAX_VCPUS: u32 = 8;
 /// The highest port, as toolstacks set it.
 const MAX_PORT: u32 = 1023;
 
@@ -51,7 +56,7 @@ struct Wish<'a> {
 }
 
 impl<'a> Wish<'a> {
-    fn read(node: &Node<'a>, file: File<'_, 'a>) -> Result<Self, BuildError<'a>> {
+    fn read(node: &Node<'a>, file: File<'_, 'a>, most: u32) -> Result<Self, BuildError<'a>> {
         let bad = |name| BuildError::Host(host::Error::Property(*node, name));
         if let Some(name) = ["direct-map", "xen,static-mem"].into_iter().find(|name| node.has(name)) {
             return Err(bad(name));
@@ -61,7 +66,7 @@ impl<'a> Wish<'a> {
         }
         let kib = node.property("memory").and_then(|property| property.as_u64());
         let memory = kib.and_then(|kib| kib.checked_mul(1 << 10)).ok_or(bad("memory"))?;
-        let vcpus = node.u32("cpus").filter(|cpus| (1..=MAX_VCPUS).contains(cpus)).ok_or(bad("cpus"))?;
+        let vcpus = node.u32("cpus").filter(|cpus| (1..=most).contains(cpus)).ok_or(bad("cpus"))?;
         let (hypervisor, xenstore) = match node.property("xen,enhanced").map(|property| property.as_str()) {
             None | Some(Some("disabled")) => (false, false),
             Some(Some("" | "enabled") | None) => (true, true),
@@ -113,9 +118,9 @@ impl<M: Machine> Hypervisor<M> {
     /// The tree does not describe an interrupt controller and a timer.
     pub fn learn_board<'a>(&self, tree: &Tree<'a>) -> Result<(), host::Error<'a>> {
         let (nodes, phandles) = (Nodes::find(tree), Phandles::of(tree));
-        let controller = GicV2::read(&nodes, &phandles)?;
+        let controller = Gic::read(&nodes, &phandles)?;
         let timer = Timer::read(&nodes, &phandles)?;
-        self.board.call_once(|| Board::new(controller.virtual_cpu, timer.frequency.unwrap_or(0)));
+        self.board.call_once(|| Board::new(controller.virtual_cpu(), timer.frequency.unwrap_or(0)));
         Ok(())
     }
 
@@ -127,7 +132,8 @@ impl<M: Machine> Hypervisor<M> {
         node: &Node<'a>,
         file: File<'_, 'a>,
     ) -> Result<Arc<Domain<M>>, BuildError<'a>> {
-        let wish = Wish::read(node, file)?;
+        let version = self.gic_version();
+        let wish = Wish::read(node, file, max_vcpus(version))?;
         let config = DomainConfig {
             flags: cdf::HVM | cdf::HAP,
             console: true,
@@ -136,6 +142,7 @@ impl<M: Machine> Hypervisor<M> {
             max_grant_frames: self.options.gnttab_max_frames,
             max_maptrack_frames: self.options.gnttab_max_maptrack_frames,
             nr_spis: wish.nr_spis.min(device_tree::gic::SPI_END - 32).next_multiple_of(32),
+            interrupts: GuestInterrupts::guest(version),
             table_pages: Some(wish.tables),
             ..DomainConfig::default()
         };
@@ -212,7 +219,7 @@ impl<M: Machine> Hypervisor<M> {
         let frequency = self.board.get().map(|board| board.timer_frequency).filter(|hz| *hz != 0);
         let board = GuestBoard {
             arch: place.arch,
-            gic: Gic::V2,
+            gic: if self.gic_version() == gic::V3 { guest_board::Gic::V3 } else { guest_board::Gic::V2 },
             vcpus: wish.vcpus,
             memory: wish.memory,
             address_bits: crate::p2m::IPA_BITS as u8,

@@ -13,6 +13,7 @@ use crate::{
     machine::{CacheOp, Machine, Trigger},
     p2m::P2mType,
     regs::Arm32Regs,
+    vgic::GuestInterrupts,
 };
 
 type Hv = Hypervisor<FakeMachine<Arm32Regs>>;
@@ -32,8 +33,21 @@ fn interrupts(writer: &mut Writer, list: &[(u32, u32, u32)]) {
     writer.cells("interrupts", &cells);
 }
 
+fn gicv2(writer: &mut Writer) {
+    writer.str("compatible", "arm,cortex-a15-gic");
+    let blocks = [GIC, GIC + 0x1_0000, GIC + 0x3_0000, GIC + 0x4_0000].map(|base| region(base, 0x2000));
+    writer.regions("reg", &blocks);
+}
+
+/// With room for three redistributors.
+fn gicv3(writer: &mut Writer) {
+    writer.str("compatible", "arm,gic-v3").u32("#redistributor-regions", 2);
+    let blocks = [region(GIC, 0x1_0000), region(GIC + 0xa_0000, 0x4_0000), region(GIC + 0x20_0000, 0x2_0000)];
+    writer.regions("reg", &blocks);
+}
+
 /// A board in the style of QEMU's.
-fn board() -> Vec<u8> {
+fn board(gic: fn(&mut Writer)) -> Vec<u8> {
     let mut writer = Writer::new([], 0);
     writer.begin_node("").u32("#address-cells", 2).u32("#size-cells", 2).u32("interrupt-parent", 1);
     writer.begin_node("chosen").str("xen,xen-bootargs", "dom0_mem=16M").str("bootargs", "console=hvc0");
@@ -43,10 +57,9 @@ fn board() -> Vec<u8> {
     writer.begin_node("cpus").u32("#address-cells", 1).u32("#size-cells", 0);
     writer.begin_node("cpu@0").str("device_type", "cpu").str("compatible", "arm,cortex-a15").u32("reg", 0);
     writer.end_node().end_node();
-    writer.begin_node("intc@8000000").str("compatible", "arm,cortex-a15-gic");
+    writer.begin_node("intc@8000000");
+    gic(&mut writer);
     writer.u32("phandle", 1).u32("#interrupt-cells", 3).property("interrupt-controller", &[]);
-    let blocks = [GIC, GIC + 0x1_0000, GIC + 0x3_0000, GIC + 0x4_0000].map(|base| region(base, 0x2000));
-    writer.regions("reg", &blocks);
     interrupts(&mut writer, &[(1, 9, 4)]);
     writer.end_node();
     writer.begin_node("timer").str("compatible", "arm,armv7-timer");
@@ -84,8 +97,16 @@ fn world(frames: usize, options: &'static str) -> Hv {
 }
 
 fn build(hv: &Hv, kernel: &[u8], ramdisk: Option<&[u8]>) -> Result<Dom, alloc::string::String> {
-    let board = board();
-    let tree = Tree::parse(&board).unwrap();
+    build_on(hv, &board(gicv2), kernel, ramdisk)
+}
+
+fn build_on(
+    hv: &Hv,
+    board: &[u8],
+    kernel: &[u8],
+    ramdisk: Option<&[u8]>,
+) -> Result<Dom, alloc::string::String> {
+    let tree = Tree::parse(board).unwrap();
     let uart = tree.find("/pl011@9000000").unwrap();
     let from = Dom0 {
         tree: &tree,
@@ -146,6 +167,38 @@ fn dom0_is_made_of_machine_memory_and_devices() {
     let routed = hv.machine.log(|log| log.routed.clone());
     let routed: Vec<_> = routed.iter().map(|(spi, trigger, _)| (*spi, *trigger)).collect();
     assert_eq!(routed, [(48, Trigger::Edge), (49, Trigger::Level)]);
+}
+
+#[test]
+fn a_gicv3_is_emulated_where_the_boards_is_with_as_many_vcpus_as_it_has_room_for() {
+    let hv = world(16384, "dom0_mem=16M dom0_max_vcpus=4");
+    let dom0 = build_on(&hv, &board(gicv3), &zimage(PAGE_SIZE), None).unwrap();
+    assert_eq!(dom0.vcpus().len(), 3);
+    let interrupts = dom0.config.interrupts;
+    assert_eq!(interrupts.gicd, GIC);
+    let redistributors = interrupts.redistributors.expect("version 3");
+    let vcpu = |address| redistributors.find(address);
+    assert_eq!((vcpu(GIC + 0xa_0000), vcpu(GIC + 0xd_0004)), (Some((0, 0)), Some((1, 0x1_0004))));
+    assert_eq!((vcpu(GIC + 0x20_0000), vcpu(GIC + 0x22_0000)), (Some((2, 0)), None));
+    let p2m = dom0.p2m(hv.mem());
+    for device in [GIC, GIC + 0x1_0000, GIC + 0xa_0000, GIC + 0x20_0000] {
+        assert_eq!(p2m.lookup(Gfn::containing(device)), None, "{device:#x}");
+    }
+    drop(p2m);
+
+    // Guests that are made later have the same version.
+    let blob = domain_node(|writer| {
+        writer.u64("memory", 8192).u32("cpus", 9).str("xen,enhanced", "enabled");
+        module(writer, "kernel", "multiboot,kernel", 1, None);
+    });
+    let guest = build_guest(&hv, &blob).unwrap();
+    assert_eq!(guest.config.interrupts, GuestInterrupts::guest(xen_abi::arch::gic::V3));
+    assert_eq!(guest.p2m(hv.mem()).lookup(Gfn(0x3002)), None);
+    let tree = guest_tree(&hv, &guest);
+    let tree = Tree::parse(&tree).unwrap();
+    let controller = tree.compatible(&["arm,gic-v3"]).next().unwrap();
+    let bases: Vec<_> = controller.regions().unwrap().map(|region| region.base).collect();
+    assert_eq!(bases, [0x300_1000, 0x302_0000]);
 }
 
 #[test]
@@ -326,7 +379,7 @@ fn a_guest_is_built_from_its_node() {
 #[test]
 fn a_guest_without_dom0_finds_its_cpu_interface() {
     let hv = world(16384, "");
-    hv.learn_board(&Tree::parse(&board()).unwrap()).unwrap();
+    hv.learn_board(&Tree::parse(&board(gicv2)).unwrap()).unwrap();
     let blob = domain_node(|writer| {
         writer.u64("memory", 8 << 10).u32("cpus", 1);
         module(writer, "kernel", "multiboot,kernel", 1, None);

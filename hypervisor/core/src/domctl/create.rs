@@ -11,13 +11,12 @@ use crate::{
     Hypervisor,
     current::Current,
     domain::{Domain, DomainConfig},
+    domain_build::Board,
     machine::Machine,
     p2m::P2mType,
-    vgic::GuestInterrupts,
+    vgic::{GuestInterrupts, max_vcpus},
 };
 
-/// vCPUs that a GICv2 can tell apart.
-const MAX_VCPUS: u32 = 8;
 /// Shared interrupts that there can be.
 const MAX_SPIS: u32 = 1020 - 32;
 /// The highest version of grant tables.
@@ -29,7 +28,14 @@ pub(super) fn create<M: Machine>(cur: &Current<'_, M>, op: &mut Domctl) -> Resul
     let mut asked: CreateDomain = op.u.get();
     // An id is spent on what is refused, too: toolstacks tell the two domains apart.
     let id = cur.hv.domains.pick_id(op.domain)?;
+    if asked.arch.gic_version == gic::NATIVE {
+        asked.arch.gic_version = cur.hv.gic_version();
+    }
     let config = config(cur, &asked)?;
+    if asked.arch.gic_version != cur.hv.gic_version() {
+        log::error!("{id}: the board's interrupt controller is of another version than the guest's");
+        return Err(Errno::ENODEV);
+    }
     let domain = cur.hv.create_domain(id, config)?;
     // What a guest knows as its CPU interface is the hardware's virtual one.
     let mapped = cur.hv.map_virtual_cpu_interface(&domain, layout::GICC_BASE, layout::GICC_SIZE);
@@ -40,7 +46,6 @@ pub(super) fn create<M: Machine>(cur: &Current<'_, M>, op: &mut Domctl) -> Resul
     }
     cur.hv.update_wallclock(&domain);
     op.domain = domain.id;
-    asked.arch.gic_version = gic::V2;
     asked.arch.clock_frequency = cur.hv.board.get().map_or(0, |board| board.timer_frequency);
     op.u.set(&asked);
     Ok(Served::Answered)
@@ -51,9 +56,8 @@ fn config<M: Machine>(cur: &Current<'_, M>, asked: &CreateDomain) -> Result<Doma
     let bad = asked.flags != cdf::HVM | cdf::HAP
         || asked.iommu_opts != 0
         || asked.grant_opts & !GRANT_VERSION_MASK != 0
-        || !(1..=MAX_VCPUS).contains(&asked.max_vcpus)
+        || !(1..=max_vcpus(asked.arch.gic_version)).contains(&asked.max_vcpus)
         || asked.vmtrace_size != 0
-        || !matches!(asked.arch.gic_version, gic::NATIVE | gic::V2)
         || asked.arch.tee_type != tee::NONE
         || asked.arch.nr_spis > MAX_SPIS
         || !(1..=GRANT_VERSION).contains(&asked.grant_opts);
@@ -71,7 +75,7 @@ fn config<M: Machine>(cur: &Current<'_, M>, asked: &CreateDomain) -> Result<Doma
         max_grant_frames: up_to(asked.max_grant_frames, options.gnttab_max_frames)?,
         max_maptrack_frames: up_to(asked.max_maptrack_frames, options.gnttab_max_maptrack_frames)?,
         nr_spis: asked.arch.nr_spis.next_multiple_of(32),
-        interrupts: GuestInterrupts::default(),
+        interrupts: GuestInterrupts::guest(asked.arch.gic_version),
         table_pages: Some(FIRST_TABLES),
         handle: asked.handle,
         ..DomainConfig::default()
@@ -88,13 +92,18 @@ fn up_to(asked: i32, limit: u32) -> Result<u32> {
 }
 
 impl<M: Machine> Hypervisor<M> {
+    /// The version of the board's interrupt controller.
+    pub(crate) fn gic_version(&self) -> u8 {
+        self.board.get().map_or(gic::V2, Board::gic_version)
+    }
+
     /// Maps the virtual CPU interface where a guest looks for its CPU interface.
     pub(crate) fn map_virtual_cpu_interface(&self, domain: &Domain<M>, base: u64, size: u64) -> Result<()> {
-        let Some(board) = self.board.get() else {
+        let Some(virtual_cpu) = self.board.get().and_then(|board| board.virtual_cpu) else {
             return Ok(());
         };
-        let frames = size.min(board.virtual_cpu.size) >> PAGE_SHIFT;
-        let behind = Mfn::containing(board.virtual_cpu.base);
+        let frames = size.min(virtual_cpu.size) >> PAGE_SHIFT;
+        let behind = Mfn::containing(virtual_cpu.base);
         domain.p2m(self.mem()).map(Gfn::containing(base), behind, frames, P2mType::MmioDevice)
     }
 }

@@ -2,7 +2,7 @@ use alloc::{sync::Arc, vec::Vec};
 
 use xen_abi::{
     Domid, Errno, Gfn, GuestHandle, Mfn,
-    arch::{VGCF_ONLINE, VcpuGuestContext, psr},
+    arch::{VGCF_ONLINE, VcpuGuestContext, gic, layout, psr},
     domctl::*,
     types::{CtlBitmap, OpPayload},
 };
@@ -17,6 +17,7 @@ use crate::{
     machine::{CacheOp, CpuId, Trigger},
     p2m::P2mType,
     regs::Arm32Regs,
+    vgic::GuestInterrupts,
 };
 
 type Hv = Hypervisor<FakeMachine<Arm32Regs>>;
@@ -32,11 +33,16 @@ struct World {
 }
 
 fn world() -> World {
+    let region = guest_board::Region { base: 0x804_0000, size: 0x1_0000 };
+    world_with(Some(region))
+}
+
+/// Without a virtual CPU interface in memory the board's interrupt controller is a GICv3.
+fn world_with(virtual_cpu: Option<guest_board::Region>) -> World {
     let hv: Hv = hypervisor(4096, 2);
     hv.add_cpu(CpuId(0));
     hv.add_cpu(CpuId(1));
-    let region = guest_board::Region { base: 0x804_0000, size: 0x1_0000 };
-    let mut board = Board::new(region, 24_000_000);
+    let mut board = Board::new(virtual_cpu, 24_000_000);
     board.set_edge(40);
     hv.board.call_once(|| board);
     let dom0 = domain(&hv, 0, control_config(), 8);
@@ -211,6 +217,30 @@ fn a_domain_is_created_as_asked() {
 }
 
 #[test]
+fn the_interrupt_controller_is_of_the_boards_version() {
+    for (world, own, other) in [(world(), gic::V2, gic::V3), (world_with(None), gic::V3, gic::V2)] {
+        let create = |version: u8, max_vcpus: u32| {
+            let mut wish = CreateDomain { max_vcpus, ..asked() };
+            wish.arch.gic_version = version;
+            let (result, op) = world.call(op::CREATEDOMAIN, 0, &wish);
+            result.map(|_| (op.domain, op.u.get::<CreateDomain>().arch.gic_version))
+        };
+        let (domain, version) = create(gic::NATIVE, 1).unwrap();
+        assert_eq!(version, own);
+        assert_eq!(create(own, 1).map(|(_, version)| version), Ok(own));
+        assert_eq!(create(other, 1), Err(Stop::Failed(Errno::ENODEV)));
+        let most = if own == gic::V3 { 128 } else { 8 };
+        assert!(create(own, most).is_ok());
+        assert_eq!(create(own, most + 1), Err(Stop::Failed(Errno::EINVAL)));
+
+        let made = world.hv.domains.get(domain).unwrap();
+        let interface = made.p2m(world.hv.mem()).lookup(Gfn(layout::GICC_BASE >> 12));
+        assert_eq!(interface.is_some(), own == gic::V2, "a GICv3 has none in memory");
+        assert_eq!(made.config.interrupts, GuestInterrupts::guest(own));
+    }
+}
+
+#[test]
 fn ids_are_taken_in_turn_or_as_wanted() {
     let world = world();
     let create = |id: u16| {
@@ -257,7 +287,7 @@ fn odd_wishes_are_refused() {
         CreateDomain { grant_opts: 2, ..good },
         CreateDomain { grant_opts: 0x11, ..good },
         CreateDomain { vmtrace_size: 4096, ..good },
-        with_arch(|arch| arch.gic_version = 2),
+        with_arch(|arch| arch.gic_version = 3),
         with_arch(|arch| arch.gic_version = 255),
         with_arch(|arch| arch.tee_type = 1),
         with_arch(|arch| arch.nr_spis = 989),

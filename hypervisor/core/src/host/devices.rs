@@ -1,14 +1,14 @@
-//! The devices that the hypervisor drives itself: processors, interrupt controller, timer,
-//! firmware.
+//! The devices that the hypervisor drives itself: processors, timer, firmware.
 
 use alloc::vec::Vec;
 
-use device_tree::{Node, Phandles, Region, Tree, gic};
+use device_tree::{
+    Node, Phandles, Region, Tree,
+    gic::{self, Trigger},
+};
 
-use super::Error;
+use super::{Error, gic as controller};
 
-const GIC_V2: &[&str] =
-    &["arm,cortex-a15-gic", "arm,cortex-a7-gic", "arm,gic-400", "arm,cortex-a9-gic", "arm,eb11mp-gic"];
 const TIMER: &[&str] = &["arm,armv8-timer", "arm,armv7-timer"];
 const PSCI_STANDARD: &[&str] = &["arm,psci-0.2", "arm,psci-1.0"];
 const PSCI: &[&str] = &["arm,psci", "arm,psci-0.2", "arm,psci-1.0"];
@@ -26,7 +26,7 @@ pub fn interrupt<'a>(
     node: &Node<'a>,
     index: usize,
     phandles: &Phandles<'a>,
-) -> Result<(u32, gic::Trigger), Error<'a>> {
+) -> Result<(u32, Trigger), Error<'a>> {
     let interrupts = node.interrupts(phandles).map_err(|error| Error::Tree(*node, error))?;
     let found = interrupts.get(index).and_then(|interrupt| gic::decode(&interrupt.cells));
     found.ok_or(Error::Interrupt(*node, index))
@@ -35,7 +35,7 @@ pub fn interrupt<'a>(
 /// The nodes of what is driven, found in one walk.
 #[derive(Clone, Copy, Debug)]
 pub struct Nodes<'a> {
-    gic: Option<Node<'a>>,
+    pub(super) gic: Option<Node<'a>>,
     timer: Option<Node<'a>>,
     psci: Option<Node<'a>>,
 }
@@ -46,7 +46,7 @@ impl<'a> Nodes<'a> {
         let mut nodes = Self { gic: None, timer: None, psci: None };
         for node in tree.nodes() {
             let Some(compatible) = node.property("compatible") else { continue };
-            let place = if compatible.has_any(GIC_V2) {
+            let place = if compatible.has_any(controller::V2) || compatible.has_any(controller::V3) {
                 &mut nodes.gic
             } else if compatible.has_any(TIMER) {
                 &mut nodes.timer
@@ -60,38 +60,6 @@ impl<'a> Nodes<'a> {
             }
         }
         nodes
-    }
-}
-
-/// A GICv2 with virtualization.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GicV2<'a> {
-    /// Its node.
-    pub node: Node<'a>,
-    /// Distributor.
-    pub distributor: Region,
-    /// CPU interface.
-    pub cpu: Region,
-    /// Virtual interface control.
-    pub control: Region,
-    /// Virtual CPU interface.
-    pub virtual_cpu: Region,
-    /// Maintenance interrupt.
-    pub maintenance: u32,
-}
-
-impl<'a> GicV2<'a> {
-    /// Reads its node.
-    pub fn read(nodes: &Nodes<'a>, phandles: &Phandles<'a>) -> Result<Self, Error<'a>> {
-        let node = nodes.gic.ok_or(Error::Missing("GICv2"))?;
-        Ok(Self {
-            node,
-            distributor: register(&node, 0)?,
-            cpu: register(&node, 1)?,
-            control: register(&node, 2)?,
-            virtual_cpu: register(&node, 3)?,
-            maintenance: interrupt(&node, 0, phandles)?.0,
-        })
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod chosen;
 pub mod devices;
+pub mod gic;
 pub mod memory;
 
 use core::fmt;

@@ -6,7 +6,8 @@ use device_tree::{Phandles, Region, Tree, Writer};
 
 use super::{
     chosen::{self, Chosen, ModuleKind},
-    devices::{GicV2, Nodes, Psci, Timer, processors},
+    devices::{Nodes, Psci, Timer, processors},
+    gic::Gic,
     memory::{self, Ranges},
 };
 
@@ -228,7 +229,7 @@ fn the_devices_of_a_board_are_found() {
     let blob = board("smc");
     let tree = Tree::parse(&blob).unwrap();
     let phandles = Phandles::of(&tree);
-    let gic = GicV2::read(&Nodes::find(&tree), &phandles).unwrap();
+    let Gic::V2(gic) = Gic::read(&Nodes::find(&tree), &phandles).unwrap() else { panic!("version 2") };
     assert_eq!((gic.control.base, gic.maintenance), (0x803_0000, 25));
     let timer = Timer::read(&Nodes::find(&tree), &phandles).unwrap();
     assert_eq!((timer.virtual_timer, timer.hypervisor), (27, 26));
@@ -248,10 +249,76 @@ fn what_is_missing_is_named() {
     let blob = tree(|_| {});
     let tree = Tree::parse(&blob).unwrap();
     let phandles = Phandles::of(&tree);
-    let error = GicV2::read(&Nodes::find(&tree), &phandles).unwrap_err().to_string();
-    assert_eq!(error, "the device tree has no GICv2");
+    let error = Gic::read(&Nodes::find(&tree), &phandles).unwrap_err().to_string();
+    assert_eq!(error, "the device tree has no interrupt controller");
     assert_eq!(
         Timer::read(&Nodes::find(&tree), &phandles).unwrap_err().to_string(),
         "the device tree has no generic timer"
     );
+}
+
+/// A GICv3 with these properties beside the usual ones, and blocks of this size.
+fn gicv3(sizes: &[u64], fill: impl FnOnce(&mut Writer)) -> Vec<u8> {
+    tree(|writer| {
+        writer.u32("interrupt-parent", 1);
+        writer.begin_node("intc@8000000").str("compatible", "arm,gic-v3");
+        writer.u32("phandle", 1).u32("#interrupt-cells", 3).property("interrupt-controller", &[]);
+        let mut base = 0x800_0000;
+        let mut block = |size: &u64| {
+            base += 0x100_0000;
+            Region { base: base - 0x100_0000, size: *size }
+        };
+        let blocks: Vec<_> = sizes.iter().map(&mut block).collect();
+        writer.regions("reg", &blocks).cells("interrupts", &[1, 9, 4]);
+        fill(writer);
+        writer.end_node();
+    })
+}
+
+fn read_gicv3<T>(blob: &[u8], look: impl FnOnce(Result<Gic<'_>, super::Error<'_>>) -> T) -> T {
+    let tree = Tree::parse(blob).unwrap();
+    look(Gic::read(&Nodes::find(&tree), &Phandles::of(&tree)))
+}
+
+#[test]
+fn a_gicv3_has_one_region_of_redistributors_unless_it_says_more() {
+    read_gicv3(&gicv3(&[0x1_0000, 0xf6_0000], |_| {}), |gic| {
+        let Gic::V3(gic) = gic.unwrap() else { panic!("version 3") };
+        assert_eq!((gic.distributor.base, gic.maintenance, gic.stride), (0x800_0000, 25, None));
+        assert_eq!(gic.redistributors, [Region { base: 0x900_0000, size: 0xf6_0000 }]);
+    });
+    let two = |writer: &mut Writer| {
+        writer.u32("#redistributor-regions", 2).u64("redistributor-stride", 0x4_0000);
+    };
+    // The CPU interface of version 2 that follows is not used.
+    read_gicv3(&gicv3(&[0x1_0000, 0x8_0000, 0x10_0000, 0x2000], two), |gic| {
+        let Gic::V3(gic) = gic.unwrap() else { panic!("version 3") };
+        let regions = [(0x900_0000, 0x8_0000), (0xa00_0000, 0x10_0000)];
+        assert_eq!(gic.redistributors, regions.map(|(base, size)| Region { base, size }));
+        assert_eq!(gic.stride, Some(0x4_0000));
+    });
+}
+
+#[test]
+fn a_gicv3_that_makes_no_sense_is_refused() {
+    let error = |sizes: &[u64], fill: fn(&mut Writer)| {
+        read_gicv3(&gicv3(sizes, fill), |gic| gic.unwrap_err().to_string())
+    };
+    let usual = [0x1_0000, 0xf6_0000];
+    for count in [0, 65, u32::MAX] {
+        let fill = move |writer: &mut Writer| {
+            writer.u32("#redistributor-regions", count);
+        };
+        let blob = gicv3(&usual, fill);
+        let said = read_gicv3(&blob, |gic| gic.unwrap_err().to_string());
+        assert_eq!(said, "/intc@8000000: bad or missing `#redistributor-regions`");
+    }
+    let stride = |writer: &mut Writer| {
+        writer.u64("redistributor-stride", 0x2_1000);
+    };
+    assert_eq!(error(&usual, stride), "/intc@8000000: bad or missing `redistributor-stride`");
+    let more = |writer: &mut Writer| {
+        writer.u32("#redistributor-regions", 2);
+    };
+    assert!(!error(&usual, more).is_empty(), "a region that `reg` does not have");
 }

@@ -6,10 +6,25 @@ use super::{
     esr::{Abort, Fault, Transfer},
     skip,
 };
-use crate::{current::Current, machine::Machine, vgic::Unhandled};
+use crate::{
+    current::Current,
+    machine::Machine,
+    vgic::{GICV3_GICD_SIZE, Redistributors, Unhandled},
+};
 
-/// Size of the distributor's page.
+/// Size of version 2's distributor.
 const GICD_SIZE: u64 = 0x1000;
+
+/// What is emulated, with an offset in it.
+#[derive(Clone, Copy)]
+enum Device {
+    /// Of version 2.
+    Distributor(u32),
+    /// Of version 3.
+    Distributor3(u32),
+    /// Of version 3, of that vCPU.
+    Redistributor(usize, u32),
+}
 
 impl<M: Machine> Current<'_, M> {
     pub(super) fn data_abort(&mut self, abort: &Abort) {
@@ -41,13 +56,10 @@ impl<M: Machine> Current<'_, M> {
     /// Does an access to an emulated device; false if there is none. What the device does not have
     /// becomes an abort.
     fn emulate(&mut self, abort: &Abort) -> bool {
-        let offset = abort.ipa().wrapping_sub(self.domain.config.interrupts.gicd);
-        if offset >= GICD_SIZE {
-            return false;
-        }
+        let Some(device) = self.device(abort.ipa()) else { return false };
         let done = match abort.transfer() {
             _ if abort.is_cache_maintenance() => Ok(()),
-            Some(transfer) => self.transfer(transfer, offset as u32),
+            Some(transfer) => self.transfer(transfer, device),
             None => Err(Unhandled),
         };
         match done {
@@ -57,13 +69,40 @@ impl<M: Machine> Current<'_, M> {
         true
     }
 
-    fn transfer(&mut self, transfer: Transfer, offset: u32) -> Result<(), Unhandled> {
+    #[inline]
+    fn device(&self, address: u64) -> Option<Device> {
+        let interrupts = &self.domain.config.interrupts;
+        let offset = address.wrapping_sub(interrupts.gicd);
+        match interrupts.redistributors {
+            None => (offset < GICD_SIZE).then_some(Device::Distributor(offset as u32)),
+            Some(redistributors) => self.device3(address, offset, redistributors),
+        }
+    }
+
+    fn device3(&self, address: u64, offset: u64, redistributors: Redistributors) -> Option<Device> {
+        if offset < GICV3_GICD_SIZE {
+            return Some(Device::Distributor3(offset as u32));
+        }
+        let (v, offset) = redistributors.find(address)?;
+        (v < self.domain.vcpus().len()).then_some(Device::Redistributor(v, offset))
+    }
+
+    fn transfer(&mut self, transfer: Transfer, device: Device) -> Result<(), Unhandled> {
+        let (hv, size) = (self.hv, transfer.size());
         if transfer.is_write() {
-            let value = self.reg(transfer.rt()) as u32;
-            self.hv.gicd_write(self, offset, transfer.size(), value)
+            let value = self.reg(transfer.rt());
+            match device {
+                Device::Distributor(offset) => hv.gicd_write(self, offset, size, value as u32),
+                Device::Distributor3(offset) => hv.gicd3_write(self, offset, size, value),
+                Device::Redistributor(v, offset) => hv.gicr_write(self, v, offset, size, value),
+            }
         } else {
-            let value = self.hv.gicd_read(self, offset, transfer.size())?;
-            self.set_reg(transfer.rt(), extended(value.into(), transfer));
+            let value = match device {
+                Device::Distributor(offset) => hv.gicd_read(self, offset, size)?.into(),
+                Device::Distributor3(offset) => hv.gicd3_read(self, offset, size)?,
+                Device::Redistributor(v, offset) => hv.gicr_read(self, v, offset, size)?,
+            };
+            self.set_reg(transfer.rt(), extended(value, transfer));
             Ok(())
         }
     }
@@ -75,7 +114,7 @@ fn extended(value: u64, transfer: Transfer) -> u64 {
         // Devices give no more bits than they were asked for.
         return value;
     }
-    let unused = 64 - (8 << transfer.size());
+    let unused = 64 - (8u32 << transfer.size());
     let value = ((value << unused) as i64 >> unused) as u64;
     if transfer.is_wide() { value } else { value & 0xffff_ffff }
 }

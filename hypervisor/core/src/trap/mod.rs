@@ -2,6 +2,7 @@
 
 mod cp15;
 mod esr;
+mod gic;
 mod identity;
 mod mmio;
 mod skip;

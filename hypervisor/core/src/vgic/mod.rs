@@ -6,17 +6,22 @@
 //!
 //! Virtual interrupts are edges: raising one makes it pending once, and nothing takes that back.
 
+mod redistributor;
+mod registers;
 mod slots;
 mod spi;
 mod state;
 #[cfg(test)]
 mod tests;
 mod v2;
+mod v3;
+#[cfg(test)]
+mod v3_tests;
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use xen_abi::arch::layout;
+use xen_abi::arch::{gic, layout};
 
 use crate::{
     Hypervisor,
@@ -28,13 +33,20 @@ use crate::{
 
 pub use spi::{RouteError, SpiTable};
 pub use state::{LOCAL, SGIS, Vgic};
-pub use v2::Unhandled;
+pub(crate) use v3::GICD_SIZE as GICV3_GICD_SIZE;
+pub use v3::Redistributors;
+
+/// An access that the controller does not have: a data abort to the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unhandled;
 
 /// Where a guest finds its interrupt controller, and which private interrupts it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GuestInterrupts {
     /// Address of the distributor.
     pub gicd: u64,
+    /// Where the redistributors of version 3 are; none for version 2.
+    pub redistributors: Option<Redistributors>,
     /// The virtual timer's.
     pub virtual_timer: u32,
     /// The (non-secure) physical timer's.
@@ -48,10 +60,37 @@ impl Default for GuestInterrupts {
     fn default() -> Self {
         Self {
             gicd: layout::GICD_BASE,
+            redistributors: None,
             virtual_timer: layout::TIMER_VIRT_PPI,
             physical_timer: layout::TIMER_PHYS_NS_PPI,
             events: layout::EVTCHN_PPI,
         }
+    }
+}
+
+impl GuestInterrupts {
+    /// As the virtual board has them, with this version of the controller.
+    pub fn guest(version: u8) -> Self {
+        match version {
+            gic::V3 => Self {
+                gicd: layout::GICV3_GICD_BASE,
+                redistributors: Some(Redistributors::GUEST),
+                ..Self::default()
+            },
+            _ => Self::default(),
+        }
+    }
+}
+
+/// vCPUs that a version of the controller can tell apart, as far as the hypervisor goes; none for a
+/// version that there is not.
+pub fn max_vcpus(version: u8) -> u32 {
+    match version {
+        gic::V2 => 8,
+        // As Xen for AArch32.
+        gic::V3 if cfg!(target_arch = "arm") => 8,
+        gic::V3 => layout::MAX_VCPUS,
+        _ => 0,
     }
 }
 

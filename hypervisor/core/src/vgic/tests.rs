@@ -26,7 +26,11 @@ const IPRIORITYR: u32 = 0x400;
 const ITARGETSR: u32 = 0x800;
 const SGIR: u32 = 0xf00;
 
-fn start(hv: &Hv, id: u16, config: DomainConfig) -> Dom {
+pub(super) fn start<R: GuestRegs>(
+    hv: &Hypervisor<FakeMachine<R>>,
+    id: u16,
+    config: DomainConfig,
+) -> Arc<Domain<FakeMachine<R>>> {
     let domain = domain(hv, id, config, 1);
     for vcpu in domain.vcpus() {
         hv.start_vcpu(&domain, vcpu, &start_context(true, 0, 0).expect("a context"));
@@ -40,7 +44,7 @@ fn guest(hv: &Hv, vcpus: u32) -> Dom {
     start(hv, 1, DomainConfig { max_vcpus: vcpus, nr_spis: 64, ..guest_config() })
 }
 
-fn cpus(hv: &Hv, count: u32) -> Vec<Cpu<'_>> {
+pub(super) fn cpus<R: GuestRegs>(hv: &Hypervisor<FakeMachine<R>>, count: u32) -> Vec<FakeCpu<'_, R>> {
     let mut cpus: Vec<_> = (0..count).map(|n| FakeCpu::new(hv, CpuId(n))).collect();
     for cpu in &mut cpus {
         assert!(cpu.schedule().is_some());
@@ -48,7 +52,8 @@ fn cpus(hv: &Hv, count: u32) -> Vec<Cpu<'_>> {
     cpus
 }
 
-fn syndrome(write: bool, size: u32, rt: u32) -> u32 {
+/// Of a load or store that can be done for the guest.
+pub(super) fn syndrome(write: bool, size: u32, rt: u32) -> u32 {
     0x24 << 26 | 1 << 25 | 1 << 24 | size << 22 | rt << 16 | u32::from(write) << 6 | 0x07
 }
 
@@ -72,7 +77,7 @@ fn read(cpu: &mut Cpu<'_>, offset: u32) -> u32 {
     access(cpu, offset, 2, None)
 }
 
-fn injected(hv: &Hv) -> Vec<Injected> {
+pub(super) fn injected<R: GuestRegs>(hv: &Hypervisor<FakeMachine<R>>) -> Vec<Injected> {
     hv.machine.log(|log| core::mem::take(&mut log.injected))
 }
 
@@ -81,14 +86,11 @@ fn raise(cpu: &mut Cpu<'_>, virq: u32) {
 }
 
 /// Enters the guest again and lets it take and end all that is pending.
-fn taken(cpu: &mut Cpu<'_>) -> Vec<u32> {
+pub(super) fn taken<R: GuestRegs>(cpu: &mut FakeCpu<'_, R>) -> Vec<u32> {
     let vcpu = cpu.schedule().expect("a guest to run");
-    vcpu_machine(cpu).set_cpu(vcpu.sched.cpu());
-    vcpu_machine(cpu).guest_takes_all()
-}
-
-fn vcpu_machine<'a>(cpu: &Cpu<'a>) -> &'a FakeMachine<Arm32Regs> {
-    &cpu.hypervisor().machine
+    let machine = &cpu.hypervisor().machine;
+    machine.set_cpu(vcpu.sched.cpu());
+    machine.guest_takes_all()
 }
 
 #[test]

@@ -10,7 +10,7 @@ use xen_abi::{Errno, Gfn, Mfn, arch::VcpuGuestContext};
 
 use crate::{
     arch::{self, context::Context},
-    gic::v2::Gic,
+    gic::Gic,
     mm::ram::Ram,
     percpu::PerCpu,
     psci, uart,

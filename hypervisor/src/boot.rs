@@ -14,7 +14,7 @@ use hv_core::{
         self,
         chosen::Chosen,
         devices::{self, Nodes, Psci, Timer},
-        gic::{self as controller, GicV2},
+        gic as controller,
     },
     machine::{CpuId, Trigger},
 };
@@ -25,7 +25,7 @@ use crate::{
     arch,
     board::{Board, Interrupts},
     domains,
-    gic::v2::{Blocks, Gic},
+    gic::{Gic, v2, v3},
     logger,
     mm::{
         heap,
@@ -161,7 +161,8 @@ fn bring_up<'a>(
     let options = options(&chosen);
     let phandles = Phandles::of(tree);
     let nodes = Nodes::find(tree);
-    let (gic, gic_node) = start_gic(&nodes, &phandles)?;
+    let gic_node = controller::Gic::read(&nodes, &phandles)?;
+    let gic = start_gic(&gic_node)?;
     let timer = Timer::read(&nodes, &phandles)?;
     if let Some(frequency) = timer.frequency {
         arch::set_ticks_per_second(frequency);
@@ -174,7 +175,7 @@ fn bring_up<'a>(
     let interrupts = Interrupts {
         timer: timer.hypervisor,
         virtual_timer: timer.virtual_timer,
-        maintenance: gic_node.maintenance,
+        maintenance: gic_node.maintenance(),
         console: console.map(|(id, _)| id),
     };
     let psci = Psci::read(&nodes).inspect_err(|why| log::warn!("only one CPU: {why}")).ok();
@@ -245,17 +246,23 @@ fn cpu_interface(region: &Region) -> u64 {
     if region.size == 0x2_0000 { region.base + 0xf000 } else { region.base }
 }
 
-fn start_gic<'a>(nodes: &Nodes<'a>, phandles: &Phandles<'a>) -> Result<(Gic, GicV2<'a>), Failure<'a>> {
-    let controller::Gic::V2(node) = controller::Gic::read(nodes, phandles)? else {
-        return Err(Failure::Other("there is no driver for the interrupt controller"));
-    };
+fn start_gic<'a>(node: &controller::Gic<'_>) -> Result<Gic, Failure<'a>> {
     let failed = |error| Failure::Map("interrupt controller", error);
-    let blocks = Blocks {
-        distributor: Registers::map(node.distributor.base).map_err(failed)?,
-        cpu: Registers::map(cpu_interface(&node.cpu)).map_err(failed)?,
-        control: Registers::map(node.control.base).map_err(failed)?,
-    };
-    Ok((Gic::new(blocks), node))
+    match node {
+        controller::Gic::V2(node) => {
+            let blocks = v2::Blocks {
+                distributor: Registers::map(node.distributor.base).map_err(failed)?,
+                cpu: Registers::map(cpu_interface(&node.cpu)).map_err(failed)?,
+                control: Registers::map(node.control.base).map_err(failed)?,
+            };
+            Ok(Gic::V2(v2::Gic::new(blocks)))
+        }
+        controller::Gic::V3(node) => v3::Gic::new(node).map(Gic::V3).map_err(|why| match why {
+            v3::Failure::Map(error) => failed(error),
+            v3::Failure::NoRegisters => Failure::Other("firmware keeps the GIC's system registers away"),
+            v3::Failure::NoRedistributor => Failure::Other("this CPU has no redistributor"),
+        }),
+    }
 }
 
 fn console_interrupt<'a>(node: Option<&Node<'a>>, phandles: &Phandles<'a>) -> Option<(u32, Trigger)> {

@@ -12,7 +12,7 @@ use xen_abi::hypercall::HVC_TAG;
 use crate::{
     arch,
     board::Board,
-    gic::{self, v2::KICK},
+    gic::{self, KICK},
     mm::heap,
     panic, uart,
 };

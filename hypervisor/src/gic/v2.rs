@@ -9,7 +9,10 @@ use core::sync::atomic::{AtomicU8, Ordering};
 use hv_core::machine::{ListRegister, Trigger};
 use spin::Mutex;
 
-use super::{FIRST_SPI, SPECIAL};
+use super::{
+    Acknowledged, FIRST_SPI, HCR_ENABLE, HCR_UNDERFLOW, KICK, MAX_LIST_REGISTERS, PRIORITIES, PRIORITY_MASK,
+    SPECIAL, VirtualState, bits,
+};
 use crate::mmio::Registers;
 
 const GICD_CTLR: usize = 0x000;
@@ -40,24 +43,12 @@ const GICH_LR: usize = 0x100;
 const CTLR_ENABLE: u32 = 1 << 0;
 /// GICC_CTLR.EOImode: writes to EOIR only drop the priority.
 const CTLR_EOI_MODE: u32 = 1 << 9;
-const HCR_ENABLE: u32 = 1 << 0;
-const HCR_UNDERFLOW: u32 = 1 << 1;
-
-/// All interrupts have one priority: none preempts another, the hypervisor being not preemptible.
-const PRIORITY: u32 = 0xa0a0_a0a0;
-const PRIORITY_MASK: u32 = 0xff;
 /// The id of an interrupt in IAR; for SGIs the source CPU lies above it.
 const IAR_ID: u32 = 0x3ff;
-
-/// The SGI that makes a CPU look for work.
-pub const KICK: u32 = 1;
 
 const LR_PENDING: u32 = 1 << 28;
 const LR_ACTIVE: u32 = 1 << 29;
 const LR_HW: u32 = 1 << 31;
-
-/// What is kept of a vCPU's list registers; no implementation has more than 4.
-const MAX_LIST_REGISTERS: usize = 16;
 
 /// What the device tree says of the controller.
 pub struct Blocks {
@@ -106,7 +97,7 @@ impl Gic {
             d.write(GICD_ICACTIVER + word, !0);
         }
         for id in (FIRST_SPI..self.lines()).step_by(4) {
-            d.write(GICD_IPRIORITYR + id as usize, PRIORITY);
+            d.write(GICD_IPRIORITYR + id as usize, PRIORITIES);
         }
         d.write(GICD_CTLR, CTLR_ENABLE);
     }
@@ -132,7 +123,7 @@ impl Gic {
         d.write(GICD_ICPENDR, 0xffff_0000);
         d.write(GICD_ICACTIVER, !0);
         for id in (0..FIRST_SPI as usize).step_by(4) {
-            d.write(GICD_IPRIORITYR + id, PRIORITY);
+            d.write(GICD_IPRIORITYR + id, PRIORITIES);
         }
         d.write(GICD_ISENABLER, 1 << KICK);
 
@@ -238,10 +229,10 @@ impl Gic {
         let h = &self.blocks.control;
         to.hcr = h.read(GICH_HCR);
         to.vmcr = h.read(GICH_VMCR);
-        to.apr = h.read(GICH_APR);
+        to.active[0][0] = h.read(GICH_APR);
         to.used = self.used();
         for index in bits(to.used) {
-            to.lrs[index] = h.read(GICH_LR + index * 4);
+            to.lrs[index] = h.read(GICH_LR + index * 4).into();
             h.write(GICH_LR + index * 4, 0);
         }
         h.write(GICH_HCR, 0);
@@ -251,9 +242,9 @@ impl Gic {
     pub fn load(&self, from: &VirtualState) {
         let h = &self.blocks.control;
         h.write(GICH_VMCR, from.vmcr);
-        h.write(GICH_APR, from.apr);
+        h.write(GICH_APR, from.active[0][0]);
         for index in bits(from.used) {
-            h.write(GICH_LR + index * 4, from.lrs[index]);
+            h.write(GICH_LR + index * 4, from.lrs[index] as u32);
         }
         h.write(GICH_HCR, from.hcr);
     }
@@ -262,41 +253,6 @@ impl Gic {
     fn used(&self) -> u32 {
         self.list_register_mask & !self.blocks.control.read(GICH_ELRSR)
     }
-}
-
-/// The numbers of the bits that are set.
-fn bits(mut mask: u32) -> impl Iterator<Item = usize> {
-    core::iter::from_fn(move || {
-        let index = mask.checked_ilog2()?;
-        mask &= !(1 << index);
-        Some(index as usize)
-    })
-}
-
-/// An interrupt that is active now, as IAR gave it.
-#[derive(Clone, Copy)]
-pub struct Acknowledged(u32);
-
-impl Acknowledged {
-    /// Its id.
-    pub fn id(self) -> u32 {
-        self.0 & IAR_ID
-    }
-}
-
-/// A vCPU's virtual CPU interface while it is not loaded.
-#[derive(Clone)]
-pub struct VirtualState {
-    hcr: u32,
-    vmcr: u32,
-    apr: u32,
-    used: u32,
-    lrs: [u32; MAX_LIST_REGISTERS],
-}
-
-impl VirtualState {
-    /// As at reset, switched on.
-    pub const RESET: Self = Self { hcr: HCR_ENABLE, vmcr: 0, apr: 0, used: 0, lrs: [0; MAX_LIST_REGISTERS] };
 }
 
 fn decode(lr: u32) -> ListRegister {

@@ -9,7 +9,7 @@ use xen_abi::{
 use zerocopy::FromZeros;
 
 use super::{Regs, sysregs::*, thumbee::ThumbEe, vfp::Vfp};
-use crate::gic::v2::{Gic, VirtualState};
+use crate::gic::{Gic, VirtualState};
 
 /// HCR: stage 2 on; interrupts and aborts come here; set/way by override, caches by VA broadcast;
 /// WFI, WFE, identification registers, SMC, implementation defined operations, ACTLR and set/way

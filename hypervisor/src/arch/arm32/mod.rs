@@ -6,6 +6,7 @@
 
 pub mod context;
 pub mod fault;
+pub mod gic_sysregs;
 pub mod identity;
 pub mod inject;
 pub mod maintenance;

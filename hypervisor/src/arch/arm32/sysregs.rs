@@ -139,6 +139,8 @@ macro_rules! banked {
     )*};
 }
 
+pub(super) use {reg32, reg64};
+
 reg32! {
     /// Identity of the core.
     MIDR_EL1 = "0", "c0", "c0", "0";

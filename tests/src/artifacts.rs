@@ -7,6 +7,8 @@ use std::path::PathBuf;
 pub enum Hypervisor {
     /// This repository's.
     Ours,
+    /// The same on a board with a GICv3.
+    OursGicv3,
     /// Debian's Xen, the reference.
     Xen,
 }
@@ -14,7 +16,7 @@ pub enum Hypervisor {
 impl Hypervisor {
     fn image(self) -> PathBuf {
         match self {
-            Self::Ours => image("hypervisor"),
+            Self::Ours | Self::OursGicv3 => image("hypervisor"),
             Self::Xen => made(paths::debian_xen(Arch::Arm32).expect("cargo xtask test unpacks Debian's Xen")),
         }
     }
@@ -25,6 +27,7 @@ impl Hypervisor {
         let mut machine = Machine::new(Arch::Arm32, self.image());
         machine.cpus = 1;
         machine.deterministic = true;
+        machine.gic_version = if self == Self::OursGicv3 { 3 } else { 2 };
         machine
     }
 }

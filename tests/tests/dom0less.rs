@@ -1,7 +1,15 @@
 //! What our hypervisor starts from the device tree, with no dom0 about.
-use system_tests::{artifacts::Hypervisor::Ours, cases};
+use system_tests::{
+    artifacts::Hypervisor::{Ours, OursGicv3},
+    cases,
+};
 
 #[test]
 fn hello_starts_without_dom0() {
     cases::hello_starts_without_dom0(Ours);
+}
+
+#[test]
+fn hello_starts_without_dom0_on_a_gicv3() {
+    cases::hello_starts_without_dom0(OursGicv3);
 }

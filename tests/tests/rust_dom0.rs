@@ -1,6 +1,6 @@
 //! The Rust dom0, on ours and on Debian's Xen.
 use system_tests::{
-    artifacts::Hypervisor::{Ours, Xen},
+    artifacts::Hypervisor::{Ours, OursGicv3, Xen},
     rust_dom0,
 };
 
@@ -77,4 +77,19 @@ fn outlives_a_hostile_guest() {
 #[test]
 fn two_guests_run_on_two_cpus() {
     rust_dom0::two_guests_run_on_two_cpus(Ours);
+}
+
+#[test]
+fn hello_on_a_gicv3() {
+    rust_dom0::runs_hello(OursGicv3);
+}
+
+#[test]
+fn guests_are_managed_on_a_gicv3() {
+    rust_dom0::guests_are_managed(OursGicv3);
+}
+
+#[test]
+fn two_guests_run_on_two_cpus_with_a_gicv3() {
+    rust_dom0::two_guests_run_on_two_cpus(OursGicv3);
 }

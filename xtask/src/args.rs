@@ -23,6 +23,7 @@ pub enum Command {
 pub struct Run {
     pub what: Subject,
     pub hypervisor: Hypervisor,
+    pub gic_version: u32,
     pub dry_run: bool,
 }
 
@@ -59,6 +60,7 @@ impl Args {
         let mut words = vec![];
         let mut arch = Arch::Arm32;
         let mut hypervisor = Hypervisor::Ours;
+        let mut gic_version = 2;
         let (mut dry_run, mut help) = (false, false);
         let mut test = Test::default();
         let mut seen = vec![];
@@ -70,6 +72,10 @@ impl Args {
                 Long("hypervisor") => {
                     seen.push(("--hypervisor", "run"));
                     hypervisor = named(p.value()?.into());
+                }
+                Long("gic") => {
+                    seen.push(("--gic", "run"));
+                    gic_version = gic(&p.value()?.string()?)?;
                 }
                 Long("dry-run") => {
                     seen.push(("--dry-run", "run"));
@@ -93,7 +99,7 @@ impl Args {
         {
             return Err(format!("{option} belongs to '{of}', not to '{command}'").into());
         }
-        let run = |what| Command::Run(Run { what, hypervisor, dry_run });
+        let run = |what| Command::Run(Run { what, hypervisor, gic_version, dry_run });
         let command = match words[..] {
             _ if help => Command::Help,
             [] | ["help"] => Command::Help,
@@ -107,6 +113,14 @@ impl Args {
             _ => return Err(format!("unknown command '{}'", words.join(" ")).into()),
         };
         Ok(Self { command, arch })
+    }
+}
+
+fn gic(version: &str) -> std::result::Result<u32, String> {
+    match version {
+        "2" => Ok(2),
+        "3" => Ok(3),
+        _ => Err(format!("unknown version '{version}' of the interrupt controller (2, 3)")),
     }
 }
 
@@ -129,9 +143,9 @@ mod tests {
 
     #[test]
     fn debian_on_the_real_xen_is_understood() {
-        let a = parse("run debian --hypervisor xen --arch arm32").unwrap();
+        let a = parse("run debian --hypervisor xen --gic 3 --arch arm32").unwrap();
         let Command::Run(r) = a.command else { panic!("no run") };
-        assert_eq!(r.what, Subject::Debian);
+        assert_eq!((r.what, r.gic_version), (Subject::Debian, 3));
         assert_eq!(r.hypervisor, Hypervisor::DebianXen);
         assert_eq!(a.arch, Arch::Arm32);
     }
@@ -145,6 +159,7 @@ mod tests {
     #[test]
     fn unknown_words_are_named() {
         assert!(parse("run windows").err().unwrap().contains("run windows"));
+        assert!(parse("run --gic 4").err().unwrap().contains("'4'"));
         assert!(parse("--arch mips build").err().unwrap().contains("mips"));
     }
 }

@@ -32,6 +32,7 @@ pub fn run(arch: Arch, what: &Run) -> Result<()> {
     build::images(arch, &packages)?;
     let mut machine = Machine::new(arch, hypervisor(arch, &what.hypervisor)?);
     machine.console = Console::Terminal;
+    machine.gic_version = what.gic_version;
     machine.dom0 = Some(dom0(arch, what.what)?);
     if what.what == Subject::Debian {
         machine.memory_mib = 2048;

@@ -69,6 +69,8 @@ pub struct Machine {
     pub disks: Vec<Disk>,
     /// Its number of CPUs.
     pub cpus: u32,
+    /// The version of its interrupt controller, 2 or 3.
+    pub gic_version: u32,
     /// Its memory, in MiB.
     pub memory_mib: u32,
     /// Whether instructions are counted and time follows the count (one CPU only): a run then
@@ -91,6 +93,7 @@ impl Machine {
             domus: vec![],
             disks: vec![],
             cpus: 2,
+            gic_version: 2,
             memory_mib: 1024,
             deterministic: false,
             console: Console::Pipes,
@@ -136,7 +139,7 @@ impl Machine {
     }
 
     fn qemu(&self, machine_options: &str) -> Command {
-        let mut board = "virt,virtualization=on,gic-version=2".to_owned();
+        let mut board = format!("virt,virtualization=on,gic-version={}", self.gic_version);
         if self.deterministic {
             board += ",dtb-randomness=off";
         }

@@ -287,7 +287,7 @@ impl Machine for Board {
         self.gic.read_list_register(index)
     }
 
-    #[inline]
+    #[inline(always)]
     fn pend_list_register(&self, index: usize, fresh: ListRegister) -> bool {
         self.gic.pend_list_register(index, fresh)
     }

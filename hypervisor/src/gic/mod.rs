@@ -61,13 +61,13 @@ impl Gic {
     }
 
     /// Acknowledges the most urgent interrupt of this CPU and drops its priority.
-    #[inline]
+    #[inline(always)]
     pub fn acknowledge(&self) -> Option<Acknowledged> {
         either!(self, gic => gic.acknowledge())
     }
 
     /// Deactivates an acknowledged interrupt.
-    #[inline]
+    #[inline(always)]
     pub fn end(&self, interrupt: Acknowledged) {
         either!(self, gic => gic.end(interrupt));
     }
@@ -100,13 +100,13 @@ impl Gic {
     }
 
     /// Makes the interrupt of a list register pending; false if it cannot be yet.
-    #[inline]
+    #[inline(always)]
     pub fn pend_list_register(&self, index: usize, fresh: ListRegister) -> bool {
         either!(self, gic => gic.pend_list_register(index, fresh))
     }
 
     /// Writes a list register.
-    #[inline]
+    #[inline(always)]
     pub fn write_list_register(&self, index: usize, value: ListRegister) {
         either!(self, gic => gic.write_list_register(index, value));
     }

@@ -140,7 +140,7 @@ impl Gic {
     }
 
     /// Acknowledges the most urgent interrupt of this CPU and drops its priority.
-    #[inline]
+    #[inline(always)]
     pub fn acknowledge(&self) -> Option<Acknowledged> {
         let iar = self.blocks.cpu.read(GICC_IAR);
         if iar & IAR_ID >= SPECIAL {
@@ -151,7 +151,7 @@ impl Gic {
     }
 
     /// Deactivates an acknowledged interrupt.
-    #[inline]
+    #[inline(always)]
     pub fn end(&self, interrupt: Acknowledged) {
         self.blocks.cpu.write(GICC_DIR, interrupt.0);
     }
@@ -193,7 +193,7 @@ impl Gic {
     }
 
     /// Makes the interrupt of a list register pending; false if it cannot be yet.
-    #[inline]
+    #[inline(always)]
     pub fn pend_list_register(&self, index: usize, fresh: ListRegister) -> bool {
         let lr = self.blocks.control.read(GICH_LR + index * 4);
         if lr & LR_PENDING != 0 {
@@ -208,7 +208,7 @@ impl Gic {
     }
 
     /// Writes a list register.
-    #[inline]
+    #[inline(always)]
     pub fn write_list_register(&self, index: usize, value: ListRegister) {
         self.blocks.control.write(GICH_LR + index * 4, encode(value));
     }
@@ -268,7 +268,7 @@ fn decode(lr: u32) -> ListRegister {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn encode(lr: ListRegister) -> u32 {
     let above = match lr.hw {
         Some(physical) => LR_HW | (physical & 0x3ff) << 10,

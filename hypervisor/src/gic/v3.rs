@@ -212,7 +212,7 @@ impl Gic {
     }
 
     /// Acknowledges the most urgent interrupt of this CPU and drops its priority.
-    #[inline]
+    #[inline(always)]
     pub fn acknowledge(&self) -> Option<Acknowledged> {
         let iar = ICC_IAR1_EL1::read();
         if iar >= SPECIAL {
@@ -226,7 +226,7 @@ impl Gic {
     }
 
     /// Deactivates an acknowledged interrupt.
-    #[inline]
+    #[inline(always)]
     pub fn end(&self, interrupt: Acknowledged) {
         ICC_DIR_EL1::write(interrupt.0);
         synchronize();
@@ -279,22 +279,13 @@ impl Gic {
     }
 
     /// Makes the interrupt of a list register pending; false if it cannot be yet.
-    #[inline]
+    #[inline(always)]
     pub fn pend_list_register(&self, index: usize, fresh: ListRegister) -> bool {
-        let lr = read_list_register(index);
-        if lr & LR_PENDING != 0 {
-            return true;
-        }
-        let active = lr & LR_ACTIVE;
-        if active != 0 && fresh.hw.is_some() {
-            return false;
-        }
-        write_list_register(index, encode(fresh) | active);
-        true
+        pend(index, encode(fresh), fresh.hw.is_some())
     }
 
     /// Writes a list register.
-    #[inline]
+    #[inline(always)]
     pub fn write_list_register(&self, index: usize, value: ListRegister) {
         write_list_register(index, encode(value));
     }
@@ -417,6 +408,21 @@ fn sgi_target(affinity: u32) -> u64 {
     level(3) << 48 | range << 44 | level(2) << 32 | level(1) << 16 | bit
 }
 
+/// Writes `fresh`, unless its interrupt is pending already. Out of the way of version 2.
+#[inline(never)]
+fn pend(index: usize, fresh: u64, is_hardware: bool) -> bool {
+    let lr = read_list_register(index);
+    if lr & LR_PENDING != 0 {
+        return true;
+    }
+    let active = lr & LR_ACTIVE;
+    if active != 0 && is_hardware {
+        return false;
+    }
+    write_list_register(index, fresh | active);
+    true
+}
+
 fn decode(lr: u64) -> ListRegister {
     ListRegister {
         virq: lr as u32,
@@ -428,7 +434,7 @@ fn decode(lr: u64) -> ListRegister {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn encode(lr: ListRegister) -> u64 {
     let physical = match lr.hw {
         Some(id) => LR_HW | u64::from(id & 0x3ff) << LR_PHYSICAL_SHIFT,

@@ -15,16 +15,8 @@ use crate::{
 /// Size of version 2's distributor.
 const GICD_SIZE: u64 = 0x1000;
 
-/// What is emulated, with an offset in it.
-#[derive(Clone, Copy)]
-enum Device {
-    /// Of version 2.
-    Distributor(u32),
-    /// Of version 3.
-    Distributor3(u32),
-    /// Of version 3, of that vCPU.
-    Redistributor(usize, u32),
-}
+/// What an access to an emulated device came to.
+type Done = Result<(), Unhandled>;
 
 impl<M: Machine> Current<'_, M> {
     pub(super) fn data_abort(&mut self, abort: &Abort) {
@@ -56,11 +48,19 @@ impl<M: Machine> Current<'_, M> {
     /// Does an access to an emulated device; false if there is none. What the device does not have
     /// becomes an abort.
     fn emulate(&mut self, abort: &Abort) -> bool {
-        let Some(device) = self.device(abort.ipa()) else { return false };
-        let done = match abort.transfer() {
-            _ if abort.is_cache_maintenance() => Ok(()),
-            Some(transfer) => self.transfer(transfer, device),
-            None => Err(Unhandled),
+        let interrupts = &self.domain.config.interrupts;
+        let offset = abort.ipa().wrapping_sub(interrupts.gicd);
+        let done = match interrupts.redistributors {
+            None if offset >= GICD_SIZE => return false,
+            None => self.access(
+                abort,
+                |current, size| current.hv.gicd_read(current, offset as u32, size).map(u64::from),
+                |current, size, value| current.hv.gicd_write(current, offset as u32, size, value as u32),
+            ),
+            Some(redistributors) => match self.emulate3(abort, offset, redistributors) {
+                Some(done) => done,
+                None => return false,
+            },
         };
         match done {
             Ok(()) => skip::skip(self.regs, abort.instruction_len()),
@@ -69,42 +69,45 @@ impl<M: Machine> Current<'_, M> {
         true
     }
 
-    #[inline]
-    fn device(&self, address: u64) -> Option<Device> {
-        let interrupts = &self.domain.config.interrupts;
-        let offset = address.wrapping_sub(interrupts.gicd);
-        match interrupts.redistributors {
-            None => (offset < GICD_SIZE).then_some(Device::Distributor(offset as u32)),
-            Some(redistributors) => self.device3(address, offset, redistributors),
-        }
-    }
-
-    fn device3(&self, address: u64, offset: u64, redistributors: Redistributors) -> Option<Device> {
+    /// The same for version 3 of the interrupt controller.
+    #[inline(never)]
+    fn emulate3(&mut self, abort: &Abort, offset: u64, redistributors: Redistributors) -> Option<Done> {
         if offset < GICV3_GICD_SIZE {
-            return Some(Device::Distributor3(offset as u32));
+            return Some(self.access(
+                abort,
+                |current, size| current.hv.gicd3_read(current, offset as u32, size),
+                |current, size, value| current.hv.gicd3_write(current, offset as u32, size, value),
+            ));
         }
-        let (v, offset) = redistributors.find(address)?;
-        (v < self.domain.vcpus().len()).then_some(Device::Redistributor(v, offset))
+        let (v, offset) = redistributors.find(abort.ipa())?;
+        let exists = v < self.domain.vcpus().len();
+        exists.then(|| {
+            self.access(
+                abort,
+                |current, size| current.hv.gicr_read(current, v, offset, size),
+                |current, size, value| current.hv.gicr_write(current, v, offset, size, value),
+            )
+        })
     }
 
-    fn transfer(&mut self, transfer: Transfer, device: Device) -> Result<(), Unhandled> {
-        let (hv, size) = (self.hv, transfer.size());
-        if transfer.is_write() {
-            let value = self.reg(transfer.rt());
-            match device {
-                Device::Distributor(offset) => hv.gicd_write(self, offset, size, value as u32),
-                Device::Distributor3(offset) => hv.gicd3_write(self, offset, size, value),
-                Device::Redistributor(v, offset) => hv.gicr_write(self, v, offset, size, value),
-            }
-        } else {
-            let value = match device {
-                Device::Distributor(offset) => hv.gicd_read(self, offset, size)?.into(),
-                Device::Distributor3(offset) => hv.gicd3_read(self, offset, size)?,
-                Device::Redistributor(v, offset) => hv.gicr_read(self, v, offset, size)?,
-            };
-            self.set_reg(transfer.rt(), extended(value, transfer));
-            Ok(())
+    /// Does what the instruction wanted by `read` or `write`, which get the size.
+    #[inline(always)]
+    fn access(
+        &mut self,
+        abort: &Abort,
+        read: impl FnOnce(&Self, u8) -> Result<u64, Unhandled>,
+        write: impl FnOnce(&Self, u8, u64) -> Done,
+    ) -> Done {
+        if abort.is_cache_maintenance() {
+            return Ok(());
         }
+        let transfer = abort.transfer().ok_or(Unhandled)?;
+        if transfer.is_write() {
+            return write(self, transfer.size(), self.reg(transfer.rt()));
+        }
+        let value = read(self, transfer.size())?;
+        self.set_reg(transfer.rt(), extended(value, transfer));
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use system_tests::{
     Console,
     artifacts::{
         self,
-        Hypervisor::{self, Ours, Xen},
+        Hypervisor::{self, Ours, OursGicv3, Xen},
     },
 };
 
@@ -55,6 +55,16 @@ fn benchmark_measures_one_domain() {
 #[test]
 fn benchmark_measures_two_domains() {
     with_a_second_domain(Ours);
+}
+
+#[test]
+fn benchmark_measures_one_domain_with_a_gicv3() {
+    alone(OursGicv3);
+}
+
+#[test]
+fn benchmark_measures_two_domains_with_a_gicv3() {
+    with_a_second_domain(OursGicv3);
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn interrupts(env: &Env, times: u32) -> Result<(), Failure> {
     let lean = Lean::new(env)?;
     lean.listen(number);
     measure("vgic_read", times, || {
-        lean.read_distributor();
+        lean.gic.read_distributor();
         Ok::<_, Infallible>(())
     })?;
     measure("event_pending", times, || event_channel::send(number))?;
@@ -62,7 +62,7 @@ fn taken(
         Ok::<_, Infallible>(())
     })?;
     measure("sgi", times, || {
-        lean.there_and_back(|| lean.send_sgi());
+        lean.there_and_back(|| lean.gic.send_sgi());
         Ok::<_, Infallible>(())
     })?;
     measure("event_taken", times, || {

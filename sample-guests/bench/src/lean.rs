@@ -1,8 +1,8 @@
 //! Interrupts with as little of our own around them as there can be, so that what is measured is the hypervisor.
 //!
 //! While a [`Lean`] lives, the SDK's own handler does not run: no task may be waited for.
-// UNSAFETY: exception vectors of our own, registers of the interrupt controller and the timer, and the bits of the page
-// shared with the hypervisor that an event sets.
+// UNSAFETY: exception vectors of our own, registers of devices and the timer, and the bits of the page shared with the
+// hypervisor that an event sets.
 #![allow(unsafe_code)]
 
 use core::{
@@ -22,23 +22,10 @@ use guest_sdk::{
     event::shared_info,
 };
 
-use crate::Failure;
-
-/// Offsets in the distributor.
-mod gicd {
-    pub const TYPER: usize = 0x004;
-    pub const ISENABLER: usize = 0x100;
-    pub const SGIR: usize = 0xf00;
-}
-
-/// Offsets in the CPU interface.
-mod gicc {
-    pub const IAR: usize = 0x00c;
-    pub const EOIR: usize = 0x010;
-}
-
-/// The interrupt that we send to ourselves; the SDK has 0.
-const SGI: u32 = 3;
+use crate::{
+    Failure,
+    gic::{self, Gic},
+};
 
 global_asm!(
     ".pushsection .text.bench_vectors, \"ax\"",
@@ -75,7 +62,6 @@ unsafe extern "C" {
 
 /// What the handler has to know.
 struct Known {
-    cpu_interface: AtomicU32,
     timer: AtomicU32,
     events: AtomicU32,
     shared_info: AtomicU32,
@@ -86,7 +72,6 @@ struct Known {
 }
 
 static KNOWN: Known = Known {
-    cpu_interface: AtomicU32::new(0),
     timer: AtomicU32::new(0),
     events: AtomicU32::new(0),
     shared_info: AtomicU32::new(0),
@@ -94,14 +79,16 @@ static KNOWN: Known = Known {
     taken: AtomicU32::new(0),
 };
 
-fn load(at: u32) -> u32 {
+/// Reads a register or a word of shared memory.
+pub fn load(at: u32) -> u32 {
     let value;
     // SAFETY: each caller names a register that may be read; the SDK has mapped it, at its own address.
     unsafe { asm!("ldr {}, [{}]", out(reg) value, in(reg) at, options(nostack)) };
     value
 }
 
-fn store(at: u32, value: u32) {
+/// Writes one.
+pub fn store(at: u32, value: u32) {
     // SAFETY: each caller names a register, or a word of the shared page, that may be written.
     unsafe { asm!("str {}, [{}]", in(reg) value, in(reg) at, options(nostack)) };
 }
@@ -115,15 +102,14 @@ fn set_timer_control(value: u32) {
 extern "C" fn bench_interrupt() {
     /// Enabled, but masked.
     const OFF: u32 = 2;
-    let cpu_interface = KNOWN.cpu_interface.load(Relaxed);
-    let taken = load(cpu_interface + gicc::IAR as u32);
+    let taken = gic::take();
     if taken == KNOWN.timer.load(Relaxed) {
         set_timer_control(OFF);
     } else if taken == KNOWN.events.load(Relaxed) {
         take_event();
     }
     KNOWN.taken.store(KNOWN.taken.load(Relaxed).wrapping_add(1), Relaxed);
-    store(cpu_interface + gicc::EOIR as u32, taken);
+    gic::finish(taken);
 }
 
 /// There is one port only: what it set is cleared, with nothing looked for.
@@ -173,7 +159,8 @@ fn unmask() {
 
 /// Lean interrupts, until dropped.
 pub struct Lean {
-    distributor: u32,
+    /// The interrupt controller.
+    pub gic: Gic,
     /// The SDK's vectors.
     vectors: u32,
 }
@@ -182,11 +169,6 @@ impl Lean {
     /// Takes the interrupts over; they are masked.
     pub fn new(env: &Env) -> Result<Self, Failure> {
         let tree = Tree::parse(env.device_tree()).map_err(|_| Failure("the device tree cannot be read"))?;
-        let gic = tree.compatible(&["arm,cortex-a15-gic", "arm,gic-400"]).next();
-        let mut regions = gic.and_then(|gic| gic.regions().ok()?.collect::<alloc::vec::Vec<_>>().into());
-        let [distributor, cpu_interface, ..] = regions.get_or_insert_default()[..] else {
-            return Err(Failure("the device tree has no interrupt controller"));
-        };
         let private = |node: Option<device_tree::Node<'_>>, index: usize| {
             let cells: alloc::vec::Vec<u32> = node?.property("interrupts")?.cells().collect();
             device_tree::gic::decode(cells.get(3 * index..3 * index + 3)?).map(|(id, _)| id)
@@ -199,10 +181,10 @@ impl Lean {
         let events = private(events, 0).ok_or(Failure("the device tree has no event interrupt"))?;
         let page = shared_info().ok_or(Failure("there is no page shared with the hypervisor"))?;
 
-        KNOWN.cpu_interface.store(cpu_interface.base as u32, Relaxed);
         KNOWN.timer.store(timer, Relaxed);
         KNOWN.events.store(events, Relaxed);
         KNOWN.shared_info.store(page.as_ptr().as_ptr() as u32, Relaxed);
+        let gic = Gic::find(&tree)?;
         mask();
         let vectors: u32;
         // SAFETY: interrupts are masked, and the vectors handle them; a fault ends in a loop, which the harness sees.
@@ -210,27 +192,13 @@ impl Lean {
             asm!("mrc p15, 0, {old}, c12, c0, 0", "mcr p15, 0, {new}, c12, c0, 0", "isb",
                 old = out(reg) vectors, new = in(reg) NonNull::from(&bench_vectors).as_ptr(), options(nostack));
         }
-        let distributor = distributor.base as u32;
-        store(distributor + gicd::ISENABLER as u32, 1 << SGI);
-        Ok(Self { distributor, vectors })
+        Ok(Self { gic, vectors })
     }
 
     /// Has the handler take events of `port`, and of no other.
     pub fn listen(&self, port: EvtchnPort) {
         let word = 4 * (port.0 / 32);
         KNOWN.pending.store(offset_of!(SharedInfo, evtchn_pending) as u32 + word, Relaxed);
-    }
-
-    /// Reads a register that is emulated.
-    pub fn read_distributor(&self) -> u32 {
-        load(self.distributor + gicd::TYPER as u32)
-    }
-
-    /// Interrupts this CPU.
-    pub fn send_sgi(&self) {
-        /// To the sender.
-        const SELF: u32 = 2 << 24;
-        store(self.distributor + gicd::SGIR as u32, SELF | SGI);
     }
 
     /// Has the timer interrupt at once.

@@ -8,6 +8,7 @@
 extern crate alloc;
 
 mod alone;
+mod gic;
 mod lean;
 mod partner;
 

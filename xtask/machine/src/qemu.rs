@@ -154,7 +154,7 @@ impl Machine {
 
     fn dump_dtb(&self, to: &Path) -> Result<Vec<u8>, String> {
         let mut c = self.qemu(&format!(",dumpdtb={}", comma_doubled(to)));
-        c.args(["-display", "none", "-nic", "none"]).stdin(Stdio::null());
+        c.args(["-display", "none"]).stdin(Stdio::null());
         let out = c.output().map_err(|e| format!("{}: {e}", self.arch.emulator()))?;
         fs::read(to).map_err(|e| {
             let said = String::from_utf8_lossy(&out.stderr);

@@ -11,6 +11,7 @@ use alloc::{boxed::Box, vec::Vec};
 use core::{
     fmt,
     future::poll_fn,
+    sync::atomic::{AtomicU32, Ordering},
     task::{Poll, Waker},
 };
 
@@ -29,21 +30,26 @@ struct Entry {
     handler: Option<Handler>,
 }
 
-/// The ports of this domain, by number.
-pub(crate) struct Table(IrqLock<Vec<Option<Entry>>>);
+/// The ports of this domain, by number, and how many events there were.
+pub(crate) struct Table {
+    ports: IrqLock<Vec<Option<Entry>>>,
+    sent: AtomicU32,
+    taken: AtomicU32,
+}
 
 impl Table {
     pub(crate) const fn new() -> Self {
-        Self(IrqLock::new(Vec::new()))
+        let (sent, taken) = (AtomicU32::new(0), AtomicU32::new(0));
+        Self { ports: IrqLock::new(Vec::new()), sent, taken }
     }
 
     fn with<T>(&self, port: EvtchnPort, f: impl FnOnce(&mut Entry) -> T) -> Option<T> {
-        let mut ports = self.0.lock();
+        let mut ports = self.ports.lock();
         ports.get_mut(port.0 as usize)?.as_mut().map(f)
     }
 
     fn insert(&self, port: EvtchnPort) {
-        let mut ports = self.0.lock();
+        let mut ports = self.ports.lock();
         let index = port.0 as usize;
         if ports.len() <= index {
             ports.resize_with(index + 1, || None);
@@ -53,12 +59,13 @@ impl Table {
 
     /// Takes the entry out; it is dropped by the caller, outside the lock.
     fn remove(&self, port: EvtchnPort) -> Option<Entry> {
-        self.0.lock().get_mut(port.0 as usize)?.take()
+        self.ports.lock().get_mut(port.0 as usize)?.take()
     }
 
     /// Notes an event and tells who waits for it. The handler runs outside the lock, so that it
     /// may use the table.
     fn deliver(&self, port: EvtchnPort) {
+        self.taken.fetch_add(1, Ordering::Relaxed);
         let Some((waiter, handler)) = self.with(port, |entry| {
             entry.pending = true;
             (entry.waiter.take(), entry.handler.take())
@@ -78,6 +85,21 @@ impl Table {
 /// Handles the upcall interrupt on `vcpu`: delivers all that is pending there.
 pub(crate) fn upcall(vcpu: VcpuId) {
     shared_info::take_pending(vcpu, |port| system().events.deliver(port));
+}
+
+/// How many events there were since the start, of all ports together. The numbers wrap around.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Sent by this domain.
+    pub sent: u32,
+    /// Taken by it; several that were sent before the first was taken are one.
+    pub taken: u32,
+}
+
+/// Counts events.
+pub fn counts() -> Counts {
+    let Table { sent, taken, .. } = &system().events;
+    Counts { sent: sent.load(Ordering::Relaxed), taken: taken.load(Ordering::Relaxed) }
 }
 
 /// The page with the ports' bits, for a program that handles the upcall interrupt itself.
@@ -172,7 +194,10 @@ impl Port {
     /// `EINVAL` when the port is of a kind that cannot send. An end that nobody is connected to
     /// drops the event without an error.
     pub fn notify(&self) -> Result<(), Errno> {
-        self.call(|| evtchn::send(self.port))
+        self.call(|| {
+            system().events.sent.fetch_add(1, Ordering::Relaxed);
+            evtchn::send(self.port)
+        })
     }
 
     /// Whether an event arrived since this or [`wait`](Self::wait) last looked.

@@ -32,7 +32,7 @@ fn measures(name: &str, on: Hypervisor, machine: &Machine, names: &[&str]) {
 
 fn alone(on: Hypervisor) {
     let names = ["entry", "version", "yield", "vgic_read", "event_pending", "timer", "sgi", "event_taken"];
-    measures("alone", on, &machine(on, "times=10"), &[&names[..], &["map_unmap", "copy"]].concat());
+    measures("alone", on, &machine(on, "times=10"), &[&names[..], &["map_unmap", "copy", "idle"]].concat());
 }
 
 fn with_a_second_domain(on: Hypervisor) {
@@ -45,6 +45,25 @@ fn with_a_second_domain(on: Hypervisor) {
         enhanced: Some("no-xenstore"),
     });
     measures("pair", on, &machine, &["request", "switch"]);
+}
+
+/// Under Debian's dom0, as a guest that has its disk from another one.
+fn with_a_disk(on: Hypervisor) {
+    const PROMPT: &str = "dom0# ";
+    let mut machine = on.machine();
+    machine.memory_mib = 2048;
+    // Debian's Xen keeps guests apart unless told otherwise.
+    machine.hypervisor_args += " dom0_mem=512M xsm=dummy";
+    machine.dom0 = Some(artifacts::debian_dom0());
+    machine.disks.push(artifacts::data_disk());
+    let mut c = Console::boot(&format!("bench-disk-{on:?}").to_lowercase(), &machine);
+    c.expect("init: dom0 is ready", ENOUGH);
+    c.expect(PROMPT, ENOUGH);
+    c.command("xl create /root/disk-server.cfg", PROMPT, ENOUGH);
+    c.send_line("xl create -c /root/bench.cfg");
+    for name in ["block_1", "events_1", "block_32", "events_32", "end"] {
+        c.expect(&format!("BENCH {name}"), ENOUGH);
+    }
 }
 
 #[test]
@@ -75,4 +94,14 @@ fn benchmark_measures_one_domain_on_xen() {
 #[test]
 fn benchmark_measures_two_domains_on_xen() {
     with_a_second_domain(Xen);
+}
+
+#[test]
+fn benchmark_reads_a_disk() {
+    with_a_disk(Ours);
+}
+
+#[test]
+fn benchmark_reads_a_disk_on_xen() {
+    with_a_disk(Xen);
 }

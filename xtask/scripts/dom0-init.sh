@@ -32,6 +32,8 @@ else
     echo "init: this is not the control domain"
 fi
 cd /root
+# The kernel makes a variable of what its command line says of `run=`.
+[ -z "$run" ] || sh "$run"
 while :; do
     PS1='dom0# ' setsid cttyhack sh
 done

@@ -77,6 +77,11 @@ impl Contents {
         self.items.push(Item { name: "disk.img".into(), from: disk, keep: true });
     }
 
+    /// Adds a script for dom0's shell.
+    pub fn script(&mut self, name: &str, text: &str) {
+        self.put(name, Source::Text(text.to_owned()));
+    }
+
     fn put(&mut self, name: &str, from: Source) {
         self.items.push(Item { name: name.into(), from, keep: false });
     }

@@ -78,14 +78,19 @@ fn dom0(arch: Arch, what: Subject) -> Result<Domain> {
 pub fn data_disk(arch: Arch, what: Subject, to: &Path) -> Result<()> {
     let mut contents = Contents::default();
     for name in build::samples()? {
-        let readme = paths::workspace().join("sample-guests").join(&name).join("README.md");
-        let readme = fs::read_to_string(readme).unwrap_or_default();
-        contents.sample(&name, paths::images(arch).join(&name), &readme);
+        add_sample(&mut contents, arch, &name);
     }
     if what != Subject::Dom0 {
         contents.debian(&debian_guest::make(arch)?);
     }
     disk::make(to, &contents)
+}
+
+/// Adds a sample guest, with the config of its README.
+pub fn add_sample(contents: &mut Contents, arch: Arch, name: &str) {
+    let readme = paths::workspace().join("sample-guests").join(name).join("README.md");
+    let readme = fs::read_to_string(readme).unwrap_or_default();
+    contents.sample(name, paths::images(arch).join(name), &readme);
 }
 
 fn hint(what: Subject) -> &'static str {

@@ -48,7 +48,12 @@ impl LogRing {
         if bytes.try_reserve_exact(size as usize).is_err() {
             return;
         }
-        bytes.resize(size as usize, 0);
+        // Not byte by byte: it is done on the way to dom0's entry.
+        const ZEROES: [u8; 512] = [0; 512];
+        while bytes.len() < size as usize {
+            let more = ZEROES.len().min(size as usize - bytes.len());
+            bytes.extend_from_slice(&ZEROES[..more]);
+        }
         let mut ring = self.ring.lock();
         if bytes.len() > ring.bytes.len() {
             for position in 0..ring.kept() {

@@ -8,7 +8,9 @@
 extern crate alloc;
 
 mod alone;
+mod disk;
 mod gic;
+mod idle;
 mod lean;
 mod partner;
 
@@ -50,10 +52,14 @@ impl From<GrantStatus> for Failure {
 async fn main(env: Env) -> Result<(), Failure> {
     let times = number(&env, "times").unwrap_or(1000);
     match env.bootarg("role") {
-        None => alone::run(&env, times)?,
+        None => {
+            alone::run(&env, times)?;
+            idle::run().await?;
+        }
         Some("first") => partner::first(&env, times)?,
         Some("second") => return partner::second(&env),
-        Some(_) => return Err(Failure("role= is first or second")),
+        Some("reader") => disk::run(&env, times).await?,
+        Some(_) => return Err(Failure("role= is first, second or reader")),
     }
     info!("BENCH end");
     Ok(())

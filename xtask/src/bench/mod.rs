@@ -4,11 +4,13 @@ mod report;
 mod results;
 
 use crate::{
-    Result, build, debian,
+    Result, build, debian, debian_dom0,
+    disk::{self, Contents},
+    run,
     setup::{self, Purpose},
     step, write,
 };
-use machine::{Arch, DomU, Domain, Machine, paths};
+use machine::{Arch, Disk, DomU, Domain, Machine, paths};
 use report::Report;
 use results::Measured;
 use std::{
@@ -24,14 +26,23 @@ use std::{
 /// More than ten times what it takes on a slow machine.
 const DEADLINE: Duration = Duration::from_secs(300);
 
+/// What Debian's dom0 does for the measurement of a disk.
+const DISK_SCRIPT: (&str, &str) =
+    ("bench.sh", "xl create /root/disk-server.cfg\nxl create -c /root/bench.cfg\n");
+
 /// Builds, measures, prints the table, and writes it with figures and picture into `target/bench/`.
 pub fn run(arch: Arch) -> Result<()> {
     if arch != Arch::Arm32 {
         return Err(format!("bench: {} is not supported yet", arch.name()));
     }
     setup::ensure(&[Purpose::Build, Purpose::Emulate, Purpose::Debian])?;
-    build::images(arch, &["hypervisor".into(), "bench".into()])?;
+    build::images(arch, &["hypervisor", "bench", "disk-server"].map(str::to_owned))?;
     debian::xen(arch)?;
+    let mut contents = Contents::default();
+    run::add_sample(&mut contents, arch, "bench");
+    run::add_sample(&mut contents, arch, "disk-server");
+    contents.script(DISK_SCRIPT.0, DISK_SCRIPT.1);
+    disk::make(&data_disk(), &contents)?;
     let ours = paths::images(arch).join("hypervisor");
     let ours = step("measuring this hypervisor", || measure(arch, "ours", &ours))?;
     let xen = paths::debian_xen(arch)?;
@@ -47,7 +58,8 @@ pub fn run(arch: Arch) -> Result<()> {
     Ok(())
 }
 
-/// Boots the guest alone, then with a second domain beside it: that one would count for the time of the boot.
+/// Boots the guest alone, then with a second domain beside it, which would count for the time of the boot, then as a
+/// guest of Debian's dom0 that has its disk from another guest.
 fn measure(arch: Arch, name: &str, hypervisor: &Path) -> Result<Measured> {
     let size = fs::metadata(hypervisor).map_err(|e| format!("{}: {e}", hypervisor.display()))?.len();
     let mut measured = Measured::new(size);
@@ -73,7 +85,28 @@ fn measure(arch: Arch, name: &str, hypervisor: &Path) -> Result<Measured> {
         enhanced: Some("no-xenstore"),
     });
     measured.read(&boot(&machine, work.join("pair"))?)?;
+    measured.read(&boot(&with_disk_server(arch, hypervisor)?, work.join("disk"))?)?;
     Ok(measured)
+}
+
+/// A machine whose Debian dom0 starts a back end for disks, and the guest that reads from it.
+fn with_disk_server(arch: Arch, hypervisor: &Path) -> Result<Machine> {
+    let mut machine = Machine::new(arch, hypervisor.to_owned());
+    machine.cpus = 1;
+    machine.deterministic = true;
+    machine.memory_mib = 2048;
+    // Debian's Xen keeps guests apart unless told otherwise.
+    machine.hypervisor_args += " dom0_mem=512M xsm=dummy";
+    let mut dom0 = debian_dom0::make(arch)?;
+    dom0.args += &format!(" run=/root/{}", DISK_SCRIPT.0);
+    machine.dom0 = Some(dom0);
+    machine.disks.push(Disk { file: data_disk(), snapshot: true });
+    Ok(machine)
+}
+
+/// The disk with what Debian's dom0 starts.
+fn data_disk() -> PathBuf {
+    paths::target_dir().join("bench").join("disk.img")
 }
 
 /// Boots a machine and gives what it said until the guest had measured everything.

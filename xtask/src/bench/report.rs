@@ -1,23 +1,31 @@
 //! The rows of the comparison, as a table and as JSON.
-use super::results::Measured;
+use super::results::{
+    Measured,
+    Unit::{self, Count, Ticks},
+};
 use crate::Result;
 use std::fmt::Write;
 
-/// What is compared, as the guest names it and for people, and what is to be reached: instructions, or bytes.
-const ROWS: &[(&str, &str, Option<u64>)] = &[
-    ("version", "hypercall xen_version", Some(220)),
-    ("vgic_read", "vGIC distributor read", Some(300)),
-    ("timer", "virtual timer interrupt, there and back", Some(450)),
-    ("sgi", "SGI to self, there and back", Some(500)),
-    ("event_pending", "event send, already pending", Some(300)),
-    ("event_taken", "event send, interrupt taken, back", Some(650)),
-    ("map_unmap", "grant map and unmap", Some(1_700)),
-    ("copy", "grant copy of 4 KiB", None),
-    ("yield", "yield with nothing else to run", Some(600)),
-    ("switch", "switch between two domains on one CPU", Some(1_200)),
-    ("request", "request to another domain and back", None),
-    ("entry", "hypervisor entry to dom0 entry", Some(3_000_000)),
-    ("image", "hypervisor image, bytes", Some(300_000)),
+/// What is compared, as the guest names it and for people, in what, and what is to be reached.
+const ROWS: &[(&str, &str, Unit, Option<u64>)] = &[
+    ("version", "hypercall xen_version", Ticks, Some(220)),
+    ("vgic_read", "vGIC distributor read", Ticks, Some(300)),
+    ("timer", "virtual timer interrupt, there and back", Ticks, Some(450)),
+    ("sgi", "SGI to self, there and back", Ticks, Some(500)),
+    ("event_pending", "event send, already pending", Ticks, Some(300)),
+    ("event_taken", "event send, interrupt taken, back", Ticks, Some(650)),
+    ("map_unmap", "grant map and unmap", Ticks, Some(1_700)),
+    ("copy", "grant copy of 4 KiB", Ticks, None),
+    ("yield", "yield with nothing else to run", Ticks, Some(600)),
+    ("switch", "switch between two domains on one CPU", Ticks, Some(1_200)),
+    ("request", "request to another domain and back", Ticks, None),
+    ("block_1", "4 KiB block read, one at a time", Ticks, None),
+    ("block_32", "4 KiB block read, 32 at a time", Ticks, None),
+    ("events_1", "events for 100 blocks, one at a time", Count, None),
+    ("events_32", "events for 100 blocks, 32 at a time", Count, None),
+    ("entry", "hypervisor entry to dom0 entry", Ticks, Some(3_000_000)),
+    ("image", "hypervisor image, bytes", Count, Some(300_000)),
+    ("idle", "idle guest, bytes beyond its memory", Count, Some(128 << 10)),
 ];
 
 /// One row.
@@ -41,8 +49,8 @@ impl Report {
     ///
     /// Which row was not measured.
     pub fn new(ours: &Measured, xen: &Measured) -> Result<Self> {
-        let row = |&(name, what, reach): &(&'static str, &'static str, _)| {
-            Ok(Row { name, what, ours: ours.value(name)?, xen: xen.value(name)?, reach })
+        let row = |&(name, what, unit, reach): &(&'static str, &'static str, Unit, _)| {
+            Ok(Row { name, what, ours: ours.value(name, unit)?, xen: xen.value(name, unit)?, reach })
         };
         ROWS.iter().map(row).collect::<Result<_>>().map(Self)
     }

@@ -7,15 +7,23 @@ const NS_PER_S: f64 = 1e9;
 /// What was measured on one hypervisor.
 #[derive(Debug)]
 pub struct Measured {
-    /// Times and ticks, by name.
+    /// Times, and ticks or what was counted, by name.
     samples: BTreeMap<String, (u64, u64)>,
-    image: u64,
+}
+
+/// What a sample is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Ticks of the counter, to be told as instructions.
+    Ticks,
+    /// What it counts.
+    Count,
 }
 
 impl Measured {
     /// Nothing yet, of a hypervisor whose image has a size.
     pub fn new(image: u64) -> Self {
-        Self { samples: BTreeMap::new(), image }
+        Self { samples: BTreeMap::from([("image".to_owned(), (1, image))]) }
     }
 
     /// Adds what a guest said.
@@ -38,21 +46,21 @@ impl Measured {
         Err(format!("the benchmark did not end; the last it said is\n{}", tail.join("\n")))
     }
 
-    /// Instructions of one operation, which take a nanosecond each; or the bytes of the image.
+    /// Instructions of one operation, which take a nanosecond each; or what was counted for one.
     ///
     /// # Errors
     ///
     /// That it was not measured.
-    pub fn value(&self, name: &str) -> Result<u64> {
-        if name == "image" {
-            return Ok(self.image);
-        }
-        let (times, ticks) = self.sample(name)?;
-        let (_, hz) = self.sample("hz")?;
-        if times == 0 || hz == 0 {
+    pub fn value(&self, name: &str, unit: Unit) -> Result<u64> {
+        let (times, sum) = self.sample(name)?;
+        let scale = match unit {
+            Unit::Ticks => NS_PER_S / self.sample("hz")?.1 as f64,
+            Unit::Count => 1.0,
+        };
+        if times == 0 || !scale.is_finite() {
             return Err(format!("the benchmark did {name} not even once"));
         }
-        Ok((ticks as f64 * NS_PER_S / hz as f64 / times as f64).round() as u64)
+        Ok((sum as f64 * scale / times as f64).round() as u64)
     }
 
     fn sample(&self, name: &str) -> Result<(u64, u64)> {
@@ -81,17 +89,17 @@ mod tests {
     fn ticks_become_instructions_of_one_operation() {
         let mut m = Measured::new(7);
         m.read(GOOD).unwrap();
-        assert_eq!(m.value("yield"), Ok(235));
-        assert_eq!(m.value("image"), Ok(7));
+        assert_eq!(m.value("yield", Unit::Ticks), Ok(235));
+        assert_eq!(m.value("image", Unit::Count), Ok(7));
     }
 
     #[test]
     fn what_was_not_measured_is_an_error() {
         let mut m = Measured::new(7);
         m.read(GOOD).unwrap();
-        assert!(m.value("switch").unwrap_err().contains("switch"));
+        assert!(m.value("switch", Unit::Ticks).unwrap_err().contains("switch"));
         m.read("BENCH sgi 0 0\nBENCH end").unwrap();
-        assert!(m.value("sgi").unwrap_err().contains("not even once"));
+        assert!(m.value("sgi", Unit::Ticks).unwrap_err().contains("not even once"));
     }
 
     #[test]

@@ -4,21 +4,33 @@ use std::{fs, time::Duration};
 use symbol_table::{MAGIC, Table};
 use system_tests::{
     Console,
-    artifacts::{self, Hypervisor::Ours},
+    artifacts::{
+        self,
+        Hypervisor::{self, Ours, OursGicv3},
+    },
 };
 
 const SOON: Duration = Duration::from_secs(30);
 
 #[test]
 fn all_cpus_and_memory_of_the_board_are_found() {
-    for (cpus, mib) in [(1, 512), (2, 1024), (4, 2048)] {
-        let mut machine = Ours.machine();
+    finds(Ours, &[(1, 512), (2, 1024), (4, 2048)]);
+}
+
+#[test]
+fn eight_cpus_are_found_with_a_gicv3() {
+    finds(OursGicv3, &[(8, 1024)]);
+}
+
+fn finds(on: Hypervisor, boards: &[(u32, u32)]) {
+    for &(cpus, mib) in boards {
+        let mut machine = on.machine();
         machine.deterministic = false;
         machine.cpus = cpus;
         machine.memory_mib = mib;
         machine.hypervisor_args += " dom0_mem=64M";
         machine.dom0 = Some(Domain { kernel: artifacts::image("hello"), ramdisk: None, args: String::new() });
-        let mut c = Console::boot("boot", &machine);
+        let mut c = Console::boot(&format!("boot-{on:?}").to_lowercase(), &machine);
         c.expect("arm32", SOON);
         c.expect(&format!("{cpus} CPUs, "), SOON);
         let found = c.expect(" MiB of RAM", SOON);

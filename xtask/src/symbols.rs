@@ -57,7 +57,12 @@ fn without_arguments(name: &str) -> String {
         }
         last = c;
     }
-    kept.replace("::::", "::").trim_end_matches(':').to_owned()
+    let kept = kept.replace("::::", "::").trim_end_matches(':').to_owned();
+    match kept.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
+        // The brackets of a type's own functions: a path like any other.
+        Some((of, rest)) if !of.contains(" as ") && !of.contains('<') => format!("{of}{rest}"),
+        _ => kept,
+    }
 }
 
 #[cfg(test)]
@@ -72,8 +77,8 @@ mod tests {
     fn names_lose_the_arguments_of_generics() {
         let short = super::without_arguments;
         assert_eq!(short("hv_core::trap::skip::<hv_core::regs::Regs<u32>>"), "hv_core::trap::skip");
-        assert_eq!(short("<hv_core::Hypervisor<a::Board>>::handle"), "<hv_core::Hypervisor>::handle");
+        assert_eq!(short("<hv_core::Hypervisor<a::Board>>::handle"), "hv_core::Hypervisor::handle");
         assert_eq!(short("<a::B<fn(u8) -> C<u8>> as d::E<u8>>::f::<u8>::g"), "<a::B as d::E>::f::g");
-        assert_eq!(short("<str>::trim::{closure#0}"), "<str>::trim::{closure#0}");
+        assert_eq!(short("<str>::trim::{closure#0}"), "str::trim::{closure#0}");
     }
 }

@@ -5,9 +5,11 @@
 //! # Format
 //!
 //! [`MAGIC`]; the length of what follows, 4 bytes little-endian; the paths that names begin with,
-//! each a length byte and its bytes, ended by a length of 0; then the symbols by ascending
-//! address, each the distance from the one before, the number of its path, a length byte and the
-//! rest of its name. Distances and numbers are little-endian base 128, continued by bit 7.
+//! each the number of the path above it, counted from 1, a length byte and the bytes of its last
+//! part, ended by a length of 0; then the symbols by ascending address, each the distance from the
+//! one before, the number of its path, a length byte and the rest of its name. Distances and
+//! numbers are little-endian base 128, continued by bit 7; a path has a higher number than the one
+//! above it.
 
 #[cfg(any(test, feature = "encode"))]
 extern crate alloc;
@@ -32,7 +34,8 @@ pub struct Table<'a> {
 /// A function and a place in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Symbol<'a> {
-    path: &'a str,
+    paths: &'a [u8],
+    path: u32,
     name: &'a str,
     /// Bytes from its beginning.
     pub offset: u32,
@@ -45,7 +48,7 @@ impl<'a> Table<'a> {
         let (len, rest) = rest.split_first_chunk()?;
         let paths = rest.get(..u32::from_le_bytes(*len) as usize)?;
         let mut symbols = paths;
-        while !text(&mut symbols)?.is_empty() {}
+        while !path(&mut symbols)?.1.is_empty() {}
         Some(Self { paths, symbols })
     }
 
@@ -62,26 +65,32 @@ impl<'a> Table<'a> {
             found = Some((at, number(&mut rest)?, text(&mut rest)?));
         }
         let (at, path, name) = found?;
-        Some(Symbol { path: self.path(path)?, name, offset: address - at })
+        Some(Symbol { paths: self.paths, path, name, offset: address - at })
     }
+}
 
-    fn path(&self, index: u32) -> Option<&'a str> {
+impl Symbol<'_> {
+    /// Writes the path of that number, and the separator behind it.
+    fn write_path(&self, f: &mut fmt::Formatter<'_>, number: u32) -> fmt::Result {
         let mut rest = self.paths;
-        // Number 0 is for names without a path.
-        let mut path = "";
-        for _ in 0..index {
-            path = text(&mut rest)?;
+        let entry = (1..number).try_for_each(|_| path(&mut rest).map(drop)).and_then(|()| path(&mut rest));
+        match entry {
+            Some((above, part)) if above < number => {
+                self.write_path(f, above)?;
+                write!(f, "{part}::")
+            }
+            // Number 0 is for what has no path.
+            _ => Ok(()),
         }
-        Some(path)
     }
 }
 
 impl fmt::Display for Symbol<'_> {
     /// Writes the whole name and the offset.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { path, name, offset } = self;
-        let separator = if path.is_empty() { "" } else { "::" };
-        write!(f, "{path}{separator}{name}+{offset:#x}")
+        let Self { path, name, offset, .. } = self;
+        self.write_path(f, *path)?;
+        write!(f, "{name}+{offset:#x}")
     }
 }
 
@@ -96,6 +105,11 @@ fn number(rest: &mut &[u8]) -> Option<u32> {
         }
     }
     None
+}
+
+/// A path: the number of the one above it, and its last part.
+fn path<'a>(rest: &mut &'a [u8]) -> Option<(u32, &'a str)> {
+    Some((number(rest)?, text(rest)?))
 }
 
 fn text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {

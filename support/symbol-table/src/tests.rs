@@ -36,6 +36,8 @@ fn a_path_is_stored_once() {
     let one = encode([(0, "a::long::path::x")]).len();
     let two = encode([(0, "a::long::path::x"), (4, "a::long::path::y")]).len();
     assert_eq!(two - one, 4);
+    let longer = encode([(0, "a::long::path::x"), (4, "a::long::path::on::y")]).len();
+    assert_eq!(longer - two, 4);
 }
 
 #[test]

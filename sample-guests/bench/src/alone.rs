@@ -16,7 +16,7 @@ use guest_sdk::{
     memory::{Hole, Pages},
 };
 
-use crate::{Failure, Lean, idle, lean, measure, report};
+use crate::{Failure, Lean, lean, measure, report};
 
 impl From<Infallible> for Failure {
     fn from(never: Infallible) -> Self {

@@ -23,9 +23,6 @@ impl<M: Machine> Current<'_, M> {
             Cp15(0, 1, 0, 1) => self.constant(access, self.hv.machine.auxiliary_control()),
             // DCISW, DCCSW, DCCISW.
             Cp15(0, 7, 6 | 10 | 14, 2) => self.set_way(access),
-            // ICC_SGI1R; ICC_SRE.
-            Cp15Wide(0, 12) => self.send_sgi(access),
-            Cp15(0, 12, 12, 5) => self.gic_by_registers(access),
             // PMUSERENR.
             Cp15(0, 9, 14, 0) => self.user_enable(access),
             // PMCR to PMCEID1; PMCCNTR, PMXEVTYPER, PMXEVCNTR; PMINTENSET, PMINTENCLR, PMOVSSET.

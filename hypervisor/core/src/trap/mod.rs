@@ -123,6 +123,9 @@ impl<M: Machine> Current<'_, M> {
 
     fn register(&mut self, access: &RegisterAccess) -> Served {
         match access.register {
+            // ICC_SGI1R, which is written all the time, and ICC_SRE.
+            SysReg::Cp15Wide(0, 12) | SysReg::A64(3, 0, 12, 11, 5) => self.send_sgi(access),
+            SysReg::Cp15(0, 12, 12, 5) | SysReg::A64(3, 0, 12, 12, 5) => self.gic_by_registers(access),
             SysReg::Cp15(..) | SysReg::Cp15Wide(..) => self.cp15(access),
             SysReg::Cp14(op1, crn, crm, op2) => self.cp14(access, (op1, crn, crm, op2)),
             SysReg::Cp14Wide(..) => Served::Undefined,

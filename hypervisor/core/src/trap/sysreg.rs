@@ -14,9 +14,6 @@ impl<M: Machine> Current<'_, M> {
                 let value = self.hv.identity64(crm, op2);
                 self.read_only(access, value, MinimumEl::Kernel)
             }
-            // ICC_SGI1R; ICC_SRE.
-            (3, 0, 12, 11, 5) => self.send_sgi(access),
-            (3, 0, 12, 12, 5) => self.gic_by_registers(access),
             // ACTLR.
             (3, 0, 1, 0, 1) => self.constant(access, self.hv.machine.auxiliary_control()),
             // DC ISW, CSW, CISW.

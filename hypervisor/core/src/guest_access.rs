@@ -118,6 +118,7 @@ impl<M: Machine> Current<'_, M> {
 
     /// What lies within one page, translated by both stages in one go where the machine can. As
     /// long as the p2m is locked no mapping goes away. Gives how much was copied: all or nothing.
+    #[inline]
     fn quick_piece(&self, va: u64, len: usize, access: Access, each: &mut impl FnMut(Piece)) -> usize {
         if va as usize % PAGE_SIZE + len > PAGE_SIZE {
             return 0;
@@ -197,9 +198,15 @@ impl<'c, 'a, M: Machine> Window<'c, 'a, M> {
     }
 
     /// Where `len` bytes are, unless they are in two pages or the page is not worth holding.
+    #[inline]
     fn find(&mut self, va: u64, len: usize) -> Result<Option<(Mfn, usize)>, Errno> {
+        if self.single { Ok(None) } else { self.find_in_page(va, len) }
+    }
+
+    #[inline(never)]
+    fn find_in_page(&mut self, va: u64, len: usize) -> Result<Option<(Mfn, usize)>, Errno> {
         let offset = va as usize % PAGE_SIZE;
-        if self.single || offset + len > PAGE_SIZE {
+        if offset + len > PAGE_SIZE {
             return Ok(None);
         }
         let page = va - offset as u64;

@@ -87,6 +87,7 @@ impl FrameTable {
         })
     }
 
+    #[inline]
     fn index(&self, mfn: Mfn) -> Option<usize> {
         self.banks.iter().find_map(|(bank, first)| Some(first + bank.index(mfn)? as usize))
     }

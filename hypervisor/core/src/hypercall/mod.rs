@@ -63,6 +63,11 @@ impl<M: Machine> Current<'_, M> {
             EVENT_CHANNEL_OP => event_channel_op(self, first, second),
             XEN_VERSION => self.xen_version(first, second),
             SCHED_OP => sched_op(self, first, second),
+            GRANT_TABLE_OP => {
+                let regs = &self.regs;
+                let args = [first, second, regs.arg(2), regs.arg(3), regs.arg(4)];
+                grant_table_op(self, args)
+            }
             _ => self.rare_hypercall(number),
         };
         match result {

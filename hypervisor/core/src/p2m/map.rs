@@ -102,6 +102,7 @@ impl<M: Machine> P2mGuard<'_, M> {
     }
 
     /// The entry of the last level for a frame and what it is, where there is a table of pages.
+    #[inline]
     fn page_entry(&self, gfn: Gfn) -> Option<(Slot, u64)> {
         let gfn = walk::checked(gfn).filter(|_| self.p2m.torn.is_alive())?;
         let table = self.p2m.memo.last_table(self.mem.machine, self.p2m.root, gfn)?;

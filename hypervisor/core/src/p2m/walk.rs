@@ -49,10 +49,12 @@ impl Slot {
         Self { table, index: gfn >> order_of(level) & (ENTRIES - 1), level }
     }
 
+    #[inline]
     pub(super) fn load<M: Machine>(&self, machine: &M) -> u64 {
         machine.load64(self.table, self.index as usize * 8)
     }
 
+    #[inline]
     pub(super) fn store<M: Machine>(&self, machine: &M, value: u64) {
         machine.store64(self.table, self.index as usize * 8, value);
     }
@@ -87,6 +89,7 @@ impl Memo {
     }
 
     /// The entry of level 2 for a frame, if there is a table for it.
+    #[inline]
     fn middle<M: Machine>(&self, machine: &M, root: Mfn, gfn: u32) -> Option<u64> {
         let block = gfn >> order_of(MIDDLE_LEVEL);
         let (key, value) = self.cell(block).get();

@@ -152,13 +152,12 @@ impl<M: Machine> Hypervisor<M> {
                 self.occupy(&mut queue, cpu, vcpu, now, on.busy);
                 Choice::Stay
             }
-            (_, Some((index, _))) => {
-                let vcpu = queue.take(index);
+            (_, Some((index, _))) if let Some(vcpu) = queue.take(index) => {
                 vcpu.sched.load_on(cpu);
                 self.occupy(&mut queue, cpu, &vcpu, now, false);
                 Choice::Go(vcpu)
             }
-            (_, None) => {
+            _ => {
                 queue.cpus[cpu.0 as usize].busy = false;
                 queue.idle |= 1 << cpu.0;
                 Choice::Nothing

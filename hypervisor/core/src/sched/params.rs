@@ -131,28 +131,40 @@ impl DomainSched {
     }
 
     /// Takes from a capped domain's budget.
+    #[inline]
     pub(super) fn charge(&self, ticks: u64) {
         if self.is_capped() {
-            let mut budget = self.budget.lock();
-            budget.left = budget.left.saturating_sub_unsigned(ticks);
+            self.charge_capped(ticks);
         }
     }
 
+    #[inline(never)]
+    fn charge_capped(&self, ticks: u64) {
+        let mut budget = self.budget.lock();
+        budget.left = budget.left.saturating_sub_unsigned(ticks);
+    }
+
     /// When a capped domain that has nothing left gets more; nothing for any other.
+    #[inline]
     pub(super) fn refill_needed(&self, now: u64) -> Option<u64> {
-        if !self.is_capped() {
-            return None;
-        }
+        if self.is_capped() { self.refill_of_capped(now) } else { None }
+    }
+
+    #[inline(never)]
+    fn refill_of_capped(&self, now: u64) -> Option<u64> {
         let mut budget = self.budget.lock();
         budget.refill(now);
         (budget.left <= 0).then_some(budget.ends)
     }
 
     /// How long a capped domain's vCPU may run from `now` on.
+    #[inline]
     pub(super) fn allowance(&self, now: u64) -> Option<u64> {
-        if !self.is_capped() {
-            return None;
-        }
+        if self.is_capped() { self.allowance_of_capped(now) } else { None }
+    }
+
+    #[inline(never)]
+    fn allowance_of_capped(&self, now: u64) -> Option<u64> {
         let mut budget = self.budget.lock();
         budget.refill(now);
         Some(budget.left.max(1) as u64)

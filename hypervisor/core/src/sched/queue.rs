@@ -80,8 +80,13 @@ impl<M: Machine> Queue<M> {
         key
     }
 
-    pub(super) fn take(&mut self, index: usize) -> VcpuRef<M> {
-        self.ready.swap_remove(index)
+    /// Takes out the entry `index`. (What `swap_remove` does, but that moves memory to do it.)
+    pub(super) fn take(&mut self, index: usize) -> Option<VcpuRef<M>> {
+        let last = self.ready.len().checked_sub(1).filter(|last| index <= *last)?;
+        if index < last {
+            self.ready.swap(index, last);
+        }
+        self.ready.pop()
     }
 
     /// Finds the best vCPU for `cpu`, and drops those that may not run any more.

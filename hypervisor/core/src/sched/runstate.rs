@@ -26,6 +26,7 @@ impl Runstate {
         self.0.lock().since = now;
     }
 
+    #[inline]
     pub(super) fn change(&self, state: u32, now: u64) {
         let mut record = self.0.lock();
         if record.state != state {
@@ -73,6 +74,7 @@ impl Runstate {
 }
 
 impl Record {
+    #[inline]
     fn settle(&mut self, now: u64) {
         self.spent[self.state as usize & 3] += now.saturating_sub(self.since);
         self.since = now;

@@ -466,9 +466,15 @@ impl<R: GuestRegs> Machine for FakeMachine<R> {
         0x412f_c0f1
     }
 
-    /// Each register reads as a number made of its name.
+    /// Each register reads as a number made of its name. Those that tell of it have a GICv3's CPU
+    /// interface besides.
     fn id_register(&self, aarch32: bool, crm: u8, op2: u8) -> u64 {
-        u64::from(aarch32) << 16 | u64::from(crm) << 8 | u64::from(op2)
+        let gic = match (aarch32, crm, op2) {
+            (true, 1, 1) => 1 << 28,
+            (false, 4, 0) => 1 << 24,
+            _ => 0,
+        };
+        gic | u64::from(aarch32) << 16 | u64::from(crm) << 8 | u64::from(op2)
     }
 
     fn list_register_count(&self) -> usize {

@@ -41,6 +41,9 @@ trait State: GuestRegs {
     fn sgi(relative: u32, read: bool) -> u32;
     /// That of one to ICC_SRE by register 3.
     fn sre(read: bool) -> u32;
+    /// That of a read into register 3 of the register that says whether there is a CPU interface of
+    /// registers, and the place where it does.
+    const IDENTITY: (u32, u32);
     /// Puts a value into the registers that it names.
     fn set_wide(&mut self, value: u64);
 }
@@ -48,6 +51,8 @@ trait State: GuestRegs {
 impl State for Arm32Regs {
     const KERNEL: u64 = psr::MODE_SVC as u64;
     const USER: u64 = psr::MODE_USR as u64;
+    // ID_PFR1.
+    const IDENTITY: (u32, u32) = (0x03 << 26 | 3 << 24 | 14 << 20 | 1 << 17 | 3 << 5 | 1 << 1 | 1, 28);
 
     fn sgi(relative: u32, read: bool) -> u32 {
         0x04 << 26 | 3 << 24 | 14 << 20 | relative << 16 | 4 << 10 | 3 << 5 | 12 << 1 | u32::from(read)
@@ -66,6 +71,8 @@ impl State for Arm32Regs {
 impl State for Arm64Regs {
     const KERNEL: u64 = 5;
     const USER: u64 = 0;
+    // ID_AA64PFR0.
+    const IDENTITY: (u32, u32) = (0x18 << 26 | 1 << 25 | 3 << 20 | 3 << 5 | 4 << 1 | 1, 24);
 
     fn sgi(relative: u32, read: bool) -> u32 {
         0x18 << 26 | 1 << 25 | 3 << 20 | (5 + relative) << 17 | 12 << 10 | 3 << 5 | 11 << 1 | u32::from(read)
@@ -106,6 +113,7 @@ in_both_states! {
     sgis_of_two_senders_are_one_interrupt
     sgi_registers_cannot_be_read_nor_used_by_applications
     version_2_has_no_registers_in_the_cpu
+    a_board_with_version_3_says_so_in_the_cpus_identity
     shared_interrupts_follow_their_router
     routers_read_as_affinities_by_words_or_whole
     a_hardware_interrupt_follows_its_router
@@ -271,6 +279,18 @@ fn version_2_has_no_registers_in_the_cpu<R: State>() {
     assert_eq!((cpu.regs.get(3), injected(&hv)), (0, vec![]));
     access(cpu, GICR + TYPER, 2, None);
     assert_eq!(injected(&hv), [Injected::DataAbort(GICR + TYPER)]);
+}
+
+fn a_board_with_version_3_says_so_in_the_cpus_identity<R: State>() {
+    let (esr, at) = R::IDENTITY;
+    for (virtual_cpu, shown) in [(Some(guest_board::Region::default()), 0), (None, 1)] {
+        let hv = hypervisor::<R>(64, 1);
+        hv.board.call_once(|| crate::domain_build::Board::new(virtual_cpu, 0));
+        let _guest = guest(&hv, 1);
+        let cpu = &mut cpus(&hv, 1)[0];
+        trap(cpu, esr, FaultRegisters::default());
+        assert_eq!((cpu.regs.get(3) >> at & 0xf, injected(&hv)), (shown, vec![]));
+    }
 }
 
 fn shared_interrupts_follow_their_router<R: State>() {

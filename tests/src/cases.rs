@@ -80,15 +80,20 @@ pub fn debian_guest_keeps_its_disk(on: Hypervisor) {
 /// emulated UART.
 pub fn debian_guest_starts_without_dom0(on: Hypervisor) {
     let mut machine = on.machine();
-    machine.domus.push(DomU {
+    machine.domus.push(debian_on_a_uart());
+    let mut c = Console::boot(&name("dom0less", on), &machine);
+    c.expect("DOM1: initrd: /dev/xvda cannot be mounted; a shell instead", BOOT);
+}
+
+/// A Debian guest whose console is an emulated UART.
+fn debian_on_a_uart() -> DomU {
+    DomU {
         boot: artifacts::debian_guest("console=ttyAMA0 rdinit=/init"),
         memory_kib: 128 << 10,
         vcpus: 1,
         vpl011: true,
         enhanced: None,
-    });
-    let mut c = Console::boot(&name("dom0less", on), &machine);
-    c.expect("DOM1: initrd: /dev/xvda cannot be mounted; a shell instead", BOOT);
+    }
 }
 
 /// The sample guest says who it is, under xl and on its console, and is gone when it has ended.

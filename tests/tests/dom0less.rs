@@ -1,8 +1,13 @@
-//! What our hypervisor starts from the device tree, with no dom0 about.
+//! What our hypervisor starts from the device tree.
 use system_tests::{
     artifacts::Hypervisor::{Ours, OursGicv3},
     cases,
 };
+
+#[test]
+fn debian_guest_starts_without_dom0() {
+    cases::debian_guest_starts_without_dom0(Ours);
+}
 
 #[test]
 fn hello_starts_without_dom0() {

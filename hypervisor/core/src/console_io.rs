@@ -1,6 +1,7 @@
 //! The hypervisor's console: output of domains that may write to it, and who gets what is typed.
 
 use alloc::vec::Vec;
+use core::{fmt, iter};
 
 use spin::Mutex;
 use xen_abi::{Domid, Errno, console_io::op, xen::virq};
@@ -11,6 +12,7 @@ use crate::{
     domain::Domain,
     hypercall::{Args, HypercallResult, Stop},
     machine::Machine,
+    vpl011,
 };
 
 /// Bytes written between two questions whether to stop.
@@ -81,30 +83,31 @@ impl Input {
                 return Typed::Nothing;
             }
             self.held = 0;
-            self.focus = match self.focus {
-                Focus::Domain(_) => Focus::Hypervisor,
-                Focus::Hypervisor => Focus::Domain(Domid(0)),
-            };
-            return Typed::Switched(self.focus);
+            return Typed::Switch(self.focus);
         }
-        if self.focus == Focus::Hypervisor {
-            self.held = 0;
-            return Typed::Key(byte);
+        let held = core::mem::take(&mut self.held);
+        match self.focus {
+            Focus::Hypervisor => Typed::Key(byte),
+            Focus::Domain(Domid(0)) => {
+                (0..held).for_each(|_| self.push(switch));
+                self.push(byte);
+                Typed::Input
+            }
+            Focus::Domain(id) => Typed::Guest(id, held),
         }
-        for _ in 0..core::mem::take(&mut self.held) {
-            self.push(switch);
-        }
-        self.push(byte);
-        Typed::Input
     }
 }
 
 /// What a byte that was typed came to.
 enum Typed {
     Nothing,
-    Switched(Focus),
+    /// Somebody else than this one is to listen.
+    Switch(Focus),
     Key(u8),
+    /// Dom0 has something to read.
     Input,
+    /// It is for that domain's UART, after so many switch characters that were none.
+    Guest(Domid, u32),
 }
 
 /// Serves `console_io(command, count, at)`.
@@ -170,24 +173,44 @@ impl<M: Machine> Hypervisor<M> {
         }
         let mut line = domain.console_line.lock();
         for byte in text {
-            match byte {
-                b'\n' => self.end_line(domain, &mut line),
-                b'\t' | b' '..=b'~' => {
-                    if line.len() == LINE {
-                        self.end_line(domain, &mut line);
-                    }
-                    if line.try_reserve(1).is_ok() {
-                        line.push(*byte);
-                    }
-                }
-                _ => {}
-            }
+            self.print_byte(format_args!("({}) ", domain.id), &mut line, LINE, *byte);
         }
     }
 
-    fn end_line(&self, domain: &Domain<M>, line: &mut Vec<u8>) {
-        let prefix = alloc::format!("({}) ", domain.id);
-        for part in [prefix.as_bytes(), line, b"\n"] {
+    /// Writes a byte of a domain's UART. Who listens to the keyboard may be in a dialogue, and is
+    /// shown as it is; others are shown line by line.
+    pub(crate) fn uart_output(&self, domain: &Domain<M>, byte: u8) {
+        let mut line = domain.console_line.lock();
+        if self.console.0.lock().focus == Focus::Domain(domain.id) {
+            for part in [line.as_slice(), &[byte]] {
+                self.machine.console_write(part);
+                self.log.write(part);
+            }
+            line.clear();
+        } else {
+            self.print_byte(format_args!("(XEN) DOM{}: ", domain.id.0), &mut line, vpl011::LINE, byte);
+        }
+    }
+
+    /// Adds a byte to a line of at most `most`, and shows it when it ends, behind `whose`.
+    fn print_byte(&self, whose: fmt::Arguments<'_>, line: &mut Vec<u8>, most: usize, byte: u8) {
+        match byte {
+            b'\n' => self.end_line(whose, line),
+            b'\t' | b' '..=b'~' => {
+                if line.len() == most {
+                    self.end_line(whose, line);
+                }
+                if line.try_reserve(1).is_ok() {
+                    line.push(byte);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn end_line(&self, whose: fmt::Arguments<'_>, line: &mut Vec<u8>) {
+        let whose = alloc::format!("{whose}");
+        for part in [whose.as_bytes(), line, b"\n"] {
             self.machine.console_write(part);
             self.log.write(part);
         }
@@ -196,13 +219,35 @@ impl<M: Machine> Hypervisor<M> {
 
     /// A byte came in on the serial line.
     pub fn console_input(&self, byte: u8) {
-        let typed = self.console.0.lock().typed(byte, self.options.conswitch & CONTROL);
+        let switch = self.options.conswitch & CONTROL;
+        let typed = self.console.0.lock().typed(byte, switch);
         match typed {
             Typed::Nothing => {}
-            Typed::Switched(focus) => self.announce_focus(focus),
+            Typed::Switch(focus) => self.switch_input(focus),
             Typed::Key(key) => self.key_pressed(key),
             Typed::Input => self.send_global_virq(virq::CONSOLE),
+            Typed::Guest(id, held) => {
+                let bytes = iter::repeat_n(switch, held as usize).chain([byte]);
+                let domain = self.domains.get(id);
+                if !domain.is_some_and(|domain| self.uart_typed(&domain, bytes)) {
+                    log::warn!("DOM{} has no UART to type to", id.0);
+                }
+            }
         }
+    }
+
+    /// Lets the next one listen: after dom0 the guests with a UART, then the hypervisor.
+    fn switch_input(&self, focus: Focus) {
+        let next = match focus {
+            Focus::Hypervisor => Focus::Domain(Domid(0)),
+            Focus::Domain(id) => {
+                let guests = self.domains.iter().filter(|domain| domain.uart.get().is_some());
+                let next = guests.map(|domain| domain.id).find(|other| *other > id);
+                next.map_or(Focus::Hypervisor, Focus::Domain)
+            }
+        };
+        self.console.0.lock().focus = next;
+        self.announce_focus(next);
     }
 
     /// Says who gets what is typed.
@@ -225,6 +270,10 @@ impl<M: Machine> Hypervisor<M> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        fake::{FakeMachine, control_config, domain, guest_config, hypervisor},
+        regs::Arm32Regs,
+    };
 
     fn type_all(input: &mut Input, text: &[u8]) {
         for byte in text {
@@ -236,13 +285,59 @@ mod tests {
     fn three_switches_in_a_row_change_who_listens_and_two_do_not() {
         let input = ConsoleInput::new(Focus::Domain(Domid(0)));
         let mut input = input.0.lock();
-        type_all(&mut input, b"\x01\x01a\x01\x01\x01");
-        assert_eq!(input.focus, Focus::Hypervisor);
+        type_all(&mut input, b"\x01\x01a\x01\x01");
+        assert!(matches!(input.typed(1, 1), Typed::Switch(Focus::Domain(Domid(0)))));
+        input.focus = Focus::Hypervisor;
         assert!(matches!(input.typed(b'h', 1), Typed::Key(b'h')));
-        type_all(&mut input, b"\x01\x01\x01b");
+        type_all(&mut input, b"\x01\x01");
+        assert!(matches!(input.typed(1, 1), Typed::Switch(Focus::Hypervisor)));
+        input.focus = Focus::Domain(Domid(0));
+        input.typed(b'b', 1);
         let mut text = [0; 8];
         let len = input.pop(&mut text);
         assert_eq!(&text[..len], b"\x01\x01ab");
+    }
+
+    #[test]
+    fn the_switch_goes_round_dom0_guests_with_a_uart_and_the_hypervisor() {
+        let hv: Hypervisor<FakeMachine<Arm32Regs>> = hypervisor(256, 1);
+        let _dom0 = domain(&hv, 0, control_config(), 1);
+        let guests = [1, 2, 3].map(|id| domain(&hv, id, guest_config(), 1));
+        hv.give_uart(&guests[0]);
+        hv.give_uart(&guests[2]);
+        let switch = || {
+            (0..3).for_each(|_| hv.console_input(1));
+            hv.console.0.lock().focus
+        };
+        let round = [Focus::Domain(Domid(1)), Focus::Domain(Domid(3)), Focus::Hypervisor];
+        for focus in round.into_iter().chain([Focus::Domain(Domid(0))]).chain(round) {
+            assert_eq!(switch(), focus);
+        }
+    }
+
+    #[test]
+    fn a_guests_uart_is_shown_by_lines_or_as_it_is_and_gets_what_is_typed() {
+        const DR: u32 = 0;
+        let hv: Hypervisor<FakeMachine<Arm32Regs>> = hypervisor(256, 1);
+        let guest = domain(&hv, 1, guest_config(), 1);
+        hv.give_uart(&guest);
+        let shown = |text: &[u8]| {
+            hv.machine.log(|log| log.console.clear());
+            for byte in text {
+                hv.uart_write(&guest, DR, 2, (*byte).into()).unwrap();
+            }
+            hv.machine.log(|log| log.console.clone())
+        };
+        assert_eq!(shown(b"a line\r\n\x1b[ and"), b"(XEN) DOM1: a line\n");
+        assert_eq!(shown(&[b'x'; 2 * vpl011::LINE]).iter().filter(|byte| **byte == b'\n').count(), 2);
+        (0..3).for_each(|_| hv.console_input(1));
+        shown(b"\n");
+        assert_eq!(shown(b"\x1b$ "), b"\x1b$ ");
+        for byte in b"\x01\x01q" {
+            hv.console_input(*byte);
+        }
+        let read = [(); 4].map(|()| hv.uart_read(&guest, DR, 2).unwrap());
+        assert_eq!(read, [1, 1, u32::from(b'q'), 0]);
     }
 
     #[test]

@@ -28,6 +28,7 @@ use crate::{
     sched::DomainSched,
     vcpu::Vcpu,
     vgic::{GuestInterrupts, Vgic},
+    vpl011::Uart,
 };
 
 pub use create::vmpidr;
@@ -95,6 +96,8 @@ pub struct Domain<M: Machine> {
     pub vgic: Mutex<Vgic>,
     /// Its event channels.
     pub events: Events<M>,
+    /// Its emulated UART, if it has one.
+    pub(crate) uart: Once<Mutex<Uart>>,
     /// Its UUID.
     pub handle: Mutex<DomainHandle>,
     /// Counter ticks at which its virtual counter was 0.
@@ -152,6 +155,7 @@ impl<M: Machine> Domain<M> {
             sched: DomainSched::new(),
             vgic: Mutex::new(vgic),
             events,
+            uart: Once::new(),
             handle: Mutex::new(config.handle),
             counter_offset: hv.machine.ticks(),
             time_offset: AtomicI64::new(0),

@@ -48,6 +48,7 @@ pub mod vcpu;
 mod vcpu_op;
 mod version;
 pub mod vgic;
+pub mod vpl011;
 mod vpsci;
 pub mod vtimer;
 pub mod xsm;

@@ -28,7 +28,7 @@ use crate::{
     machine::Machine,
     p2m::P2mType,
     version,
-    vgic::{GuestInterrupts, max_vcpus},
+    vgic::{GuestInterrupts, LOCAL, max_vcpus},
 };
 
 /// Room for the guest's device tree, without what its fragment adds.
@@ -49,6 +49,7 @@ struct Wish<'a> {
     tables: u32,
     hypervisor: bool,
     xenstore: bool,
+    uart: bool,
     kernel: &'a [u8],
     bootargs: Option<&'a str>,
     ramdisk: Option<&'a [u8]>,
@@ -60,9 +61,6 @@ impl<'a> Wish<'a> {
         let bad = |name| BuildError::Host(host::Error::Property(*node, name));
         if let Some(name) = ["direct-map", "xen,static-mem"].into_iter().find(|name| node.has(name)) {
             return Err(bad(name));
-        }
-        if node.has("vpl011") {
-            log::warn!("{node}: there is no emulated UART");
         }
         let kib = node.property("memory").and_then(|property| property.as_u64());
         let memory = kib.and_then(|kib| kib.checked_mul(1 << 10)).ok_or(bad("memory"))?;
@@ -80,6 +78,7 @@ impl<'a> Wish<'a> {
             tables: node.u32("xen,domain-p2m-mem-mb").map_or(default_tables(memory, vcpus), |mib| mib << 8),
             hypervisor,
             xenstore,
+            uart: node.has("vpl011"),
             kernel: &[],
             bootargs: None,
             ramdisk: None,
@@ -87,6 +86,12 @@ impl<'a> Wish<'a> {
         };
         wish.modules(node, file)?;
         if wish.kernel.is_empty() { Err(BuildError::NoKernel) } else { Ok(wish) }
+    }
+
+    /// How many shared interrupts it needs.
+    fn spis(&self) -> u32 {
+        let uart = if self.uart { layout::VPL011_SPI + 1 - LOCAL } else { 0 };
+        self.nr_spis.max(uart)
     }
 
     fn modules(&mut self, node: &Node<'a>, file: File<'_, 'a>) -> Result<(), BuildError<'a>> {
@@ -141,7 +146,7 @@ impl<M: Machine> Hypervisor<M> {
             max_evtchn_port: MAX_PORT,
             max_grant_frames: self.options.gnttab_max_frames,
             max_maptrack_frames: self.options.gnttab_max_maptrack_frames,
-            nr_spis: wish.nr_spis.min(device_tree::gic::SPI_END - 32).next_multiple_of(32),
+            nr_spis: wish.spis().min(device_tree::gic::SPI_END - 32).next_multiple_of(32),
             interrupts: GuestInterrupts::guest(version),
             table_pages: Some(wish.tables),
             ..DomainConfig::default()
@@ -180,6 +185,9 @@ impl<M: Machine> Hypervisor<M> {
         load(mem, domain, place.tree.base, &tree)?;
         if wish.xenstore {
             self.prepare_xenstore(domain)?;
+        }
+        if wish.uart {
+            self.give_uart(domain);
         }
         domain.set_aarch32(place.arch == Arch::Arm32);
         self.create_vcpus(domain)?;
@@ -227,7 +235,7 @@ impl<M: Machine> Hypervisor<M> {
             initrd: place.initrd,
             clock_frequency: frequency,
             rng_seed: &[],
-            vpl011: false,
+            vpl011: wish.uart,
             version: version::NUMBER,
         };
         let tree = match wish.fragment {

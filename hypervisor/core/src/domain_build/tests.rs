@@ -405,6 +405,40 @@ fn a_guest_that_is_not_enhanced_does_not_see_the_hypervisor() {
 }
 
 #[test]
+fn a_guest_with_a_uart_finds_it_in_its_tree_and_has_its_interrupt() {
+    use xen_abi::arch::layout;
+    let hv = world(16384, "dom0_mem=8M");
+    let guest = |fill: &dyn Fn(&mut Writer)| {
+        let blob = domain_node(|writer| {
+            writer.u64("memory", 8 << 10).u32("cpus", 1);
+            fill(writer);
+            module(writer, "kernel", "multiboot,kernel", 1, None);
+        });
+        build_guest(&hv, &blob).unwrap()
+    };
+    let with = guest(&|writer| {
+        writer.property("vpl011", &[]);
+    });
+    assert_eq!(with.config.nr_spis, 32);
+    assert!(with.uart.get().is_some());
+    let blob = guest_tree(&hv, &with);
+    let tree = Tree::parse(&blob).unwrap();
+    let uart = tree.compatible(&["arm,sbsa-uart"]).next().unwrap();
+    let place: Vec<_> = uart.reg().unwrap().collect();
+    assert_eq!(place, [region(layout::PL011_BASE, layout::PL011_SIZE)]);
+    let interrupts = uart.interrupts(&device_tree::Phandles::of(&tree)).unwrap();
+    assert_eq!(gic::decode(&interrupts[0].cells).unwrap().0, layout::VPL011_SPI);
+
+    let without = guest(&|writer| {
+        writer.u32("nr_spis", 33);
+    });
+    assert_eq!(without.config.nr_spis, 64);
+    assert!(without.uart.get().is_none());
+    let blob = guest_tree(&hv, &without);
+    assert!(Tree::parse(&blob).unwrap().compatible(&["arm,sbsa-uart"]).next().is_none());
+}
+
+#[test]
 fn guests_that_cannot_be_built_leave_nothing() {
     let hv = world(4096, "dom0_mem=4M");
     build(&hv, &zimage(4096), None).unwrap();

@@ -1,6 +1,6 @@
 //! Accesses to what is not there: emulated devices, and addresses where nothing is.
 
-use xen_abi::Gfn;
+use xen_abi::{Gfn, arch::layout};
 
 use super::{
     esr::{Abort, Fault, Transfer},
@@ -20,7 +20,8 @@ type Done = Result<(), Unhandled>;
 
 impl<M: Machine> Current<'_, M> {
     pub(super) fn data_abort(&mut self, abort: &Abort) {
-        if abort.fault() == Fault::Translation && !abort.on_walk() && self.emulate(abort) {
+        let emulated = abort.fault() == Fault::Translation && !abort.on_walk();
+        if emulated && (self.emulate(abort) || self.emulate_uart(abort)) {
             return;
         }
         let write = abort.transfer().is_none_or(Transfer::is_write) && !abort.is_cache_maintenance();
@@ -62,11 +63,32 @@ impl<M: Machine> Current<'_, M> {
                 None => return false,
             },
         };
+        self.finish(abort, done);
+        true
+    }
+
+    /// Does an access to the emulated UART; false if it is none.
+    fn emulate_uart(&mut self, abort: &Abort) -> bool {
+        let offset = abort.ipa().wrapping_sub(layout::PL011_BASE);
+        if offset >= layout::PL011_SIZE || self.domain.uart.get().is_none() {
+            return false;
+        }
+        let offset = offset as u32;
+        let done = self.access(
+            abort,
+            |current, size| current.hv.uart_read(current.domain, offset, size).map(u64::from),
+            |current, size, value| current.hv.uart_write(current.domain, offset, size, value as u32),
+        );
+        self.finish(abort, done);
+        true
+    }
+
+    /// Goes on behind an access that was done, or aborts one that was not.
+    fn finish(&mut self, abort: &Abort, done: Done) {
         match done {
             Ok(()) => skip::skip(self.regs, abort.instruction_len()),
             Err(Unhandled) => self.hv.machine.inject_abort(self.regs, abort.va(), false),
         }
-        true
     }
 
     /// The same for version 3 of the interrupt controller.

@@ -3,7 +3,7 @@
 use alloc::{sync::Arc, vec, vec::Vec};
 
 use xen_abi::{
-    arch::psr,
+    arch::{layout, psr},
     psci::{id, smccc},
 };
 
@@ -272,6 +272,29 @@ fn an_access_to_nothing_is_an_abort_at_its_address() {
     let (_, faults) = data_abort(false, 0x1000, false);
     trap_at(cpu, 0x20 << 26 | 0x07, faults);
     assert_eq!(injected(&hv), [Injected::PrefetchAbort(faults.far)]);
+}
+
+#[test]
+fn the_uart_is_there_for_who_has_one() {
+    const MASK: u64 = layout::PL011_BASE + 0x38;
+    let hv = hypervisor(64, 1);
+    let domain = start(&hv, 1);
+    let cpu = &mut cpu(&hv);
+    let (syndrome, faults) = data_abort(true, MASK, true);
+    trap_at(cpu, syndrome, faults);
+    assert_eq!((injected(&hv), cpu.regs.pc), (vec![Injected::DataAbort(faults.far)], PC));
+
+    hv.give_uart(&domain);
+    cpu.regs.r[3] = 0x70;
+    trap_at(cpu, syndrome, faults);
+    assert_eq!((injected(&hv), cpu.regs.pc), (vec![], PC + 4));
+    cpu.regs.r[3] = 0;
+    let (syndrome, faults) = data_abort(false, MASK, true);
+    trap_at(cpu, syndrome, faults);
+    assert_eq!((cpu.regs.r[3], cpu.regs.pc), (0x70, PC + 8));
+    let (syndrome, faults) = data_abort(false, layout::PL011_BASE + 0x30, true);
+    trap_at(cpu, syndrome, faults);
+    assert_eq!(injected(&hv), [Injected::DataAbort(faults.far)]);
 }
 
 #[test]

@@ -36,6 +36,10 @@ const TREE_ROOM: usize = 64 << 10;
 /// The highest port, as toolstacks set it.
 const MAX_PORT: u32 = 1023;
 
+/// Properties of Xen's binding that change what the guest is and are not to be had: a guest without
+/// them would not be the one that was asked for.
+const UNSUPPORTED: [&str; 3] = ["direct-map", "xen,static-mem", "domain-cpupool"];
+
 /// Reads a boot module.
 pub type File<'f, 'a> = &'f dyn Fn(Region) -> Option<&'a [u8]>;
 
@@ -59,8 +63,8 @@ struct Wish<'a> {
 impl<'a> Wish<'a> {
     fn read(node: &Node<'a>, file: File<'_, 'a>, most: u32) -> Result<Self, BuildError<'a>> {
         let bad = |name| BuildError::Host(host::Error::Property(*node, name));
-        if let Some(name) = ["direct-map", "xen,static-mem"].into_iter().find(|name| node.has(name)) {
-            return Err(bad(name));
+        if let Some(name) = UNSUPPORTED.into_iter().find(|name| node.has(name)) {
+            return Err(BuildError::Unsupported(*node, name));
         }
         let kib = node.property("memory").and_then(|property| property.as_u64());
         let memory = kib.and_then(|kib| kib.checked_mul(1 << 10)).ok_or(bad("memory"))?;

@@ -8,6 +8,7 @@ mod memory;
 
 use core::fmt;
 
+use device_tree::Node;
 use guest_board::Arch;
 use kernel_image::Kernel;
 use xen_abi::Errno;
@@ -25,6 +26,8 @@ pub enum BuildError<'a> {
     Host(host::Error<'a>),
     /// The board that the guest is to have.
     Board(guest_board::Error),
+    /// A node asks for something that this hypervisor does not have.
+    Unsupported(Node<'a>, &'static str),
     /// So many bytes of memory could not be had.
     Memory(u64),
     /// So many bytes have to lie below 4 GiB, in one piece.
@@ -44,6 +47,7 @@ impl fmt::Display for BuildError<'_> {
         match self {
             Self::Host(error) => error.fmt(f),
             Self::Board(error) => error.fmt(f),
+            Self::Unsupported(node, name) => write!(f, "{node}: `{name}` is not supported"),
             Self::Memory(bytes) => write!(f, "there are not {} MiB of free memory", bytes >> 20),
             Self::LowMemory(bytes) => {
                 write!(f, "there are not {} MiB of free memory in one piece below 4 GiB", bytes >> 20)

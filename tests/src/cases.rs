@@ -96,6 +96,36 @@ fn debian_on_a_uart() -> DomU {
     }
 }
 
+/// Ctrl-A three times hands the keyboard on: from dom0 to the guest, whose shell then answers, to the
+/// hypervisor, and back to dom0.
+pub fn keyboard_goes_round(on: Hypervisor) {
+    const SWITCH: &[u8] = b"\x01\x01\x01";
+    let mut machine = on.machine();
+    machine.memory_mib = 2048;
+    machine.hypervisor_args += " dom0_mem=512M";
+    machine.dom0 = Some(artifacts::debian_dom0());
+    machine.domus.push(debian_on_a_uart());
+    machine.disks.push(artifacts::data_disk());
+    let mut c = Console::boot(&name("keyboard", on), &machine);
+    // Either may be ready first.
+    let shells = ["init: dom0 is ready", "DOM1: initrd: /dev/xvda cannot be mounted; a shell instead"];
+    let (first, _) = c.expect_one_of(&shells, BOOT);
+    c.expect(shells[1 - first], BOOT);
+
+    c.send(SWITCH);
+    c.expect("*** Serial input to DOM1", COMMAND);
+    c.send(b"echo sum $((20 + 22))\r");
+    c.expect("sum 42", COMMAND);
+    c.send(SWITCH);
+    c.expect("*** Serial input to Xen", COMMAND);
+    c.send(b"h");
+    c.expect("show this", COMMAND);
+    c.send(SWITCH);
+    c.expect("*** Serial input to DOM0", COMMAND);
+    c.send(b"echo product $((6 * 7))\r");
+    c.expect("product 42", COMMAND);
+}
+
 /// The sample guest says who it is, under xl and on its console, and is gone when it has ended.
 pub fn hello_runs_under_xl(on: Hypervisor) {
     let mut c = debian_dom0(&name("hello", on), on, artifacts::data_disk());

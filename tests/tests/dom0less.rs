@@ -10,6 +10,11 @@ fn debian_guest_starts_without_dom0() {
 }
 
 #[test]
+fn keyboard_goes_round_dom0_guest_and_hypervisor() {
+    cases::keyboard_goes_round(Ours);
+}
+
+#[test]
 fn hello_starts_without_dom0() {
     cases::hello_starts_without_dom0(Ours);
 }

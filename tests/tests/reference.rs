@@ -17,6 +17,11 @@ fn debian_guest_starts_without_dom0() {
 }
 
 #[test]
+fn keyboard_goes_round_dom0_guest_and_hypervisor() {
+    cases::keyboard_goes_round(Xen);
+}
+
+#[test]
 fn hello_runs_under_xl() {
     cases::hello_runs_under_xl(Xen);
 }

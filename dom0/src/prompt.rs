@@ -45,8 +45,12 @@ async fn read_line<D: Disk + Clone + 'static>(
     loop {
         terminal.raw(&out);
         out.clear();
+        editor.draw(&mut out);
+        terminal.set_footer(&out);
+        out.clear();
         match editor.feed(terminal.byte().await, &mut out) {
             Some(Event::Line(line)) => {
+                terminal.set_footer(&[]);
                 terminal.raw(&out);
                 return line;
             }

@@ -4,13 +4,19 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use embedded_io::Write as _;
-use guest_sdk::console::Console;
+use guest_sdk::{
+    console::Console,
+    exec::{Either, race},
+};
 
 /// Input and output of the user's terminal.
 pub struct Terminal {
     console: Console,
     ahead: Vec<u8>,
 }
+
+/// What interrupts a command that waits: Ctrl-C.
+const INTERRUPT: u8 = 0x03;
 
 /// Bytes taken from the console at a time.
 const CHUNK: usize = 64;
@@ -27,13 +33,45 @@ impl Terminal {
             if !self.ahead.is_empty() {
                 return self.ahead.remove(0);
             }
-            let mut chunk = [0; CHUNK];
-            match self.console.read_some(&mut chunk).await {
-                Ok(n) => self.ahead.extend_from_slice(&chunk[..n]),
-                // A console that cannot be read types nothing more.
-                Err(_) => core::future::pending().await,
+            self.more().await;
+        }
+    }
+
+    /// Takes what is typed next.
+    async fn more(&mut self) {
+        let mut chunk = [0; CHUNK];
+        match self.console.read_some(&mut chunk).await {
+            Ok(n) => self.ahead.extend_from_slice(&chunk[..n]),
+            // A console that cannot be read types nothing more.
+            Err(_) => core::future::pending().await,
+        }
+    }
+
+    /// Waits for `what` until Ctrl-C is typed, which gives nothing. What else is typed meanwhile is kept, but for what
+    /// the Ctrl-C throws away.
+    pub async fn unless_interrupted<F: Future>(&mut self, what: F) -> Option<F::Output> {
+        match race(what, self.interrupt()).await {
+            Either::First(output) => Some(output),
+            Either::Second(()) => {
+                self.raw(b"^C\r\n");
+                None
             }
         }
+    }
+
+    async fn interrupt(&mut self) {
+        loop {
+            if let Some(at) = self.ahead.iter().position(|&byte| byte == INTERRUPT) {
+                self.ahead.drain(..=at);
+                return;
+            }
+            self.more().await;
+        }
+    }
+
+    /// Has lines of the log appear above `drawn`, which is what stands in the terminal's last line.
+    pub fn set_footer(&mut self, drawn: &[u8]) {
+        self.console.set_footer(drawn);
     }
 
     /// Writes bytes as they are.

@@ -6,6 +6,7 @@
 //!
 //! The ring is looked at anew for each transfer, so that a panic can print whatever was going on.
 
+use alloc::vec::Vec;
 use core::{fmt, time::Duration};
 
 use embedded_io::{ErrorKind, ErrorType, Read, ReadReady, Write};
@@ -28,6 +29,9 @@ use crate::{
 /// until there is room again.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// To the start of the line, and all of it away.
+const CLEAR_LINE: &[u8] = b"\r\x1b[K";
+
 /// What the console is.
 enum Place {
     /// The ring to the console daemon.
@@ -44,11 +48,18 @@ pub(crate) struct State {
     writing: IrqLock<bool>,
     /// Tells of input; bound at the first read.
     input: Once<Option<Port>>,
+    /// What is drawn anew under each line of the log.
+    footer: IrqLock<Vec<u8>>,
 }
 
 impl State {
     pub(crate) const fn new() -> Self {
-        Self { place: Once::new(), writing: IrqLock::new(false), input: Once::new() }
+        Self {
+            place: Once::new(),
+            writing: IrqLock::new(false),
+            input: Once::new(),
+            footer: IrqLock::new(Vec::new()),
+        }
     }
 
     fn place(&self) -> &Place {
@@ -199,6 +210,13 @@ impl Console {
         Self(())
     }
 
+    /// Sets what stands in the last line of the terminal, as a prompt and what is typed there: lines of the log appear
+    /// above it from now on. With nothing in it they are only written.
+    pub fn set_footer(&mut self, drawn: &[u8]) {
+        let mut footer = drawn.to_vec();
+        core::mem::swap(&mut *system().console.footer.lock(), &mut footer);
+    }
+
     /// Takes what was typed, and waits for it if there is nothing; says how many bytes. On a
     /// domain without a console it waits for ever.
     ///
@@ -313,7 +331,11 @@ impl log::Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let mut line = alloc::vec::Vec::new();
+        let footer = system().console.footer.lock().clone();
+        let mut line = Vec::new();
+        if !footer.is_empty() {
+            line.extend_from_slice(CLEAR_LINE);
+        }
         let mut printer = Printer(|bytes: &[u8]| line.extend_from_slice(bytes));
         let time = now().as_ns() / 1_000;
         let (s, us) = (time / 1_000_000, time % 1_000_000);
@@ -327,6 +349,7 @@ impl log::Log for Logger {
         // Printing to a vector does not fail.
         let _ =
             fmt::Write::write_fmt(&mut printer, format_args!("[{s:5}.{us:06}] {level}{}\n", record.args()));
+        line.extend_from_slice(&footer);
         // There is nowhere else to say that it could not be said.
         let _ = write(&line);
     }

@@ -117,8 +117,11 @@ fn options<'a>(args: &'a [String], known: &str) -> Result<(String, &'a [String])
         match arg.strip_prefix('-') {
             Some("-") => return Ok((found, &args[index + 1..])),
             Some(letters) if !letters.is_empty() => {
+                if letters.starts_with('-') {
+                    fail!("option {arg} is not supported: only single letters are");
+                }
                 if let Some(bad) = letters.chars().find(|&c| !known.contains(c)) {
-                    fail!("unknown option -{bad}");
+                    fail!("option -{bad} is not supported");
                 }
                 found.push_str(letters);
             }
@@ -144,6 +147,8 @@ mod tests {
         assert_eq!((found.as_str(), rest), ("ald", &args[2..]));
         let args = words("-a -- -b");
         assert_eq!(options(&args, "a").unwrap().1, &args[2..]);
-        assert!(options(&words("-q"), "a").is_err());
+        let refused = |line| options(&words(line), "a").unwrap_err().0;
+        assert_eq!(refused("-q"), "option -q is not supported");
+        assert_eq!(refused("--all"), "option --all is not supported: only single letters are");
     }
 }

@@ -7,6 +7,7 @@ use core::fmt::Write;
 use xen_abi::domctl::{dominf, scheduler};
 use xen_abi::sysctl::{PhysInfo, physcap};
 
+use crate::config::uuid::Uuid;
 use crate::control::Version;
 use crate::devices::disk::DiskInfo;
 use crate::lifecycle::shutdown_reason;
@@ -21,10 +22,13 @@ fn seconds(ns: u64) -> String {
     format!("{}.{}", tenths / 10, tenths % 10)
 }
 
-/// Writes `xl list`.
-pub fn list(domains: &[Listed]) -> String {
-    let mut text =
-        String::from("Name                                        ID   Mem VCPUs\tState\tTime(s)\n");
+/// Writes `xl list`; with `verbose`, UUIDs and reasons of shutdowns too.
+pub fn list(domains: &[Listed], verbose: bool) -> String {
+    let mut text = String::from("Name                                        ID   Mem VCPUs\tState\tTime(s)");
+    if verbose {
+        text += "   UUID                            Reason-Code\tSecurity Label";
+    }
+    text.push('\n');
     for Listed { name, info } in domains {
         // What xl prints for one that is gone but for its pages.
         let name = if name.is_empty() { "(null)" } else { name };
@@ -32,7 +36,7 @@ pub fn list(domains: &[Listed]) -> String {
         let reason =
             shutdown_reason(info).map_or('-', |reason| "-rscwS".chars().nth(reason as usize).unwrap_or('?'));
         // Writing to a `String` does not fail, here and below.
-        let _ = writeln!(
+        let _ = write!(
             text,
             "{name:<40} {:>5} {:>5} {:>5}     {}{}{}{}{reason}{}  {:>8}",
             info.domain.0,
@@ -45,6 +49,11 @@ pub fn list(domains: &[Listed]) -> String {
             flag(dominf::DYING, 'd'),
             seconds(info.cpu_time),
         );
+        if verbose {
+            let reason = shutdown_reason(info).map_or("-".into(), |reason| format!("{reason:x}"));
+            let _ = write!(text, " {} {reason:>8} {:>16}", Uuid(info.handle), "-");
+        }
+        text.push('\n');
     }
     text
 }
@@ -245,7 +254,16 @@ mod tests {
             "(null)                                   31000     0     1     ---s?d  18446744073.7",
             "",
         ];
-        assert_eq!(list(&domains), lines.join("\n"));
+        assert_eq!(list(&domains, false), lines.join("\n"));
+
+        let verbose = list(&domains, true);
+        let mut lines = lines.iter().zip(verbose.lines());
+        let (_, header) = lines.next().unwrap();
+        assert!(header.ends_with("Time(s)   UUID                            Reason-Code\tSecurity Label"));
+        let uuid = "00000000-0000-0000-0000-000000000000";
+        for ((short, long), reason) in lines.zip(["-", "-", "3", "9"]) {
+            assert_eq!(long, format!("{short} {uuid} {reason:>8}                -"));
+        }
     }
 
     #[test]

@@ -28,5 +28,5 @@ mod toolstack;
 
 pub use domains::Listed;
 pub use error::{Error, Result};
-pub use lifecycle::{Order, shutdown_reason};
+pub use lifecycle::{End, Order, shutdown_reason};
 pub use toolstack::{ListedVcpu, Toolstack};

@@ -50,6 +50,15 @@ impl Order {
     }
 }
 
+/// How a domain has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It is gone, or about to be.
+    Destroyed,
+    /// It is still there, and has shut down for this reason.
+    ShutDown(u32),
+}
+
 /// Gives the reason why a domain has shut down, if it has.
 pub fn shutdown_reason(info: &GetDomainInfo) -> Option<u32> {
     let reason = info.flags >> dominf::SHUTDOWN_SHIFT & dominf::SHUTDOWN_MASK;
@@ -108,6 +117,21 @@ impl<H: Host> Toolstack<H> {
         match self.host().timeout(ACKNOWLEDGE, taken).await {
             Some(outcome) => outcome,
             None => self.withdraw(domid, &path).await,
+        }
+    }
+
+    /// Waits until a domain has ended.
+    pub async fn ended(&self, domid: Domid) -> Result<End> {
+        let mut watch = self.host().store().watch("@releaseDomain").await?;
+        loop {
+            watch.next().await?;
+            let info = self.host().control().domain(domid).ok();
+            let Some(info) = info.filter(|info| info.flags & dominf::DYING == 0) else {
+                return Ok(End::Destroyed);
+            };
+            if let Some(reason) = shutdown_reason(&info) {
+                return Ok(End::ShutDown(reason));
+            }
         }
     }
 

@@ -14,10 +14,15 @@ const MAX_CONFIG: usize = 256 << 10;
 
 impl<D: Disk + Clone + 'static> Session<D> {
     pub(super) async fn create(&self, args: &[String], out: &mut Terminal) -> Outcome {
-        let (flags, rest) = options(args, "cp")?;
+        let (flags, rest) = options(args, "cnpq")?;
         let Some((path, more)) = rest.split_first() else { fail!("usage: xl create {}", takes("create")) };
         let config = self.read_config(path, more, out).await?;
-        writeln!(out, "Parsing config from {path}")?;
+        if !flags.contains('q') {
+            writeln!(out, "Parsing config from {path}")?;
+        }
+        if flags.contains('n') {
+            return Ok(());
+        }
         let with_console = flags.contains('c');
         let paused = flags.contains('p');
         let domid = self.toolstack.create(config, paused || with_console).await?;

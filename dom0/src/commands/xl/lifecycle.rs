@@ -4,7 +4,7 @@ use alloc::{string::String, vec::Vec};
 use core::{fmt::Write, time::Duration};
 
 use guest_sdk::{abi::Domid, exec};
-use toolstack::Order;
+use toolstack::{End, Order};
 
 use super::{Outcome, Session, fail, options, takes};
 use crate::{consoles, storage::Disk, terminal::Terminal};
@@ -25,19 +25,42 @@ impl<D: Disk + Clone + 'static> Session<D> {
     }
 
     pub(super) async fn order(&self, args: &[String], order: Order, out: &mut Terminal) -> Outcome {
-        let (flags, rest) = options(args, "a")?;
+        let (flags, rest) = options(args, "aw")?;
         let domains: Vec<Domid> = match (flags.contains('a'), rest) {
             (true, []) => self.domains(&[]).await?.into_iter().filter(|&d| d != Domid(0)).collect(),
             (false, [_, ..]) => self.domains(rest).await?,
             _ => fail!("usage: xl shutdown|reboot {}", takes("shutdown")),
         };
-        for domid in domains {
+        for &domid in &domains {
             let doing = match order {
                 Order::Poweroff => "Shutting down",
                 Order::Reboot => "Rebooting",
             };
             writeln!(out, "{doing} domain {}", domid.0)?;
-            self.toolstack.order(domid, order).await?;
+            match out.unless_interrupted(self.toolstack.order(domid, order)).await {
+                Some(outcome) => outcome?,
+                None => fail!("interrupted: domain {} has not answered yet", domid.0),
+            }
+        }
+        if flags.contains('w') {
+            writeln!(out, "Waiting for {} domains", domains.len())?;
+            for domid in domains {
+                self.wait_for_end(domid, out).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until a domain has ended, or the user does not want to wait any longer.
+    async fn wait_for_end(&self, domid: Domid, out: &mut Terminal) -> Outcome {
+        match out.unless_interrupted(self.toolstack.ended(domid)).await {
+            None => fail!("interrupted: domain {} goes on with its end", domid.0),
+            Some(end) => match end? {
+                End::Destroyed => writeln!(out, "Domain {} has been destroyed", domid.0)?,
+                End::ShutDown(reason) => {
+                    writeln!(out, "Domain {} has been shut down, reason code {reason}", domid.0)?;
+                }
+            },
         }
         Ok(())
     }
@@ -54,7 +77,9 @@ impl<D: Disk + Clone + 'static> Session<D> {
                 consoles::interact(reader, terminal).await;
                 return Ok(());
             }
-            exec::sleep(CONSOLE_WAIT).await;
+            if terminal.unless_interrupted(exec::sleep(CONSOLE_WAIT)).await.is_none() {
+                fail!("interrupted");
+            }
         }
         fail!("domain {} has no console", domid.0)
     }

@@ -5,17 +5,18 @@ use core::fmt::Write;
 
 use toolstack::{control::Control, format, host::Host};
 
-use super::{Outcome, Session};
+use super::{Outcome, Session, options};
 use crate::{storage::Disk, terminal::Terminal};
 
 impl<D: Disk + Clone + 'static> Session<D> {
     pub(super) async fn list(&self, args: &[String], out: &mut Terminal) -> Outcome {
+        let (flags, args) = options(args, "v")?;
         let mut all = self.toolstack.list().await?;
         if !args.is_empty() {
             let wanted = self.domains(args).await?;
             all.retain(|domain| wanted.contains(&domain.info.domain));
         }
-        write!(out, "{}", format::list(&all))?;
+        write!(out, "{}", format::list(&all, flags.contains('v')))?;
         Ok(())
     }
 

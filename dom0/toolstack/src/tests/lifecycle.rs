@@ -11,7 +11,7 @@ use super::create::{config, host};
 use super::host::FakeHost;
 use crate::config::disk::Disk;
 use crate::config::vdev::Vdev;
-use crate::{Order, Toolstack};
+use crate::{End, Order, Toolstack};
 
 const DISK: &str = "disk = [ 'phy:/dev/loop0,xvda,w' ]";
 
@@ -49,6 +49,17 @@ fn a_destroyed_guest_leaves_nothing() {
     let gone = host.run(toolstack.destroy(Domid(1))).unwrap_err();
     assert_eq!(gone.to_string(), "1 is an invalid domain identifier");
     assert!(host.run(toolstack.destroy(Domid(0))).is_err());
+}
+
+#[test]
+fn the_end_of_a_guest_is_waited_for() {
+    let host = host();
+    let (toolstack, domid) = started(&host, "on_poweroff = 'preserve'");
+    host.control.shut_down(domid, shutdown::POWEROFF);
+    assert_eq!(host.run(toolstack.ended(domid)).unwrap(), End::ShutDown(shutdown::POWEROFF));
+    host.run(toolstack.destroy(domid)).unwrap();
+    assert_eq!(host.run(toolstack.ended(domid)).unwrap(), End::Destroyed);
+    assert_eq!(host.store.watches(), 0);
 }
 
 #[test]

@@ -45,7 +45,10 @@ impl Prompt {
     /// Runs a command; gives what it printed.
     #[track_caller]
     fn run(&mut self, line: &str) -> String {
-        self.0.command(line, PROMPT, COMMAND)
+        self.0.send_line(line);
+        // The prompt may have been drawn again before, under what dom0 said of its own accord.
+        self.0.expect(&format!("{line}\n"), COMMAND);
+        self.0.expect(PROMPT, COMMAND)
     }
 
     /// Runs a command that says all of `expected`.
@@ -160,13 +163,35 @@ pub fn guests_are_managed(on: Hypervisor) {
 
     p.says("xl reboot ticker", &["Rebooting domain 1"]);
     while !p.run("xl domid ticker").starts_with('2') {}
-    p.says("xl shutdown ticker", &["Shutting down domain 2"]);
+    p.says("xl shutdown -w ticker", &["Shutting down domain 2", "Domain 2 has been "]);
     p.alone();
     p.says("xl create -p /root/ticker.cfg", &["Parsing config"]);
     p.says("xl list", &["ticker ", "--p---"]);
     p.quiet("xl destroy ticker");
     p.alone();
     p.says("xl destroy ticker", &["ticker is an invalid domain identifier"]);
+}
+
+/// What dom0 says of its own accord appears above what is being typed, and Ctrl-C ends a wait.
+pub fn prompt_is_not_disturbed(on: Hypervisor) {
+    let mut p = Prompt::boot(&name("undisturbed", on), on, artifacts::data_disk());
+    p.quiet("xl create -qp /root/ticker.cfg 'extra=\"ticks=2\"'");
+    // Typed ahead, so that the line is begun when the guest ends.
+    p.0.send(b"xl unpause 1\rxl domid Do");
+    p.0.expect("Domain 1 has shut down", COMMAND);
+    p.0.expect("\ndom0# xl domid Do", COMMAND);
+    p.types(b"main-0\r", "0\n");
+    p.alone();
+
+    // A guest that is paused takes no order.
+    p.quiet("xl create -qp /root/ticker.cfg");
+    p.0.send_line("xl shutdown -w ticker");
+    p.0.expect("Shutting down domain 2", COMMAND);
+    p.types(b"\x03", "interrupted: domain 2 has not answered yet");
+    p.says("xl list -v", &["Reason-Code", "ticker ", "--p---"]);
+    p.says("xl list -l", &["option -l is not supported"]);
+    p.quiet("xl destroy ticker");
+    p.alone();
 }
 
 /// Debian's guest, by the config that its users write and the image with either appended tree, reaches the shell of
@@ -219,6 +244,7 @@ pub fn debian_guest_reboots_with_two_disks(on: Hypervisor) {
             p.0.send_line("xl console linux");
         }
     }
+    disk_comes_and_goes(&mut p);
     p.0.send_line("poweroff");
     p.0.expect("reboot: Power down", COMMAND);
     p.types(LEAVE_CONSOLE, "\n");
@@ -227,6 +253,85 @@ pub fn debian_guest_reboots_with_two_disks(on: Hypervisor) {
     p.alone();
     p.quiet("losetup -d /dev/loop0");
     p.quiet("losetup -d /dev/loop1");
+}
+
+/// From the guest's shell and back there: dom0 gives the running guest a third disk, and takes it again.
+#[track_caller]
+fn disk_comes_and_goes(p: &mut Prompt) {
+    p.types(LEAVE_CONSOLE, "\n");
+    p.quiet("losetup -r /dev/loop2 /root/disk.img");
+    p.quiet("xl block-attach linux phy:/dev/loop2,xvdc,r");
+    p.says("xl block-attach linux phy:/dev/loop2,xvdc,r", &["already exists"]);
+    p.says("xl block-list linux", &["51712 ", "51728 ", "51744 "]);
+    let in_guest = |p: &mut Prompt, number: u32| {
+        p.0.send_line("xl console linux");
+        // What the console said before is shown again, this is not.
+        p.0.send_line(&format!("echo disks-$(({number} + 0)); cat /sys/block/xvd*/size"));
+        p.0.expect(&format!("disks-{number}"), COMMAND);
+        p.0.expect("/ # ", COMMAND)
+    };
+    let with = in_guest(p, 3);
+    assert_eq!(with.matches("131072\n").count(), 2, "{with}");
+    p.types(LEAVE_CONSOLE, "\n");
+    p.says("xl block-detach linux xvdc", &["(/dev/loop2) disconnected"]);
+    p.says("xl block-detach linux xvdc", &["xvdc: not connected"]);
+    p.quiet("losetup -d /dev/loop2");
+    let without = in_guest(p, 2);
+    assert_eq!(without.matches("131072\n").count(), 1, "{without}");
+}
+
+/// A hundred guests fit in 1 GiB, each costs little beyond its memory, the last is made as fast as the first, and
+/// their memory comes back.
+pub fn a_hundred_guests_fit(on: Hypervisor) {
+    const MEMORY_KIB: u64 = 8 << 10;
+    const BEYOND_KIB: u64 = 128;
+    const KEPT_KIB: u64 = 32;
+    let mut p = Prompt::boot(&name("hundred", on), on, artifacts::data_disk());
+    let create = |p: &mut Prompt, number: u32| {
+        // Paused: the machine's time leaps while all wait, so that any timer of theirs would run out at once.
+        p.quiet(&format!("xl create -pq /root/hello.cfg 'name=\"g{number}\"' 'memory=8'"));
+    };
+    // The first guest of all makes what stays.
+    create(&mut p, 1);
+    let free = free_kib(&mut p);
+    let started = dom0_seconds(&mut p);
+    (2..=21).for_each(|number| create(&mut p, number));
+    let few = dom0_seconds(&mut p) - started;
+    (22..=80).for_each(|number| create(&mut p, number));
+    let started = dom0_seconds(&mut p);
+    (81..=100).for_each(|number| create(&mut p, number));
+    let many = dom0_seconds(&mut p) - started;
+    let beyond = (free - free_kib(&mut p)) / 99 - MEMORY_KIB;
+    println!(
+        "20 guests took dom0 {few:.1} s with few others, {many:.1} s with many; {beyond} KiB beyond each's memory"
+    );
+    assert!(beyond <= BEYOND_KIB, "{beyond} KiB");
+    assert!(many <= few * 1.5 + 0.1, "{few} s, then {many} s");
+    p.says("xl list g100", &["g100 "]);
+    p.quiet("xl unpause g100");
+    while p.run("xl list").contains("g100 ") {}
+    (2..=99).for_each(|number| p.quiet(&format!("xl destroy g{number}")));
+    let lost = free - free_kib(&mut p);
+    // Not a page for each of them: the hypervisor's heap may keep some that it grew by.
+    assert!(lost <= KEPT_KIB, "{lost} KiB");
+    p.says("xl list g1", &["g1 "]);
+}
+
+/// Free memory, to the page: of a guest that is too large it is told.
+#[track_caller]
+fn free_kib(p: &mut Prompt) -> u64 {
+    let text = p.run("xl create -q /root/hello.cfg 'memory=4000'");
+    let free =
+        text.trim_end().strip_suffix(" KiB free").and_then(|rest| rest.rsplit(' ').next()?.parse().ok());
+    free.unwrap_or_else(|| panic!("{text}"))
+}
+
+/// The time for which dom0 has run.
+#[track_caller]
+fn dom0_seconds(p: &mut Prompt) -> f64 {
+    let text = p.run("xl list 0");
+    let time = text.split_whitespace().next_back().and_then(|time| time.parse().ok());
+    time.unwrap_or_else(|| panic!("{text}"))
 }
 
 /// A guest that crashes is kept when its config asks for that, and is gone otherwise.

@@ -20,6 +20,11 @@ fn prompt_answers() {
 }
 
 #[test]
+fn prompt_is_not_disturbed() {
+    rust_dom0::prompt_is_not_disturbed(Ours);
+}
+
+#[test]
 fn guests_are_managed() {
     rust_dom0::guests_are_managed(Ours);
 }
@@ -57,6 +62,11 @@ fn bad_input_leaves_nothing_on_the_reference() {
 #[test]
 fn debian_guest_reboots_with_two_disks() {
     rust_dom0::debian_guest_reboots_with_two_disks(Ours);
+}
+
+#[test]
+fn a_hundred_guests_fit() {
+    rust_dom0::a_hundred_guests_fit(Ours);
 }
 
 #[test]

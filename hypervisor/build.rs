@@ -12,6 +12,7 @@ fn main() {
     }
     let script = match env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
         Ok("arm") => "arm32.ld",
+        Ok("aarch64") => "arm64.ld",
         _ => panic!("the hypervisor has no linker script for this target"),
     };
     let dir = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");

@@ -11,6 +11,7 @@ use xen_abi::{Errno, Gfn, Mfn, arch::VcpuGuestContext};
 use crate::{
     arch::{self, context::Context},
     gic::Gic,
+    guest_tlb,
     mm::ram::Ram,
     percpu::PerCpu,
     psci, uart,
@@ -200,11 +201,11 @@ impl Machine for Board {
     }
 
     fn flush_guest_tlb(&self, vmid: Vmid) {
-        arch::maintenance::flush_guest_tlb(vmid);
+        guest_tlb::flush(vmid);
     }
 
     fn flush_guest_page(&self, vmid: Vmid, gfn: Gfn) {
-        arch::maintenance::flush_guest_page(vmid, gfn);
+        guest_tlb::flush_page(vmid, gfn);
     }
 
     fn table_barrier(&self) {
@@ -215,8 +216,8 @@ impl Machine for Board {
         Context::new(root, vmid, vmpidr, counter_offset)
     }
 
-    fn set_context(&self, context: &Context, to: &VcpuGuestContext) {
-        context.set(to);
+    fn set_context(&self, context: &Context, to: &VcpuGuestContext, aarch32: bool) {
+        context.set(to, aarch32);
     }
 
     fn get_context(&self, context: &Context) -> VcpuGuestContext {

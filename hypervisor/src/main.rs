@@ -17,6 +17,8 @@ mod domains;
 #[cfg(target_os = "none")]
 mod gic;
 #[cfg(target_os = "none")]
+mod guest_tlb;
+#[cfg(target_os = "none")]
 mod logger;
 #[cfg(target_os = "none")]
 mod mm;

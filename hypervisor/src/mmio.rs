@@ -2,9 +2,10 @@
 #![allow(unsafe_code)]
 // UNSAFETY: device registers lie at addresses that Rust knows nothing about.
 
-use core::arch::asm;
-
-use crate::mm::{tables::MapError, window};
+use crate::{
+    arch,
+    mm::{tables::MapError, window},
+};
 
 /// A block of device registers `LEN` bytes long, mapped for good.
 #[derive(Clone, Copy, Debug)]
@@ -21,28 +22,22 @@ impl<const LEN: usize> Registers<LEN> {
     /// Reads the 32-bit register at `offset`.
     #[inline(always)]
     pub fn read(&self, offset: usize) -> u32 {
-        let at = self.at(offset);
-        let value;
-        // SAFETY: `map` mapped this address as device memory, and `at` checked the offset. A form
-        // without writeback, so that a hypervisor below us can emulate it.
-        unsafe { asm!("ldr {}, [{}]", out(reg) value, in(reg) at, options(nostack, preserves_flags)) };
-        value
+        // SAFETY: `map` mapped this address as device memory, and `at` checked the offset.
+        unsafe { arch::device::load(self.at(offset)) }
     }
 
     /// Writes the 32-bit register at `offset`.
     #[inline(always)]
     pub fn write(&self, offset: usize, value: u32) {
-        let at = self.at(offset);
         // SAFETY: as in `read`; no device behind this type reaches memory by itself.
-        unsafe { asm!("str {}, [{}]", in(reg) value, in(reg) at, options(nostack, preserves_flags)) };
+        unsafe { arch::device::store(self.at(offset), value) }
     }
 
     /// Writes the 8-bit register at `offset`.
     #[inline(always)]
     pub fn write8(&self, offset: usize, value: u8) {
-        let at = self.at(offset);
         // SAFETY: as in `write`.
-        unsafe { asm!("strb {}, [{}]", in(reg) value, in(reg) at, options(nostack, preserves_flags)) };
+        unsafe { arch::device::store8(self.at(offset), value) }
     }
 
     #[inline(always)]

@@ -1,4 +1,6 @@
 //! What is printed when the hypervisor itself is wrong, and the end.
+#![allow(unsafe_code)]
+// UNSAFETY: reads stack frames through the frame pointer.
 
 use core::{
     fmt::{self, Write},
@@ -6,7 +8,7 @@ use core::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use crate::{arch, percpu::PerCpu, symbols, uart};
+use crate::{arch, mm::tables::is_mapped, percpu::PerCpu, symbols, uart};
 
 /// How far a backtrace goes.
 const MAX_FRAMES: usize = 32;
@@ -49,7 +51,7 @@ fn backtrace(pc: Option<usize>, mut frame_pointer: usize) {
         let _ = writeln!(Out, "  {}", symbols::Place(pc));
     }
     for _ in 0..MAX_FRAMES {
-        let Some((next, back)) = arch::fault::caller(frame_pointer) else { break };
+        let Some((next, back)) = caller(frame_pointer) else { break };
         if back == 0 {
             break;
         }
@@ -57,6 +59,19 @@ fn backtrace(pc: Option<usize>, mut frame_pointer: usize) {
         let _ = writeln!(Out, "  {}", symbols::Place(back - 4));
         frame_pointer = next;
     }
+}
+
+/// The caller's frame: its frame pointer and where it goes on.
+fn caller(frame_pointer: usize) -> Option<(usize, usize)> {
+    const WORD: usize = size_of::<usize>();
+    if !frame_pointer.is_multiple_of(WORD) || ![0, WORD].iter().all(|at| is_mapped(frame_pointer + at)) {
+        return None;
+    }
+    // SAFETY: aligned and mapped; a stale value only makes the backtrace wrong.
+    let [next, back] = unsafe { (frame_pointer as *const [usize; 2]).read_volatile() };
+    // Frames lie towards the stack's top, one above the other. An address to go on at says by its
+    // lowest bit that it is Thumb code.
+    (next > frame_pointer || next == 0).then_some((next, back & !1))
 }
 
 /// Whether some CPU reports a bug, so that this one has to stop.

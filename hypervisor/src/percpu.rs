@@ -51,7 +51,8 @@ impl PerCpu {
         self.id.load(Ordering::Relaxed) as usize
     }
 
-    /// Notes which vCPU of a guest runs here now; says whether it was another one the last time.
+    /// Notes which vCPU of a guest runs here now, of at most 128; says whether it was another one the last
+    /// time.
     #[inline]
     pub fn ran_another(&self, vmid: u8, vcpu: u8) -> bool {
         let last = &self.last_ran[usize::from(vmid)];

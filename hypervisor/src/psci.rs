@@ -9,6 +9,8 @@ use crate::arch;
 pub fn cpu_on(method: Psci, affinity: u64, entry: u64) -> Result<(), i32> {
     let function = match method {
         Psci::Legacy(cpu_on) => cpu_on,
+        // The one whose addresses have the width of ours.
+        Psci::Standard if cfg!(target_pointer_width = "64") => id::CPU_ON | id::SMC64,
         Psci::Standard => id::CPU_ON,
     };
     match arch::smc([function as usize, affinity as usize, entry as usize, 0]) as i32 {

@@ -76,9 +76,10 @@ fn run_guest(current: &mut Current<'_, Board>) {
 
 #[inline(never)]
 fn serve_trap(current: &mut Current<'_, Board>, syndrome: u32) {
-    let exit = match Exit::decode(syndrome, || arch::fault_registers(syndrome)) {
-        Exit::DataAbort(..) if arch::is_asynchronous(syndrome) => Exit::SError,
-        exit => exit,
+    let exit = if arch::is_asynchronous(syndrome) {
+        Exit::SError
+    } else {
+        Exit::decode(syndrome, || arch::fault_registers(syndrome))
     };
     current.hv.handle(current, exit);
 }

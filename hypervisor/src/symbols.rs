@@ -6,19 +6,18 @@ use core::{fmt, slice};
 
 use symbol_table::Table;
 
+use crate::arch;
+
 unsafe extern "C" {
     static _start: u8;
     static _image_end: u8;
 }
 
-/// Where the image's header says how long the file was that the loader read.
-const HEADER_FILE_SIZE: usize = 0x2c;
-
 /// The table, if the file had one.
 fn table() -> Option<Table<'static>> {
     let (start, symbols) = (&raw const _start, &raw const _image_end);
     // SAFETY: the header is part of the image, and words in it are aligned.
-    let file_size = unsafe { start.byte_add(HEADER_FILE_SIZE).cast::<u32>().read() } as usize;
+    let file_size = unsafe { start.byte_add(arch::HEADER_FILE_SIZE).cast::<u32>().read() } as usize;
     let len = (start.addr() + file_size).checked_sub(symbols.addr())?;
     // SAFETY: the linker script leaves space for the table right behind the image, and nothing writes
     // there; the build makes none that is larger.

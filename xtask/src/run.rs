@@ -14,15 +14,12 @@ use std::{
 
 /// Boots what the user asked for.
 pub fn run(arch: Arch, what: &Run) -> Result<()> {
-    if arch != Arch::Arm32 {
-        return Err(format!("run: {} is not supported yet", arch.name()));
-    }
     let mut purposes = vec![Purpose::Build, Purpose::Emulate];
     if what.what != Subject::Dom0 || what.hypervisor == Hypervisor::DebianXen {
         purposes.push(Purpose::Debian);
     }
     setup::ensure(&purposes)?;
-    let mut packages = build::samples()?;
+    let mut packages = build::samples(arch)?;
     if what.what != Subject::Debian {
         packages.push("dom0".into());
     }
@@ -77,7 +74,7 @@ fn dom0(arch: Arch, what: Subject) -> Result<Domain> {
 /// Makes the disk that dom0 has as `/dev/vda`, or brings it up to date.
 pub fn data_disk(arch: Arch, what: Subject, to: &Path) -> Result<()> {
     let mut contents = Contents::default();
-    for name in build::samples()? {
+    for name in build::samples(arch)? {
         add_sample(&mut contents, arch, &name);
     }
     if what != Subject::Dom0 {

@@ -1,9 +1,12 @@
 //! The symbol table that the hypervisor's image carries for its backtraces.
 //!
 //! An image that wants one leaves a section `.symbols` right behind what is in its file, and a
-//! zImage header that says how long the file is.
+//! header that says how long the file is.
 use crate::{Result, read};
-use object::{Endianness, Object, ObjectSection, ObjectSymbol, SymbolKind, read::elf::ElfFile32};
+use object::{
+    Endianness, Object, ObjectSection, ObjectSymbol, SymbolKind,
+    read::elf::{ElfFile32, ElfFile64},
+};
 use std::path::Path;
 
 const SECTION: &str = ".symbols";
@@ -11,14 +14,22 @@ const SECTION: &str = ".symbols";
 /// The bit of a function's address that says that it is Thumb code.
 const THUMB: u32 = 1;
 
-/// Where a zImage's header has the end of the file, from its start.
-const HEADER_FILE_SIZE: usize = 0x2c;
+/// Where a zImage's header has the end of the file, from its start; and where ours for arm64 has it, behind
+/// what Linux defines.
+const ZIMAGE_FILE_SIZE: usize = 0x2c;
+const IMAGE_FILE_SIZE: usize = 0x40;
 
 /// Appends the functions of `elf` to its flat image, if it wants them.
 pub fn append(elf: &Path, flat: &mut Vec<u8>) -> Result<()> {
     let data = read(elf)?;
-    // Only the 32-bit hypervisor has the section so far.
-    let Ok(file) = ElfFile32::<Endianness>::parse(&*data) else { return Ok(()) };
+    if let Ok(file) = ElfFile32::<Endianness>::parse(&*data) {
+        return append_of(&file, ZIMAGE_FILE_SIZE, flat).map_err(|e| format!("{}: {e}", elf.display()));
+    }
+    let file = ElfFile64::<Endianness>::parse(&*data).map_err(|e| format!("{}: {e}", elf.display()))?;
+    append_of(&file, IMAGE_FILE_SIZE, flat).map_err(|e| format!("{}: {e}", elf.display()))
+}
+
+fn append_of<'a>(file: &impl Object<'a>, header: usize, flat: &mut Vec<u8>) -> Result<()> {
     let Some(space) = file.section_by_name(SECTION).map(|s| s.size()) else { return Ok(()) };
     let functions: Vec<(u32, String)> = file
         .symbols()
@@ -27,12 +38,11 @@ pub fn append(elf: &Path, flat: &mut Vec<u8>) -> Result<()> {
         .collect();
     let table = symbol_table::encode(functions.iter().map(|(at, name)| (*at, name.as_str())));
     if table.len() as u64 > space {
-        let e = format!("{}: {} bytes of symbols, room for {space}", elf.display(), table.len());
-        return Err(e);
+        return Err(format!("{} bytes of symbols, room for {space}", table.len()));
     }
     flat.extend(table);
     let end = flat.len() as u32;
-    let header = flat.get_mut(HEADER_FILE_SIZE..HEADER_FILE_SIZE + 4).ok_or("the image has no header")?;
+    let header = flat.get_mut(header..header + 4).ok_or("the image has no header")?;
     header.copy_from_slice(&end.to_le_bytes());
     Ok(())
 }

@@ -399,7 +399,7 @@ impl<R: GuestRegs> Machine for FakeMachine<R> {
         FakeContext { state: Mutex::new(state) }
     }
 
-    fn set_context(&self, context: &FakeContext, to: &VcpuGuestContext) {
+    fn set_context(&self, context: &FakeContext, to: &VcpuGuestContext, _aarch32: bool) {
         context.with(|state| state.guest = *to);
     }
 

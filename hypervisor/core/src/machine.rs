@@ -179,8 +179,8 @@ pub trait Machine: Sync + Send + Sized + 'static {
     /// stage-2 root and `vmid` its tag; `counter_offset` goes to CNTVOFF.
     fn new_context(&self, root: Mfn, vmid: Vmid, vmpidr: u64, counter_offset: u64) -> Self::Context;
     /// Sets EL1 state and general registers of a vCPU that is not running (domctl, PSCI CPU_ON,
-    /// domain building).
-    fn set_context(&self, context: &Self::Context, to: &xen_abi::arch::VcpuGuestContext);
+    /// domain building), whose EL1 is in AArch32 state or not.
+    fn set_context(&self, context: &Self::Context, to: &xen_abi::arch::VcpuGuestContext, aarch32: bool);
     /// Reads them; the vCPU is not running, or is the one loaded here.
     fn get_context(&self, context: &Self::Context) -> xen_abi::arch::VcpuGuestContext;
     /// The virtual timer's compare value (in CNTVCT ticks) of a vCPU that is not loaded, when it

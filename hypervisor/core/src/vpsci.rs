@@ -73,7 +73,7 @@ impl<M: Machine> Hypervisor<M> {
         context: &VcpuGuestContext,
     ) {
         self.reset_interrupts(domain, vcpu);
-        self.machine.set_context(&vcpu.context, context);
+        self.machine.set_context(&vcpu.context, context, domain.is_aarch32());
         vcpu.initialised.store(true, Ordering::Release);
         self.vcpu_up(domain, vcpu);
     }

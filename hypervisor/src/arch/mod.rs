@@ -4,3 +4,8 @@
 mod arm32;
 #[cfg(target_arch = "arm")]
 pub use arm32::*;
+
+#[cfg(target_arch = "aarch64")]
+mod arm64;
+#[cfg(target_arch = "aarch64")]
+pub use arm64::*;

@@ -15,7 +15,7 @@ use hv_core::machine::CacheOp;
 use xen_abi::Mfn;
 
 use super::{ram::Ram, tables::PAGE_SIZE};
-use crate::arch;
+use crate::arch::{self, maintenance};
 
 /// Attempts of an atomic change before it counts as contended beyond reason. A guest that writes the
 /// line all the time makes attempts fail, but the interconnect is fair enough that few do in a row.
@@ -109,11 +109,16 @@ impl Ram {
     /// Maintains the cache lines of part of a frame.
     pub fn cache(&self, mfn: Mfn, offset: usize, len: usize, op: CacheOp) {
         let start = self.bytes(mfn, offset, len);
-        // SAFETY: mapped, and a frame of the core's: it decides what may be invalidated.
-        unsafe { arch::maintenance::cache(start, len, op) }
+        let line = maintenance::data_line();
+        maintenance::barrier();
+        for va in (start & !(line - 1)..start + len).step_by(line) {
+            // SAFETY: mapped, and a frame of the core's: it decides what may be invalidated.
+            unsafe { maintenance::line(va, op) }
+        }
+        maintenance::barrier();
         if len == PAGE_SIZE && op != CacheOp::Invalidate {
             // A whole frame is cleaned for whoever gets it next and may execute it.
-            arch::maintenance::invalidate_instructions();
+            maintenance::invalidate_instructions();
         }
     }
 

@@ -13,27 +13,28 @@ use spin::Mutex;
 
 use crate::arch;
 
-/// Tables there are room for.
-const TABLES: usize = 24;
-/// Bytes of those that `head.S` fills and clears.
-pub const BOOT_SIZE: usize = TABLES * PAGE_SIZE;
+/// Bytes of all tables, which `head.S` clears and some of which it fills.
+pub const BOOT_SIZE: usize = arch::TABLES * PAGE_SIZE;
 /// The first table that `head.S` does not use.
-const FIRST_SPARE: usize = 5;
+const FIRST_SPARE: usize = boot::IMAGE + 1;
 
 /// Which tables `head.S` uses, and where the level 1 table of the second set lies in its page.
 pub mod boot {
-    /// Level 1 of both sets.
+    use super::PAGE_SIZE;
+    use crate::arch;
+
+    /// Level 1 of both sets, one behind the other.
     pub const LEVEL1: usize = 0;
-    /// Level 2 of the first set.
-    pub const A2: usize = 1;
-    /// Level 2 for the identity block.
-    pub const IDENTITY: usize = 2;
-    /// Level 2 of the second set, which stays.
-    pub const B2: usize = 3;
-    /// Level 3 of the image.
-    pub const IMAGE: usize = 4;
     /// Offset in bytes of the second level 1 table.
-    pub const B_OFFSET: usize = 32;
+    pub const B_OFFSET: usize = arch::LEVEL1_SIZE;
+    /// Level 2 of the first set.
+    pub const A2: usize = LEVEL1 + (2 * arch::LEVEL1_SIZE).div_ceil(PAGE_SIZE);
+    /// Level 2 for the identity block.
+    pub const IDENTITY: usize = A2 + 1;
+    /// Level 2 of the second set, which stays.
+    pub const B2: usize = IDENTITY + 1;
+    /// Level 3 of the image.
+    pub const IMAGE: usize = B2 + 1;
 }
 
 /// A descriptor that points to a table.
@@ -47,13 +48,12 @@ const ATTR_DEVICE: u64 = 1 << 2;
 const COMMON: u64 = 1 << 6 | 3 << 8 | 1 << 10;
 /// AP[2].
 pub const READ_ONLY: u64 = 1 << 7;
-const EXECUTE_NEVER: u64 = 1 << 54;
+/// Not to be executed.
+pub const EXECUTE_NEVER: u64 = 1 << 54;
 /// A page of text.
 pub const PAGE_TEXT: u64 = PAGE | COMMON | READ_ONLY;
 /// A block of text.
 pub const BLOCK_TEXT: u64 = BLOCK | COMMON | READ_ONLY;
-/// Execute-never, in the upper half of a descriptor.
-pub const EXECUTE_NEVER_HIGH: u32 = (EXECUTE_NEVER >> 32) as u32;
 const OUTPUT: u64 = 0x0000_00ff_ffff_f000;
 
 /// Attribute 0: normal, write-back, allocating. Attribute 1: device.
@@ -73,7 +73,8 @@ pub struct Table([AtomicU64; ENTRIES]);
 /// All tables, on consecutive pages.
 #[unsafe(link_section = ".bss.boot_tables")]
 #[allow(unsafe_code, reason = "the section only orders it before what is zeroed late")]
-pub static POOL: [Table; TABLES] = [const { Table([const { AtomicU64::new(0) }; ENTRIES]) }; TABLES];
+pub static POOL: [Table; arch::TABLES] =
+    [const { Table([const { AtomicU64::new(0) }; ENTRIES]) }; arch::TABLES];
 
 /// What a range is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,7 +177,8 @@ impl Map {
 }
 
 fn level1_entry(va: usize) -> &'static AtomicU64 {
-    &POOL[boot::LEVEL1].0[boot::B_OFFSET / 8 + va / GIB]
+    let index = boot::B_OFFSET / size_of::<u64>() + va / GIB;
+    &POOL[boot::LEVEL1 + index / ENTRIES].0[index % ENTRIES]
 }
 
 /// A table by its physical address; all lie in the pool.
@@ -187,6 +189,9 @@ fn table_at(pa: u64) -> &'static Table {
 
 /// Whether an address is mapped now; for looking around after something went wrong.
 pub fn is_mapped(va: usize) -> bool {
+    if va > arch::DIRECT_MAP.end {
+        return false;
+    }
     let level1 = level1_entry(va).load(Ordering::Relaxed);
     if level1 & TYPE != TABLE {
         return level1 & VALID != 0;

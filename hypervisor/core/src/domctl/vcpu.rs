@@ -47,7 +47,7 @@ pub(super) fn set_context<M: Machine>(cur: &Current<'_, M>, op: &Domctl, domain:
         return Err(Errno::EINVAL);
     }
     while_off(cur, domain, vcpu, || {
-        cur.hv.machine.set_context(&vcpu.context, &context);
+        cur.hv.machine.set_context(&vcpu.context, &context, domain.is_aarch32());
         vcpu.initialised.store(true, Ordering::Release);
         if context.flags & VGCF_ONLINE != 0 {
             cur.hv.vcpu_up(domain, vcpu);

@@ -9,7 +9,10 @@ use xen_abi::{
 use zerocopy::FromZeros;
 
 use super::{Regs, sysregs::*, thumbee::ThumbEe, vfp::Vfp};
-use crate::gic::{Gic, VirtualState};
+use crate::{
+    gic::{Gic, VirtualState},
+    guest_tlb,
+};
 
 /// HCR: stage 2 on; interrupts and aborts come here; set/way by override, caches by VA broadcast;
 /// WFI, WFE, identification registers, SMC, implementation defined operations, ACTLR and set/way
@@ -209,7 +212,7 @@ impl Context {
     }
 
     /// Sets what the ABI names. The vCPU is not loaded.
-    pub fn set(&self, to: &VcpuGuestContext) {
+    pub fn set(&self, to: &VcpuGuestContext, _aarch32: bool) {
         let mut state = self.0.lock();
         let State { regs, banked, el1, .. } = &mut *state;
         *banked = Banked::from_abi(&to.user_regs);
@@ -259,7 +262,7 @@ impl Context {
         state.timer.load();
         gic.load(&state.gic);
         super::isb();
-        super::forget_siblings((state.vttbr >> VMID_SHIFT) as u8, state.vmpidr as u8);
+        guest_tlb::forget_siblings((state.vttbr >> VMID_SHIFT) as u8, state.vmpidr.into());
         regs.clone_from(&state.regs);
     }
 

@@ -1,6 +1,6 @@
 //! Exceptions of the hypervisor itself: always a bug, reported as fully as can be.
 #![allow(unsafe_code)]
-// UNSAFETY: reads stack frames through the frame pointer.
+// UNSAFETY: reads a register.
 
 use core::fmt;
 
@@ -70,21 +70,6 @@ impl fmt::Display for Report<'_> {
         let Frame { sp, lr, pc, cpsr, .. } = self.frame;
         writeln!(f, " sp  {sp:08x}\n lr  {lr:08x} pc  {pc:08x} psr {cpsr:08x}")
     }
-}
-
-/// The caller's frame: its frame pointer and where it goes on.
-pub fn caller(frame_pointer: usize) -> Option<(usize, usize)> {
-    if !frame_pointer.is_multiple_of(4)
-        || !crate::mm::tables::is_mapped(frame_pointer)
-        || !crate::mm::tables::is_mapped(frame_pointer + 4)
-    {
-        return None;
-    }
-    // SAFETY: aligned and mapped; a stale value only makes the backtrace wrong.
-    let [next, back] = unsafe { (frame_pointer as *const [u32; 2]).read_volatile() };
-    // Frames lie towards the stack's top, one above the other. An address to go on at says by its
-    // lowest bit that it is Thumb code.
-    (next as usize > frame_pointer || next == 0).then_some((next as usize, back as usize & !1))
 }
 
 /// This function's frame pointer.

@@ -1,49 +1,28 @@
-//! Caches and TLBs.
+//! Caches and TLBs: the instructions.
 #![allow(unsafe_code)]
 // UNSAFETY: maintenance operations are instructions of their own.
 
-use core::{arch::asm, sync::atomic::AtomicU64};
+use core::arch::asm;
 
-use hv_core::machine::{CacheOp, Vmid};
+use hv_core::machine::CacheOp;
 use xen_abi::Gfn;
 
-use super::sysregs::*;
+use super::sysregs::CTR_EL0;
 
-/// A root that maps nothing, so that walks for a guest which is not loaded find nothing to cache.
-/// Atomics, so that it does not take up space among the constants.
-#[repr(C, align(8192))]
-struct EmptyRoot([AtomicU64; 1024]);
-
-static EMPTY_ROOT: EmptyRoot = EmptyRoot([const { AtomicU64::new(0) }; 1024]);
-
-const VMID_SHIFT: u32 = 48;
-
-/// Drops what all CPUs have cached of a guest's translations, both stages.
-pub fn flush_guest_tlb(vmid: Vmid) {
-    let loaded = VTTBR_EL2::read();
-    if loaded >> VMID_SHIFT == u64::from(vmid.0) {
-        flush_loaded_guest();
-        return;
-    }
-    VTTBR_EL2::write(super::image_to_physical(&EMPTY_ROOT) | u64::from(vmid.0) << VMID_SHIFT);
-    super::isb();
-    flush_loaded_guest();
-    VTTBR_EL2::write(loaded);
-    super::isb();
-}
-
-/// The same for one page; this state has no operation by intermediate address.
-pub fn flush_guest_page(vmid: Vmid, _gfn: Gfn) {
-    flush_guest_tlb(vmid);
-}
-
-fn flush_loaded_guest() {
+/// Drops what all CPUs have cached of the translations, both stages, of the guest whose VMID is in
+/// VTTBR.
+pub fn flush_loaded_guest() {
     // SAFETY: what is needed again is walked for again. TLBIALLIS, which from HYP mode means the
     // guest whose VMID is in VTTBR.
     unsafe {
         asm!("dsb ish", "mcr p15, 0, {zero}, c8, c3, 0", "dsb ish", "isb", zero = in(reg) 0,
             options(nostack, preserves_flags));
     }
+}
+
+/// The same for one page; this state has no operation by intermediate address.
+pub fn flush_loaded_page(_gfn: Gfn) {
+    flush_loaded_guest();
 }
 
 /// Drops what this CPU has cached for the guest that is loaded here.
@@ -55,29 +34,33 @@ pub fn flush_loaded_guest_here() {
     }
 }
 
-/// Maintains the lines of a range of the hypervisor's addresses, to the point of coherency.
+/// Bytes of the shortest data cache line.
+pub fn data_line() -> usize {
+    4 << (CTR_EL0::read() >> 16 & 0xf)
+}
+
+/// Maintains the data cache line of an address, to the point of coherency.
 ///
 /// # Safety
 ///
-/// The range is mapped; nothing of the hypervisor's own is invalidated.
-pub unsafe fn cache(start: usize, len: usize, op: CacheOp) {
-    let line = 4 << (CTR_EL0::read() >> 16 & 0xf);
-    let end = start + len;
-    let mut va = start & !(line - 1);
-    // SAFETY: the addresses are mapped, says our caller; memory keeps its contents but where
+/// The address is mapped; nothing of the hypervisor's own is invalidated.
+#[inline(always)]
+pub unsafe fn line(va: usize, op: CacheOp) {
+    // SAFETY: the address is mapped, says our caller; memory keeps its contents but where
     // `Invalidate` was asked for.
     unsafe {
-        asm!("dsb sy", options(nostack, preserves_flags));
-        while va < end {
-            match op {
-                CacheOp::Clean => asm!("mcr p15, 0, {}, c7, c10, 1", in(reg) va),
-                CacheOp::Invalidate => asm!("mcr p15, 0, {}, c7, c6, 1", in(reg) va),
-                CacheOp::CleanInvalidate => asm!("mcr p15, 0, {}, c7, c14, 1", in(reg) va),
-            }
-            va += line;
+        match op {
+            CacheOp::Clean => asm!("mcr p15, 0, {}, c7, c10, 1", in(reg) va),
+            CacheOp::Invalidate => asm!("mcr p15, 0, {}, c7, c6, 1", in(reg) va),
+            CacheOp::CleanInvalidate => asm!("mcr p15, 0, {}, c7, c14, 1", in(reg) va),
         }
-        asm!("dsb sy", options(nostack, preserves_flags));
     }
+}
+
+/// Orders memory accesses and maintenance of all kinds before what follows.
+pub fn barrier() {
+    // SAFETY: a barrier has no other effect.
+    unsafe { asm!("dsb sy", options(nostack, preserves_flags)) }
 }
 
 /// Makes instruction caches of all CPUs forget everything, after code was written for a guest.

@@ -5,6 +5,7 @@
 // UNSAFETY: assembly, and the registers of the hypervisor's own regime.
 
 pub mod context;
+pub mod device;
 pub mod fault;
 pub mod gic_sysregs;
 pub mod identity;
@@ -43,6 +44,12 @@ pub const STACKS: Range<usize> = 0x0080_0000..0x00a0_0000;
 pub const BOOT_DATA: Range<usize> = 0x0100_0000..0x0140_0000;
 /// All RAM.
 pub const DIRECT_MAP: Range<usize> = 0x1000_0000..0xffff_f000;
+/// Bytes of a level 1 table.
+pub const LEVEL1_SIZE: usize = 32;
+/// Tables there are room for.
+pub const TABLES: usize = 24;
+/// Where the image's header has the length of the file.
+pub const HEADER_FILE_SIZE: usize = 0x2c;
 /// How the mode is called that the image has to be entered in.
 pub const BOOT_MODE_NAME: &str = "HYP";
 /// How the state is called.
@@ -72,7 +79,7 @@ global_asm!(
     page_text = const tables::PAGE_TEXT,
     block_text = const tables::BLOCK_TEXT,
     read_only = const tables::READ_ONLY,
-    execute_never = const tables::EXECUTE_NEVER_HIGH,
+    execute_never = const (tables::EXECUTE_NEVER >> 32) as u32,
     mair = const tables::MAIR,
     tcr = const TCR,
     hyp_control = const HYP_CONTROL,
@@ -227,13 +234,13 @@ pub const HYPERCALL: u32 = 0x12 << 26 | 1 << 25 | xen_abi::hypercall::HVC_TAG as
 /// HSR.EC of an abort of an instruction fetch in a guest.
 const EC_PREFETCH_ABORT: u32 = 0x20;
 
-/// HSR.DFSC of an asynchronous external abort.
+/// HSR.EC of a guest's data abort, and HSR.DFSC of an asynchronous external one.
+const EC_DATA_ABORT: u32 = 0x24;
 const DFSC_ASYNCHRONOUS: u32 = 0x11;
 
-/// Whether a data abort is an asynchronous one, which the instruction it was taken at has not
-/// caused.
+/// Whether a trap is an asynchronous abort, which the instruction it was taken at has not caused.
 pub fn is_asynchronous(syndrome: u32) -> bool {
-    syndrome & 0x3f == DFSC_ASYNCHRONOUS
+    syndrome >> 26 == EC_DATA_ABORT && syndrome & 0x3f == DFSC_ASYNCHRONOUS
 }
 
 /// Why a guest stopped running.
@@ -269,17 +276,9 @@ fn pending_abort() -> bool {
 }
 
 /// Orders system register writes before what follows.
-fn isb() {
+pub fn isb() {
     // SAFETY: a barrier has no other effect.
     unsafe { asm!("isb", options(nostack, preserves_flags)) }
-}
-
-/// vCPUs of a domain may use an ASID for different things, and a core that ran one of them may
-/// still hold its translations: drops them when another one of the domain comes.
-fn forget_siblings(vmid: u8, vcpu: u8) {
-    if PerCpu::this().ran_another(vmid, vcpu) {
-        maintenance::flush_loaded_guest_here();
-    }
 }
 
 /// The counter.

@@ -45,6 +45,16 @@ pub fn write_banked(regs: &mut Regs, n: u8, value: u64) {
     banked!(regs, n, write value as u32);
 }
 
+/// Stage 2's root and VMID (VTTBR).
+pub fn stage2() -> u64 {
+    VTTBR_EL2::read()
+}
+
+/// Sets them. Only for as long as no guest is entered.
+pub fn set_stage2(value: u64) {
+    VTTBR_EL2::write(value);
+}
+
 /// CNTKCTL.
 pub fn timer_control() -> u32 {
     CNTKCTL_EL1::read()

@@ -9,14 +9,26 @@ pub enum Hypervisor {
     Ours,
     /// The same on a board with a GICv3.
     OursGicv3,
+    /// This repository's for 64-bit ARM.
+    OursArm64,
+    /// The same on a board with a GICv3.
+    OursArm64Gicv3,
     /// Debian's Xen, the reference.
     Xen,
 }
 
 impl Hypervisor {
-    fn image(self) -> PathBuf {
+    /// The architecture of its board.
+    pub fn arch(self) -> Arch {
         match self {
-            Self::Ours | Self::OursGicv3 => image("hypervisor"),
+            Self::Ours | Self::OursGicv3 | Self::Xen => Arch::Arm32,
+            Self::OursArm64 | Self::OursArm64Gicv3 => Arch::Arm64,
+        }
+    }
+
+    fn hypervisor(self) -> PathBuf {
+        match self {
+            Self::Ours | Self::OursGicv3 | Self::OursArm64 | Self::OursArm64Gicv3 => self.image("hypervisor"),
             Self::Xen => made(paths::debian_xen(Arch::Arm32).expect("cargo xtask test unpacks Debian's Xen")),
         }
     }
@@ -24,17 +36,33 @@ impl Hypervisor {
     /// Gives a machine with this hypervisor and nothing else: one CPU that counts instructions, so
     /// that a run repeats and costs little.
     pub fn machine(self) -> Machine {
-        let mut machine = Machine::new(Arch::Arm32, self.image());
+        let mut machine = Machine::new(self.arch(), self.hypervisor());
         machine.cpus = 1;
         machine.deterministic = true;
-        machine.gic_version = if self == Self::OursGicv3 { 3 } else { 2 };
+        machine.gic_version = if matches!(self, Self::OursGicv3 | Self::OursArm64Gicv3) { 3 } else { 2 };
         machine
+    }
+
+    /// Gives the flat image of a bare-metal package for its architecture.
+    pub fn image(self, name: &str) -> PathBuf {
+        image_for(self.arch(), name)
+    }
+
+    /// Gives the disk with dom0's `/root`; what a test writes to it ends with the machine.
+    pub fn data_disk(self) -> Disk {
+        let file = paths::target_dir().join(format!("disks/{}-test.img", self.arch().name()));
+        Disk { file: made(file), snapshot: true }
     }
 }
 
-/// Gives the flat image of a bare-metal package.
+/// Gives the flat image of a bare-metal package for 32-bit ARM.
 pub fn image(name: &str) -> PathBuf {
-    made(paths::images(Arch::Arm32).join(name))
+    image_for(Arch::Arm32, name)
+}
+
+/// Gives the flat image of a bare-metal package.
+pub fn image_for(arch: Arch, name: &str) -> PathBuf {
+    made(paths::images(arch).join(name))
 }
 
 /// Gives Debian's dom0.
@@ -52,9 +80,9 @@ pub fn debian_guest(args: &str) -> Domain {
     Domain { kernel: debian_dom0().kernel, ramdisk: Some(initrd), args: args.into() }
 }
 
-/// Gives the disk with dom0's `/root`; what a test writes to it ends with the machine.
+/// Gives the disk with dom0's `/root` of 32-bit ARM; what a test writes to it ends with the machine.
 pub fn data_disk() -> Disk {
-    Disk { file: made(paths::target_dir().join("disks/arm32-test.img")), snapshot: true }
+    Hypervisor::Ours.data_disk()
 }
 
 fn made(file: PathBuf) -> PathBuf {

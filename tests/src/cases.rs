@@ -4,7 +4,7 @@ use crate::{
     artifacts::{self, Hypervisor},
     host_disk::{self, HostDisk},
 };
-use machine::{Disk, DomU, Domain};
+use machine::{Arch, Disk, DomU, Domain};
 use std::time::Duration;
 
 const BOOT: Duration = Duration::from_secs(180);
@@ -137,12 +137,16 @@ pub fn hello_runs_under_xl(on: Hypervisor) {
 }
 
 /// The sample guest runs with no dom0 about, started from the device tree.
-pub fn hello_starts_without_dom0(on: Hypervisor) {
+pub fn hello_starts_without_dom0(on: Hypervisor, guest: Arch) {
     let mut machine = on.machine();
     // Its console is the hypervisor's own, which shows guests' output at this level only.
     machine.hypervisor_args += " guest_loglvl=all";
     machine.domus.push(DomU {
-        boot: Domain { kernel: artifacts::image("hello"), ramdisk: None, args: "greeting=hi".into() },
+        boot: Domain {
+            kernel: artifacts::image_for(guest, "hello"),
+            ramdisk: None,
+            args: "greeting=hi".into(),
+        },
         memory_kib: 32 << 10,
         vcpus: 1,
         vpl011: false,

@@ -20,7 +20,7 @@ fn name(case: &str, on: Hypervisor) -> String {
 fn machine(on: Hypervisor, disk: Disk) -> Machine {
     let mut machine = on.machine();
     machine.hypervisor_args += " dom0_mem=128M";
-    machine.dom0 = Some(Domain { kernel: artifacts::image("dom0"), ramdisk: None, args: String::new() });
+    machine.dom0 = Some(Domain { kernel: on.image("dom0"), ramdisk: None, args: String::new() });
     machine.disks.push(disk);
     machine
 }
@@ -92,11 +92,24 @@ impl Prompt {
 
 /// The prompt lists its disk, starts a guest in the foreground and cleans up after it.
 pub fn runs_hello(on: Hypervisor) {
-    let mut p = Prompt::boot(&name("hello", on), on, artifacts::data_disk());
+    let mut p = Prompt::boot(&name("hello", on), on, on.data_disk());
     p.says("ls /root", &["hello.cfg"]);
     p.says("xl list", &["Domain-0"]);
     p.0.send_line("xl create -c /root/hello.cfg");
     p.0.expect("hello from a guest on Xen", COMMAND);
+    p.0.expect(PROMPT, COMMAND);
+    p.alone();
+}
+
+/// Two vCPUs of a guest tick on two CPUs.
+pub fn runs_ticker(on: Hypervisor) {
+    let mut machine = machine(on, on.data_disk());
+    machine.deterministic = false;
+    machine.cpus = 2;
+    let mut p = Prompt::start(&name("ticker", on), &machine);
+    p.0.send_line("xl create -c /root/ticker.cfg");
+    p.0.expect("vCPU 1: tick 2", COMMAND);
+    p.0.expect("all vCPUs are done", COMMAND);
     p.0.expect(PROMPT, COMMAND);
     p.alone();
 }

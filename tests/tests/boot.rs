@@ -4,10 +4,7 @@ use std::{fs, time::Duration};
 use symbol_table::{MAGIC, Table};
 use system_tests::{
     Console,
-    artifacts::{
-        self,
-        Hypervisor::{self, Ours, OursGicv3},
-    },
+    artifacts::Hypervisor::{self, Ours, OursArm64, OursArm64Gicv3, OursGicv3},
 };
 
 const SOON: Duration = Duration::from_secs(30);
@@ -22,6 +19,16 @@ fn eight_cpus_are_found_with_a_gicv3() {
     finds(OursGicv3, &[(8, 1024)]);
 }
 
+#[test]
+fn all_cpus_and_memory_are_found_on_arm64() {
+    finds(OursArm64, &[(1, 512), (4, 8192)]);
+}
+
+#[test]
+fn eight_cpus_are_found_with_a_gicv3_on_arm64() {
+    finds(OursArm64Gicv3, &[(8, 1024)]);
+}
+
 fn finds(on: Hypervisor, boards: &[(u32, u32)]) {
     for &(cpus, mib) in boards {
         let mut machine = on.machine();
@@ -29,9 +36,9 @@ fn finds(on: Hypervisor, boards: &[(u32, u32)]) {
         machine.cpus = cpus;
         machine.memory_mib = mib;
         machine.hypervisor_args += " dom0_mem=64M";
-        machine.dom0 = Some(Domain { kernel: artifacts::image("hello"), ramdisk: None, args: String::new() });
+        machine.dom0 = Some(Domain { kernel: on.image("hello"), ramdisk: None, args: String::new() });
         let mut c = Console::boot(&format!("boot-{on:?}").to_lowercase(), &machine);
-        c.expect("arm32", SOON);
+        c.expect(on.arch().name(), SOON);
         c.expect(&format!("{cpus} CPUs, "), SOON);
         let found = c.expect(" MiB of RAM", SOON);
         let found: u32 = found.parse().unwrap_or_else(|_| panic!("'{found}' is no number"));

@@ -1,4 +1,5 @@
 //! What our hypervisor starts from the device tree.
+use machine::Arch;
 use system_tests::{
     artifacts::Hypervisor::{Ours, OursGicv3},
     cases,
@@ -16,10 +17,10 @@ fn keyboard_goes_round_dom0_guest_and_hypervisor() {
 
 #[test]
 fn hello_starts_without_dom0() {
-    cases::hello_starts_without_dom0(Ours);
+    cases::hello_starts_without_dom0(Ours, Arch::Arm32);
 }
 
 #[test]
 fn hello_starts_without_dom0_on_a_gicv3() {
-    cases::hello_starts_without_dom0(OursGicv3);
+    cases::hello_starts_without_dom0(OursGicv3, Arch::Arm32);
 }

@@ -46,6 +46,7 @@ const fn need(purpose: Purpose, probe: Probe, packages: &'static [&'static str])
 /// Everything that any command needs.
 pub const NEEDS: &[Need] = &[
     need(Purpose::Build, Probe::Toolchain(Arch::Arm32), &toolchain::DEBIAN_PACKAGES),
+    need(Purpose::Test, Probe::Toolchain(Arch::Arm64), &toolchain::DEBIAN_PACKAGES),
     need(Purpose::Emulate, Probe::Program("qemu-system-arm"), &["qemu-system-arm"]),
     need(Purpose::Debian, Probe::Program("apt-get"), &["apt"]),
     need(Purpose::Debian, Probe::Program("dpkg-deb"), &["dpkg"]),

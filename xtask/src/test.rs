@@ -9,21 +9,27 @@ use crate::{
 use machine::{Arch, paths};
 use std::{env, fs, process::Command};
 
-/// Runs all tests; those that take long only when asked to.
-pub fn run(arch: Arch, what: &Test) -> Result<()> {
+/// Runs all tests of both states; those that take long only when asked to.
+pub fn run(what: &Test) -> Result<()> {
     setup::ensure(&[Purpose::Build, Purpose::Emulate, Purpose::Debian, Purpose::Test])?;
     step("host tests", || host_tests(what))?;
-    build::all(arch)?;
-    build::test_guests(arch)?;
-    // A new one each time, whatever a user left on their own.
+    for (arch, subject) in [(Arch::Arm32, Subject::Debian), (Arch::Arm64, Subject::Dom0)] {
+        build::all(arch)?;
+        data_disk(arch, subject)?;
+    }
+    build::test_guests(Arch::Arm32)?;
+    debian::xen(Arch::Arm32)?;
+    debian_dom0::make(Arch::Arm32)?;
+    step("system tests", || system_tests(what))
+}
+
+/// Makes dom0's disk, a new one each time, whatever a user left on their own.
+fn data_disk(arch: Arch, subject: Subject) -> Result<()> {
     let disk = paths::target_dir().join("disks").join(format!("{}-test.img", arch.name()));
     if disk.exists() {
         fs::remove_file(&disk).map_err(|e| format!("{}: {e}", disk.display()))?;
     }
-    run::data_disk(arch, Subject::Debian, &disk)?;
-    debian::xen(arch)?;
-    debian_dom0::make(arch)?;
-    step("system tests", || system_tests(what))
+    run::data_disk(arch, subject, &disk)
 }
 
 fn cargo() -> Command {

@@ -13,10 +13,10 @@ use crate::{current::Current, hypercall::HypercallResult, machine::Machine, vcpu
 /// Serves `vcpu_op(command, vcpu, at)`.
 pub fn vcpu_op<M: Machine>(cur: &mut Current<'_, M>, command: u64, vcpu: u64, at: u64) -> HypercallResult {
     let command = command as u32;
+    let vcpu = cur.domain.vcpus().get(vcpu as u32 as usize).ok_or(Errno::ENOENT)?;
     if !matches!(command, op::REGISTER_VCPU_INFO | op::REGISTER_RUNSTATE_MEMORY_AREA) {
         return Err(Errno::EINVAL.into());
     }
-    let vcpu = cur.domain.vcpus().get(vcpu as u32 as usize).ok_or(Errno::ENOENT)?;
     if command == op::REGISTER_VCPU_INFO {
         let area: RegisterVcpuInfo = cur.read(at)?;
         let is_current = vcpu.id == cur.vcpu.id;
@@ -34,14 +34,14 @@ pub fn vcpu_op<M: Machine>(cur: &mut Current<'_, M>, command: u64, vcpu: u64, at
 
 /// Serves `vm_assist(command, kind)`.
 pub fn vm_assist<M: Machine>(cur: &mut Current<'_, M>, command: u64, kind: u64) -> HypercallResult {
+    if kind as u32 != assist::RUNSTATE_UPDATE_FLAG {
+        return Err(Errno::EINVAL.into());
+    }
     let on = match command as u32 {
         assist::ENABLE => true,
         assist::DISABLE => false,
         _ => return Err(Errno::ENOSYS.into()),
     };
-    if kind as u32 != assist::RUNSTATE_UPDATE_FLAG {
-        return Err(Errno::EINVAL.into());
-    }
     cur.domain.marks_runstate.store(on, Ordering::Relaxed);
     Ok(0)
 }

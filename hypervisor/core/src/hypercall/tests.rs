@@ -315,6 +315,8 @@ fn assists<R: Convention>() {
         assert_eq!(vcpu_op(command, 0, ARG), -22, "{command}");
     }
     assert_eq!((vcpu_op(5, 1, ARG), vcpu_op(10, 9, ARG)), (-2, -2));
+    // The vCPU is looked up before the command, and the kind before what is to be done to it.
+    assert_eq!((vcpu_op(0, 9, ARG), assist(2, 0)), (-2, -22));
     assert_eq!((vcpu_op(5, 0, 0x1000), vcpu_op(10, 0, 0x1000)), (-14, -14));
     let register = |addr| {
         let area = RegisterRunstateMemoryArea { addr: GuestHandle::new(addr) };

@@ -276,6 +276,10 @@ impl Machine for Board {
         arch::registers::midr()
     }
 
+    fn has_aarch32(&self) -> bool {
+        arch::identity::has_aarch32()
+    }
+
     fn id_register(&self, aarch32: bool, crm: u8, op2: u8) -> u64 {
         arch::identity::register(aarch32, crm, op2)
     }

@@ -93,6 +93,7 @@ pub struct FakeMachine<R: GuestRegs = Arm32Regs> {
     /// Virtual pages that translate elsewhere, or nowhere; the others translate to themselves.
     translations: Mutex<BTreeMap<u64, Option<(u64, bool)>>>,
     atomics_fail: AtomicU32,
+    aarch64_only: AtomicBool,
     log: Mutex<Log>,
     registers: core::marker::PhantomData<fn() -> R>,
 }
@@ -141,6 +142,7 @@ impl<R: GuestRegs> FakeMachine<R> {
             interrupt_waiting: AtomicBool::new(false),
             translations: Mutex::default(),
             atomics_fail: AtomicU32::new(0),
+            aarch64_only: AtomicBool::new(false),
             log: Mutex::default(),
             registers: core::marker::PhantomData,
         }
@@ -169,6 +171,11 @@ impl<R: GuestRegs> FakeMachine<R> {
     /// Makes the next `count` compare-and-exchanges fail, as if a guest hammered the line.
     pub fn fail_atomics(&self, count: u32) {
         self.atomics_fail.store(count, Ordering::SeqCst);
+    }
+
+    /// Makes it one of processors whose EL1 is always in AArch64 state.
+    pub fn lose_aarch32(&self) {
+        self.aarch64_only.store(true, Ordering::Relaxed);
     }
 
     /// Looks at or changes what was recorded.
@@ -464,6 +471,10 @@ impl<R: GuestRegs> Machine for FakeMachine<R> {
 
     fn midr(&self) -> u32 {
         0x412f_c0f1
+    }
+
+    fn has_aarch32(&self) -> bool {
+        !self.aarch64_only.load(Ordering::Relaxed)
     }
 
     /// Each register reads as a number made of its name. Those that tell of it have a GICv3's CPU

@@ -216,6 +216,8 @@ pub trait Machine: Sync + Send + Sized + 'static {
 
     /// MIDR.
     fn midr(&self) -> u32;
+    /// Whether EL1 can be in AArch32 state on all CPUs.
+    fn has_aarch32(&self) -> bool;
     /// An identification register: coprocessor 15, c0, `crm` (1..=7), `op2` of the AArch32 ones when
     /// `aarch32`, else the AArch64 one of `op0` 3, `op1` 0, c0. What all CPUs have in common.
     fn id_register(&self, aarch32: bool, crm: u8, op2: u8) -> u64;

@@ -25,8 +25,13 @@ const VERSION: u64 = (NUMBER.0 as u64) << 16 | NUMBER.1 as u64;
 /// What follows major and minor.
 const EXTRAVERSION: &str = ".5";
 /// What the guests of each machine may be.
-const CAPABILITIES: &str =
-    if cfg!(target_arch = "arm") { "xen-3.0-armv7l " } else { "xen-3.0-aarch64 xen-3.0-armv7l " };
+fn capabilities(machine: &impl Machine) -> &'static str {
+    match (cfg!(target_arch = "arm"), machine.has_aarch32()) {
+        (true, _) => "xen-3.0-armv7l ",
+        (false, true) => "xen-3.0-aarch64 xen-3.0-armv7l ",
+        (false, false) => "xen-3.0-aarch64 ",
+    }
+}
 /// Where the sources came from, as far as the build knows.
 const CHANGESET: &str = concat!("xen-on-arm-in-rust ", env!("CARGO_PKG_VERSION"));
 /// Where the hypervisor's own address space begins: for information only.
@@ -45,7 +50,9 @@ impl<M: Machine> Current<'_, M> {
             op::VERSION => return Ok(VERSION),
             op::EXTRAVERSION => self.write(arg, &padded::<EXTRAVERSION_LEN>(EXTRAVERSION))?,
             op::COMPILE_INFO => self.write(arg, &compile_info())?,
-            op::CAPABILITIES => self.write(arg, &padded::<CAPABILITIES_LEN>(CAPABILITIES))?,
+            op::CAPABILITIES => {
+                self.write(arg, &padded::<CAPABILITIES_LEN>(capabilities(&self.hv.machine)))?
+            }
             op::CHANGESET => self.write(arg, &padded::<CHANGESET_LEN>(CHANGESET))?,
             op::PLATFORM_PARAMETERS => self.write(arg, &PlatformParameters { virt_start: VIRT_START })?,
             op::GET_FEATURES => self.get_features(arg)?,

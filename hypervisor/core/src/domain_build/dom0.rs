@@ -99,7 +99,7 @@ impl<M: Machine> Hypervisor<M> {
         let kernel = super::kernel(from.kernel)?;
         let ramdisk = from.ramdisk.map(|file| file.len() as u64);
         let place = guest_board::place(&kernel, ramdisk, tree_room(from) as u64, banks[0])?;
-        if !runs(place.arch) {
+        if !runs(&self.machine, place.arch) {
             return Err(BuildError::State(place.arch));
         }
         let wanted = &self.options.dom0_max_vcpus;

@@ -174,7 +174,7 @@ impl<M: Machine> Hypervisor<M> {
         let room = TREE_ROOM + wish.fragment.map_or(0, <[u8]>::len);
         let ramdisk = wish.ramdisk.map(|file| file.len() as u64);
         let place = guest_board::place(&kernel, ramdisk, room as u64, banks[0])?;
-        if !runs(place.arch) {
+        if !runs(&self.machine, place.arch) {
             return Err(BuildError::State(place.arch));
         }
         let tree = self.guest_tree(wish, &place)?;

@@ -17,7 +17,7 @@ pub use board::Board;
 pub use dom0::Dom0;
 pub use dom0less::File;
 
-use crate::host;
+use crate::{host, machine::Machine};
 
 /// Why a domain cannot be built.
 #[derive(Debug, PartialEq)]
@@ -80,8 +80,11 @@ impl From<Errno> for BuildError<'_> {
 }
 
 /// Whether guests can start in that state.
-fn runs(arch: Arch) -> bool {
-    arch == Arch::Arm32 || !cfg!(target_arch = "arm")
+fn runs<M: Machine>(machine: &M, arch: Arch) -> bool {
+    match arch {
+        Arch::Arm32 => machine.has_aarch32(),
+        Arch::Arm64 => !cfg!(target_arch = "arm"),
+    }
 }
 
 /// Reads a kernel's header.

@@ -146,7 +146,7 @@ fn set_one<M: Machine>(cur: &mut Current<'_, M>, op: &Domctl, domain: &Arc<Domai
         op::SETTIMEOFFSET => {
             cur.hv.set_time_offset(domain, op.u.get::<SetTimeOffset>().time_offset_seconds);
         }
-        op::SET_ADDRESS_SIZE => set_address_size(domain, op.u.get::<AddressSize>().size)?,
+        op::SET_ADDRESS_SIZE => set_address_size(&cur.hv.machine, domain, op.u.get::<AddressSize>().size)?,
         op::SET_VIRQ_HANDLER => {
             cur.hv.set_virq_handler(domain, op.u.get::<SetVirqHandler>().virq)?;
         }
@@ -183,9 +183,9 @@ fn destroy<M: Machine>(cur: &Current<'_, M>, domain: &Arc<Domain<M>>) -> Result 
 }
 
 /// The state of EL1 is chosen before there is memory.
-fn set_address_size<M: Machine>(domain: &Domain<M>, size: u32) -> Result<()> {
+fn set_address_size<M: Machine>(machine: &M, domain: &Domain<M>, size: u32) -> Result<()> {
     let aarch32 = match size {
-        32 => true,
+        32 if machine.has_aarch32() => true,
         64 if !cfg!(target_arch = "arm") => false,
         _ => return Err(Errno::EINVAL),
     };

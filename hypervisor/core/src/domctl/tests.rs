@@ -419,6 +419,16 @@ fn the_width_is_chosen_before_there_is_memory() {
 }
 
 #[test]
+fn a_width_that_the_processors_lack_is_refused() {
+    let world = world();
+    world.guest();
+    world.hv.machine.lose_aarch32();
+    let set = |size| world.call(op::SET_ADDRESS_SIZE, 1, &AddressSize { size }).0;
+    assert_eq!(set(32), fails(Errno::EINVAL));
+    assert_eq!(set(64), Ok(0));
+}
+
+#[test]
 fn vcpu_information_tells_what_it_does() {
     let world = world();
     world.create();

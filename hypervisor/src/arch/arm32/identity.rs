@@ -32,6 +32,11 @@ pub fn register(aarch32: bool, crm: u8, op2: u8) -> u64 {
     }
 }
 
+/// Whether guests can have their EL1 in AArch32 state: there is no other.
+pub fn has_aarch32() -> bool {
+    true
+}
+
 /// Whether all CPUs have ThumbEE.
 #[inline]
 pub fn has_thumbee() -> bool {

@@ -322,10 +322,13 @@ pub fn a_hundred_guests_fit(on: Hypervisor) {
     assert!(many <= few * 1.5 + 0.1, "{few} s, then {many} s");
     p.says("xl list g100", &["g100 "]);
     p.quiet("xl unpause g100");
-    while p.run("xl list").contains("g100 ") {}
+    let deadline = Instant::now() + BOOT;
+    while p.run("xl list").contains("g100 ") {
+        assert!(Instant::now() < deadline, "g100 does not end");
+    }
     (2..=99).for_each(|number| p.quiet(&format!("xl destroy g{number}")));
-    let lost = free - free_kib(&mut p);
-    // Not a page for each of them: the hypervisor's heap may keep some that it grew by.
+    let lost = free.saturating_sub(free_kib(&mut p));
+    // Not a page for each of them. Two were seen; where they stay has not been traced.
     assert!(lost <= KEPT_KIB, "{lost} KiB");
     p.says("xl list g1", &["g1 "]);
 }

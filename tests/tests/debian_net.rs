@@ -13,3 +13,13 @@ fn two_guests_fetch_a_file_by_tcp_on_the_reference() {
 fn two_guests_fetch_a_file_by_tcp() {
     debian_net::two_guests_fetch_a_file_by_tcp(Ours);
 }
+
+#[test]
+fn echo_server_sends_a_file_back_on_the_reference() {
+    debian_net::echo_server_sends_a_file_back(Xen);
+}
+
+#[test]
+fn echo_server_sends_a_file_back() {
+    debian_net::echo_server_sends_a_file_back(Ours);
+}

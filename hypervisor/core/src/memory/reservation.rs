@@ -156,7 +156,7 @@ impl<M: Machine> Work<M> {
         let mut at = gfn.0;
         while at < end {
             let mut p2m = self.domain.p2m(cur.hv.mem());
-            let piece_end = end.min(at + PIECE);
+            let piece_end = end.min(at.saturating_add(PIECE));
             while at < piece_end {
                 let mapping = p2m.lookup(Gfn(at)).filter(|mapping| mapping.kind.is_ram());
                 let order = mapping.ok_or(Errno::ENOENT)?.order;

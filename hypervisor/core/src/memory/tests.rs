@@ -112,6 +112,19 @@ fn memory_is_populated_and_given_back() {
 }
 
 #[test]
+fn no_frame_number_is_too_large_for_giving_back() {
+    let world = world();
+    for gfn in [(1 << 28) - 1, 1 << 28, u64::MAX - 512, u64::MAX - 511, u64::MAX - 1, u64::MAX] {
+        for order in [0, 9] {
+            let op = extents(Domid::SELF, 1, order);
+            let done = world.reserve(&world.guest, op::DECREASE_RESERVATION, op, &[gfn]);
+            assert_eq!(done, Ok(0), "{gfn:#x} {order}");
+        }
+    }
+    assert_eq!(world.guest.account.owned(), 4);
+}
+
+#[test]
 fn the_answer_is_how_many_extents_were_done() {
     let world = world();
     let populate = |op, gfns: &[u64]| world.reserve(&world.guest, op::POPULATE_PHYSMAP, op, gfns);

@@ -15,6 +15,10 @@ pub enum Hypervisor {
     OursArm64Gicv3,
     /// Debian's Xen, the reference.
     Xen,
+    /// The same for 64-bit ARM.
+    XenArm64,
+    /// The same on a board with a GICv3.
+    XenArm64Gicv3,
 }
 
 impl Hypervisor {
@@ -22,14 +26,24 @@ impl Hypervisor {
     pub fn arch(self) -> Arch {
         match self {
             Self::Ours | Self::OursGicv3 | Self::Xen => Arch::Arm32,
-            Self::OursArm64 | Self::OursArm64Gicv3 => Arch::Arm64,
+            Self::OursArm64 | Self::OursArm64Gicv3 | Self::XenArm64 | Self::XenArm64Gicv3 => Arch::Arm64,
+        }
+    }
+
+    /// The version of the board's interrupt controller.
+    pub fn gic_version(self) -> u32 {
+        match self {
+            Self::Ours | Self::OursArm64 | Self::Xen | Self::XenArm64 => 2,
+            Self::OursGicv3 | Self::OursArm64Gicv3 | Self::XenArm64Gicv3 => 3,
         }
     }
 
     fn hypervisor(self) -> PathBuf {
         match self {
             Self::Ours | Self::OursGicv3 | Self::OursArm64 | Self::OursArm64Gicv3 => self.image("hypervisor"),
-            Self::Xen => made(paths::debian_xen(Arch::Arm32).expect("cargo xtask test unpacks Debian's Xen")),
+            Self::Xen | Self::XenArm64 | Self::XenArm64Gicv3 => {
+                made(paths::debian_xen(self.arch()).expect("cargo xtask test unpacks Debian's Xen"))
+            }
         }
     }
 
@@ -39,7 +53,7 @@ impl Hypervisor {
         let mut machine = Machine::new(self.arch(), self.hypervisor());
         machine.cpus = 1;
         machine.deterministic = true;
-        machine.gic_version = if matches!(self, Self::OursGicv3 | Self::OursArm64Gicv3) { 3 } else { 2 };
+        machine.gic_version = self.gic_version();
         machine
     }
 
@@ -65,19 +79,24 @@ pub fn image_for(arch: Arch, name: &str) -> PathBuf {
     made(paths::images(arch).join(name))
 }
 
-/// Gives Debian's dom0.
+/// Gives Debian's dom0 of 32-bit ARM.
 pub fn debian_dom0() -> Domain {
+    debian_dom0_for(Arch::Arm32)
+}
+
+/// Gives Debian's dom0.
+pub fn debian_dom0_for(arch: Arch) -> Domain {
     Domain {
-        kernel: made(paths::debian_kernel(Arch::Arm32).expect("cargo xtask test unpacks Debian's kernel")),
-        ramdisk: Some(made(paths::debian(Arch::Arm32).join("dom0.cpio"))),
+        kernel: made(paths::debian_kernel(arch).expect("cargo xtask test unpacks Debian's kernel")),
+        ramdisk: Some(made(paths::debian(arch).join("dom0.cpio"))),
         args: "console=hvc0 rdinit=/init".into(),
     }
 }
 
 /// Gives Debian's kernel with the RAM disk that looks for a root disk.
-pub fn debian_guest(args: &str) -> Domain {
-    let initrd = made(paths::debian(Arch::Arm32).join("guest/initrd"));
-    Domain { kernel: debian_dom0().kernel, ramdisk: Some(initrd), args: args.into() }
+pub fn debian_guest(arch: Arch, args: &str) -> Domain {
+    let initrd = made(paths::debian(arch).join("guest/initrd"));
+    Domain { kernel: debian_dom0_for(arch).kernel, ramdisk: Some(initrd), args: args.into() }
 }
 
 /// Gives the disk with dom0's `/root` of 32-bit ARM; what a test writes to it ends with the machine.

@@ -1,32 +1,40 @@
-//! The cases, each a function of the hypervisor that it runs on.
+//! The cases, each a function of the hypervisor that it runs on, with the states of dom0 and guest where
+//! these can be others than the hypervisor's.
 use crate::{
-    Console,
+    Console, Mix,
     artifacts::{self, Hypervisor},
     host_disk::{self, HostDisk},
 };
-use machine::{Arch, Disk, DomU, Domain};
+use machine::{Arch, Disk, DomU, Domain, Machine};
 use std::time::Duration;
 
 const BOOT: Duration = Duration::from_secs(180);
 const COMMAND: Duration = Duration::from_secs(60);
 const PROMPT: &str = "dom0# ";
 
-fn name(case: &str, on: Hypervisor) -> String {
-    format!("{case}-{on:?}").to_lowercase()
-}
-
 /// Boots Debian's dom0 to its shell.
 #[track_caller]
-fn debian_dom0(name: &str, on: Hypervisor, disk: Disk) -> Console {
-    let mut machine = on.machine();
-    machine.memory_mib = 2048;
-    machine.hypervisor_args += " dom0_mem=512M";
-    machine.dom0 = Some(artifacts::debian_dom0());
-    machine.disks.push(disk);
-    let mut c = Console::boot(name, &machine);
+fn debian_dom0(case: &str, mix: Mix) -> Console {
+    debian_dom0_with(case, mix, mix.on.data_disk())
+}
+
+/// Boots Debian's dom0 with a disk of its own.
+#[track_caller]
+fn debian_dom0_with(case: &str, mix: Mix, disk: Disk) -> Console {
+    let mut c = Console::boot(&mix.name(case), &debian_machine(mix, disk));
     c.expect("init: dom0 is ready", BOOT);
     c.expect(PROMPT, COMMAND);
     c
+}
+
+/// A machine with Debian's dom0.
+fn debian_machine(mix: Mix, disk: Disk) -> Machine {
+    let mut machine = mix.on.machine();
+    machine.memory_mib = 2048;
+    machine.hypervisor_args += " dom0_mem=512M";
+    machine.dom0 = Some(mix.debian_dom0());
+    machine.disks.push(disk);
+    machine
 }
 
 /// Waits until xl's daemon has cleaned up after a guest that ended.
@@ -39,8 +47,8 @@ fn gone(c: &mut Console, guest: &str) {
 }
 
 /// Debian's dom0 reaches its shell with its daemons running, and xl sees it.
-pub fn debian_dom0_runs_xl(on: Hypervisor) {
-    let mut c = debian_dom0(&name("debian-dom0", on), on, artifacts::data_disk());
+pub fn debian_dom0_runs_xl(mix: impl Into<Mix>) {
+    let mut c = debian_dom0("debian-dom0", mix.into());
     let list = c.command("xl list", PROMPT, COMMAND);
     assert!(list.contains("Domain-0"), "{list}");
     let files = c.command("ls /root", PROMPT, COMMAND);
@@ -51,12 +59,13 @@ pub fn debian_dom0_runs_xl(on: Hypervisor) {
 
 /// Debian's guest, by the config that its users write, reaches the shell of its root disk; what it
 /// writes there is on the disk when all is shut down, and the file system is clean.
-pub fn debian_guest_keeps_its_disk(on: Hypervisor) {
-    let name = name("debian-guest", on);
-    let disk = HostDisk::copy(&name).expect("space for a copy of the disk");
-    let mut c = debian_dom0(&name, on, disk.attach());
-    c.command("losetup /dev/loop0 /root/disk.img", PROMPT, COMMAND);
-    c.send_line("xl create -c /root/win.cfg");
+pub fn debian_guest_keeps_its_disk(mix: impl Into<Mix>) {
+    let mix = mix.into();
+    let folder = mix.folder();
+    let disk = HostDisk::copy(&mix.name("debian-guest"), mix.on).expect("space for a copy of the disk");
+    let mut c = debian_dom0_with("debian-guest", mix, disk.attach());
+    c.command(&format!("losetup /dev/loop0 /root/{folder}disk.img"), PROMPT, COMMAND);
+    c.send_line(&format!("xl create -c /root/{folder}win.cfg"));
     c.expect("guest: Linux", BOOT);
     c.expect("root on /dev/xvda", COMMAND);
     c.expect("# ", COMMAND);
@@ -69,7 +78,7 @@ pub fn debian_guest_keeps_its_disk(on: Hypervisor) {
     c.expect_exit(COMMAND);
     drop(c);
 
-    let root = disk.extract("disk.img").expect("the guest's disk is on dom0's");
+    let root = disk.extract(&format!("{folder}disk.img")).expect("the guest's disk is on dom0's");
     host_disk::fsck(&root).unwrap_or_else(|e| panic!("{e}"));
     let proof = host_disk::cat(&root, "/root/proof").unwrap_or_else(|e| panic!("{e}"));
     let written: String = (1..=100_000).map(|n| format!("{n}\n")).collect();
@@ -78,17 +87,18 @@ pub fn debian_guest_keeps_its_disk(on: Hypervisor) {
 
 /// A Debian kernel that the hypervisor starts from the device tree, without any dom0, runs on its
 /// emulated UART.
-pub fn debian_guest_starts_without_dom0(on: Hypervisor) {
-    let mut machine = on.machine();
-    machine.domus.push(debian_on_a_uart());
-    let mut c = Console::boot(&name("dom0less", on), &machine);
+pub fn debian_guest_starts_without_dom0(mix: impl Into<Mix>) {
+    let mix = mix.into();
+    let mut machine = mix.on.machine();
+    machine.domus.push(debian_on_a_uart(mix));
+    let mut c = Console::boot(&mix.name("dom0less"), &machine);
     c.expect("DOM1: initrd: /dev/xvda cannot be mounted; a shell instead", BOOT);
 }
 
 /// A Debian guest whose console is an emulated UART.
-fn debian_on_a_uart() -> DomU {
+fn debian_on_a_uart(mix: Mix) -> DomU {
     DomU {
-        boot: artifacts::debian_guest("console=ttyAMA0 rdinit=/init"),
+        boot: artifacts::debian_guest(mix.guest, "console=ttyAMA0 rdinit=/init"),
         memory_kib: 128 << 10,
         vcpus: 1,
         vpl011: true,
@@ -98,15 +108,12 @@ fn debian_on_a_uart() -> DomU {
 
 /// Ctrl-A three times hands the keyboard on: from dom0 to the guest, whose shell then answers, to the
 /// hypervisor, and back to dom0.
-pub fn keyboard_goes_round(on: Hypervisor) {
+pub fn keyboard_goes_round(mix: impl Into<Mix>) {
     const SWITCH: &[u8] = b"\x01\x01\x01";
-    let mut machine = on.machine();
-    machine.memory_mib = 2048;
-    machine.hypervisor_args += " dom0_mem=512M";
-    machine.dom0 = Some(artifacts::debian_dom0());
-    machine.domus.push(debian_on_a_uart());
-    machine.disks.push(artifacts::data_disk());
-    let mut c = Console::boot(&name("keyboard", on), &machine);
+    let mix = mix.into();
+    let mut machine = debian_machine(mix, mix.on.data_disk());
+    machine.domus.push(debian_on_a_uart(mix));
+    let mut c = Console::boot(&mix.name("keyboard"), &machine);
     // Either may be ready first.
     let shells = ["init: dom0 is ready", "DOM1: initrd: /dev/xvda cannot be mounted; a shell instead"];
     let (first, _) = c.expect_one_of(&shells, BOOT);
@@ -127,9 +134,10 @@ pub fn keyboard_goes_round(on: Hypervisor) {
 }
 
 /// The sample guest says who it is, under xl and on its console, and is gone when it has ended.
-pub fn hello_runs_under_xl(on: Hypervisor) {
-    let mut c = debian_dom0(&name("hello", on), on, artifacts::data_disk());
-    c.send_line("xl create -c /root/hello.cfg");
+pub fn hello_runs_under_xl(mix: impl Into<Mix>) {
+    let mix = mix.into();
+    let mut c = debian_dom0("hello", mix);
+    c.send_line(&format!("xl create -c /root/{}hello.cfg", mix.folder()));
     c.expect("hello from a guest on Xen", COMMAND);
     c.expect("xenstore calls me \"hello\"", COMMAND);
     c.expect(PROMPT, COMMAND);
@@ -152,15 +160,17 @@ pub fn hello_starts_without_dom0(on: Hypervisor, guest: Arch) {
         vpl011: false,
         enhanced: Some("no-xenstore"),
     });
-    let mut c = Console::boot(&name("hello-dom0less", on), &machine);
+    let name = on.with(on.arch(), guest).name("hello-dom0less");
+    let mut c = Console::boot(&name, &machine);
     c.expect("hello from a guest on Xen", COMMAND);
     c.expect("greeting=hi", COMMAND);
 }
 
 /// The clock guest ticks on each of its vCPUs.
-pub fn ticker_runs_on_two_vcpus(on: Hypervisor) {
-    let mut c = debian_dom0(&name("ticker", on), on, artifacts::data_disk());
-    c.send_line("xl create -c /root/ticker.cfg");
+pub fn ticker_runs_on_two_vcpus(mix: impl Into<Mix>) {
+    let mix = mix.into();
+    let mut c = debian_dom0("ticker", mix);
+    c.send_line(&format!("xl create -c /root/{}ticker.cfg", mix.folder()));
     c.expect("vCPU 0: tick 1", COMMAND);
     let rest = c.expect("all vCPUs are done", COMMAND);
     assert!(rest.contains("vCPU 1: tick 2"), "{rest}");

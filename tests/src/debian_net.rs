@@ -1,6 +1,7 @@
 //! Guests with network interfaces under Debian's dom0: Linux's back end, its bridge and the hotplug
 //! scripts.
 use crate::{Console, artifacts::Hypervisor, debian_xl::boot};
+use machine::paths;
 use std::time::Duration;
 
 const COMMAND: Duration = Duration::from_secs(60);
@@ -22,7 +23,7 @@ const DOM0_SETUP: [&str; 5] = [
 /// Dom0 gives the file to whoever asks; a Linux guest's config but for its name.
 const LINUX_SETUP: [&str; 4] = [
     "httpd -p 80 -h /run/www",
-    "echo 'kernel=\"/root/zImage\"; ramdisk=\"/root/initrd\"' > n.cfg",
+    "echo 'ramdisk=\"/root/initrd\"' > n.cfg",
     "echo 'extra=\"console=hvc0 root=none\"; memory=64' >> n.cfg",
     "echo 'vif=[\"bridge=xenbr0\"]' >> n.cfg",
 ];
@@ -33,6 +34,8 @@ pub fn two_guests_fetch_a_file_by_tcp(on: Hypervisor) {
     for line in LINUX_SETUP {
         c.command(line, DOM0, COMMAND);
     }
+    let kernel = paths::kernel_name(on.arch());
+    c.command(&format!("echo 'kernel=\"/root/{kernel}\"' >> n.cfg"), DOM0, COMMAND);
     for name in ["a", "b"] {
         let created = c.command(&format!("xl create n.cfg 'name=\"{name}\"'; echo rc $?"), DOM0, COMMAND);
         assert!(created.contains("rc 0"), "{created}");

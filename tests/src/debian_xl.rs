@@ -74,8 +74,8 @@ pub(crate) fn boot(name: &str, on: Hypervisor) -> Console {
     let mut machine = on.machine();
     machine.memory_mib = 2048;
     machine.hypervisor_args += " dom0_mem=512M";
-    machine.dom0 = Some(artifacts::debian_dom0());
-    machine.disks.push(artifacts::data_disk());
+    machine.dom0 = Some(artifacts::debian_dom0_for(on.arch()));
+    machine.disks.push(on.data_disk());
     let mut c = Console::boot(name, &machine);
     c.expect("init: dom0 is ready", BOOT);
     c.expect(PROMPT, COMMAND);

@@ -1,5 +1,5 @@
 //! Dom0's disk seen from the host: a copy that a machine may write to, and what is on it afterwards.
-use crate::artifacts;
+use crate::artifacts::Hypervisor;
 use fatfs::{FileSystem, FsOptions};
 use machine::{Disk, paths};
 use std::{
@@ -16,11 +16,11 @@ pub struct HostDisk {
 
 impl HostDisk {
     /// Copies the disk for the test `name`.
-    pub fn copy(name: &str) -> io::Result<Self> {
+    pub fn copy(name: &str, on: Hypervisor) -> io::Result<Self> {
         let dir = paths::target_dir().join("system-tests").join(name);
         fs::create_dir_all(&dir)?;
         let this = Self { dir };
-        fs::copy(artifacts::data_disk().file, this.image())?;
+        fs::copy(on.data_disk().file, this.image())?;
         Ok(this)
     }
 

@@ -10,6 +10,8 @@ pub mod console;
 pub mod debian_net;
 pub mod debian_xl;
 pub mod host_disk;
+mod mix;
 pub mod rust_dom0;
 
 pub use console::Console;
+pub use mix::Mix;

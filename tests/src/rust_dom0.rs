@@ -1,10 +1,10 @@
 //! The cases of the Rust dom0, each a function of the hypervisor that it runs on.
 use crate::{
-    Console,
+    Console, Mix,
     artifacts::{self, Hypervisor},
     host_disk::{self, HostDisk},
 };
-use machine::{Disk, DomU, Domain, Machine};
+use machine::{Arch, Disk, DomU, Domain, Machine};
 use std::time::{Duration, Instant};
 
 const BOOT: Duration = Duration::from_secs(180);
@@ -17,10 +17,11 @@ fn name(case: &str, on: Hypervisor) -> String {
 }
 
 /// A machine with this dom0.
-fn machine(on: Hypervisor, disk: Disk) -> Machine {
-    let mut machine = on.machine();
+fn machine(mix: impl Into<Mix>, disk: Disk) -> Machine {
+    let mix = mix.into();
+    let mut machine = mix.on.machine();
     machine.hypervisor_args += " dom0_mem=128M";
-    machine.dom0 = Some(Domain { kernel: on.image("dom0"), ramdisk: None, args: String::new() });
+    machine.dom0 = Some(mix.rust_dom0());
     machine.disks.push(disk);
     machine
 }
@@ -30,8 +31,8 @@ struct Prompt(Console);
 
 impl Prompt {
     #[track_caller]
-    fn boot(name: &str, on: Hypervisor, disk: Disk) -> Self {
-        Self::start(name, &machine(on, disk))
+    fn boot(name: &str, mix: impl Into<Mix>, disk: Disk) -> Self {
+        Self::start(name, &machine(mix, disk))
     }
 
     #[track_caller]
@@ -91,23 +92,25 @@ impl Prompt {
 }
 
 /// The prompt lists its disk, starts a guest in the foreground and cleans up after it.
-pub fn runs_hello(on: Hypervisor) {
-    let mut p = Prompt::boot(&name("hello", on), on, on.data_disk());
+pub fn runs_hello(mix: impl Into<Mix>) {
+    let mix = mix.into();
+    let mut p = Prompt::boot(&mix.name("rust-dom0-hello"), mix, mix.on.data_disk());
     p.says("ls /root", &["hello.cfg"]);
     p.says("xl list", &["Domain-0"]);
-    p.0.send_line("xl create -c /root/hello.cfg");
+    p.0.send_line(&format!("xl create -c /root/{}hello.cfg", mix.folder()));
     p.0.expect("hello from a guest on Xen", COMMAND);
     p.0.expect(PROMPT, COMMAND);
     p.alone();
 }
 
 /// Two vCPUs of a guest tick on two CPUs.
-pub fn runs_ticker(on: Hypervisor) {
-    let mut machine = machine(on, on.data_disk());
+pub fn runs_ticker(mix: impl Into<Mix>) {
+    let mix = mix.into();
+    let mut machine = machine(mix, mix.on.data_disk());
     machine.deterministic = false;
     machine.cpus = 2;
-    let mut p = Prompt::start(&name("ticker", on), &machine);
-    p.0.send_line("xl create -c /root/ticker.cfg");
+    let mut p = Prompt::start(&mix.name("rust-dom0-ticker"), &machine);
+    p.0.send_line(&format!("xl create -c /root/{}ticker.cfg", mix.folder()));
     p.0.expect("vCPU 1: tick 2", COMMAND);
     p.0.expect("all vCPUs are done", COMMAND);
     p.0.expect(PROMPT, COMMAND);
@@ -209,13 +212,16 @@ pub fn prompt_is_not_disturbed(on: Hypervisor) {
 
 /// Debian's guest, by the config that its users write and the image with either appended tree, reaches the shell of
 /// its root disk; what it writes there is on the disk when it has shut down, and the file system is clean.
-pub fn debian_guest_keeps_its_disk(on: Hypervisor) {
-    let name = name("debian", on);
-    let disk = HostDisk::copy(&name).expect("space for a copy of the disk");
-    let mut p = Prompt::boot(&name, on, disk.attach());
-    p.quiet("losetup /dev/loop0 /root/disk.img");
-    for (guest, last) in [("win", "50000"), ("old", "100000")] {
-        p.0.send_line(&format!("xl create -c /root/{guest}.cfg"));
+pub fn debian_guest_keeps_its_disk(mix: impl Into<Mix>) {
+    let mix = mix.into();
+    let (name, on, folder) = (mix.name("rust-dom0-debian"), mix.on, mix.folder());
+    let disk = HostDisk::copy(&name, on).expect("space for a copy of the disk");
+    let mut p = Prompt::boot(&name, mix, disk.attach());
+    p.quiet(&format!("losetup /dev/loop0 /root/{folder}disk.img"));
+    // By its parts where it cannot have an appended tree.
+    let second = if mix.guest == Arch::Arm32 { "old" } else { "linux" };
+    for (guest, last) in [("win", "50000"), (second, "100000")] {
+        p.0.send_line(&format!("xl create -c /root/{folder}{guest}.cfg"));
         p.0.expect("guest: Linux", BOOT);
         p.0.expect("root on /dev/xvda", COMMAND);
         p.0.expect("/ # ", COMMAND);
@@ -228,7 +234,7 @@ pub fn debian_guest_keeps_its_disk(on: Hypervisor) {
     }
     drop(p);
 
-    let root = disk.extract("disk.img").expect("the guest's disk is on dom0's");
+    let root = disk.extract(&format!("{folder}disk.img")).expect("the guest's disk is on dom0's");
     host_disk::fsck(&root).unwrap_or_else(|e| panic!("{e}"));
     let proof = host_disk::cat(&root, "/root/proof").unwrap_or_else(|e| panic!("{e}"));
     let written: String = (1..=100_000).map(|n| format!("{n}\n")).collect();
@@ -378,7 +384,7 @@ pub fn dom0_says_what_is_wrong_with_its_disk(on: Hypervisor) {
 /// Bad configs, images and disks are refused with what is wrong, and nothing is left of them.
 pub fn bad_input_leaves_nothing(on: Hypervisor) {
     let name = name("bad", on);
-    let disk = HostDisk::copy(&name).expect("space for a copy of the disk");
+    let disk = HostDisk::copy(&name, on).expect("space for a copy of the disk");
     for (file, bytes) in bad_files() {
         disk.put(file, &bytes).expect("space on the disk");
     }

@@ -24,6 +24,8 @@ pub struct Run {
     pub what: Subject,
     pub hypervisor: Hypervisor,
     pub gic_version: u32,
+    /// The state that dom0 is built for, if not the hypervisor's.
+    pub dom0: Option<Arch>,
     pub dry_run: bool,
 }
 
@@ -61,6 +63,7 @@ impl Args {
         let mut arch = Arch::Arm32;
         let mut hypervisor = Hypervisor::Ours;
         let mut gic_version = 2;
+        let mut dom0 = None;
         let (mut dry_run, mut help) = (false, false);
         let mut test = Test::default();
         let mut seen = vec![];
@@ -76,6 +79,10 @@ impl Args {
                 Long("gic") => {
                     seen.push(("--gic", "run"));
                     gic_version = gic(&p.value()?.string()?)?;
+                }
+                Long("dom0") => {
+                    seen.push(("--dom0", "run"));
+                    dom0 = Some(Arch::parse(&p.value()?.string()?)?);
                 }
                 Long("dry-run") => {
                     seen.push(("--dry-run", "run"));
@@ -99,7 +106,7 @@ impl Args {
         {
             return Err(format!("{option} belongs to '{of}', not to '{command}'").into());
         }
-        let run = |what| Command::Run(Run { what, hypervisor, gic_version, dry_run });
+        let run = |what| Command::Run(Run { what, hypervisor, gic_version, dom0, dry_run });
         let command = match words[..] {
             _ if help => Command::Help,
             [] | ["help"] => Command::Help,
@@ -143,11 +150,11 @@ mod tests {
 
     #[test]
     fn debian_on_the_real_xen_is_understood() {
-        let a = parse("run debian --hypervisor xen --gic 3 --arch arm32").unwrap();
+        let a = parse("run debian --hypervisor xen --gic 3 --arch arm64 --dom0 arm32").unwrap();
         let Command::Run(r) = a.command else { panic!("no run") };
         assert_eq!((r.what, r.gic_version), (Subject::Debian, 3));
         assert_eq!(r.hypervisor, Hypervisor::DebianXen);
-        assert_eq!(a.arch, Arch::Arm32);
+        assert_eq!((a.arch, r.dom0), (Arch::Arm64, Some(Arch::Arm32)));
     }
 
     #[test]

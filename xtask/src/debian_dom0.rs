@@ -60,11 +60,12 @@ fn write(arch: Arch, to: &Path) -> Result<()> {
     a.file("init", INIT.as_bytes(), 0o755)?;
     a.file("etc/xen/xl.conf", b"autoballoon=0\n", 0o644)?;
     a.package_file(&root, "bin/busybox")?;
-    // Bash, flock and getopt are what the hotplug scripts run; libgcc_s is loaded by name when a
-    // thread of a daemon is cancelled.
-    for file in ["bin/bash", "usr/bin/flock", "usr/bin/getopt", "lib/arm-linux-gnueabihf/libgcc_s.so.1"] {
+    // Bash, flock and getopt are what the hotplug scripts run.
+    for file in ["bin/bash", "usr/bin/flock", "usr/bin/getopt"] {
         a.package_file(&root, file)?;
     }
+    // Loaded by name when a thread of a daemon is cancelled.
+    a.package_library(&root, "libgcc_s.so.1")?;
     // Xentop draws with the terminal's description, which init names.
     a.package_file(&root, "lib/terminfo/l/linux")?;
     for program in XEN_PROGRAMS {

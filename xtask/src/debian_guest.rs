@@ -1,5 +1,5 @@
 //! The Debian guest: an unmodified kernel, an initial RAM disk with the drivers of its root disk, a
-//! root file system, and the kernel with an appended device tree.
+//! root file system, and for 32-bit ARM the kernel with an appended device tree.
 use crate::{
     Result, debian, fresh,
     initramfs::Initramfs,
@@ -52,10 +52,17 @@ pub struct Guest {
     pub initrd: PathBuf,
     /// Its root file system, ext4.
     pub root: PathBuf,
-    /// Kernel, appended tree of today's layout, initial RAM disk: one file that boots by itself.
-    pub image: PathBuf,
-    /// The same with a tree of the 4.2 generation.
-    pub image_4_2: PathBuf,
+    /// Kernel, appended tree and initial RAM disk in one file that boots by itself. Only a zImage can
+    /// have what comes behind it.
+    pub joined: Option<Joined>,
+}
+
+/// Images by the generation of their trees.
+pub struct Joined {
+    /// With a tree of today's layout.
+    pub today: PathBuf,
+    /// With a tree of the 4.2 generation.
+    pub xen_4_2: PathBuf,
 }
 
 /// Makes the guest's files where they are missing or old.
@@ -66,17 +73,20 @@ pub fn make(arch: Arch) -> Result<Guest> {
         kernel: paths::debian_kernel(arch)?,
         initrd: dir.join("initrd"),
         root: dir.join("root.ext4"),
-        image: dir.join("image"),
-        image_4_2: dir.join("image-4.2"),
+        joined: (arch == Arch::Arm32)
+            .then(|| Joined { today: dir.join("image"), xen_4_2: dir.join("image-4.2") }),
     };
     let xtask = env::current_exe().map_err(|e| e.to_string())?;
     let from = [guest.kernel.as_path(), xtask.as_path()];
-    if [&guest.initrd, &guest.root, &guest.image, &guest.image_4_2].iter().any(|f| !fresh(f, &from)) {
+    let joined = guest.joined.iter().flat_map(|joined| [&joined.today, &joined.xen_4_2]);
+    if [&guest.initrd, &guest.root].into_iter().chain(joined).any(|f| !fresh(f, &from)) {
         step("making the Debian guest", || {
             make_initrd(arch, &guest.initrd)?;
             make_root(arch, &dir.join("staging"), &guest.root)?;
-            make_image(&guest, &xenvm::TODAY, &guest.image)?;
-            make_image(&guest, &xenvm::XEN_4_2, &guest.image_4_2)
+            guest.joined.as_ref().map_or(Ok(()), |joined| {
+                make_image(&guest, &xenvm::TODAY, &joined.today)?;
+                make_image(&guest, &xenvm::XEN_4_2, &joined.xen_4_2)
+            })
         })?;
     }
     Ok(guest)

@@ -47,9 +47,16 @@ enum Source {
 #[derive(Default)]
 pub struct Contents {
     items: Vec<Item>,
+    /// Where below `/root` items go: nothing, or a folder's name and a slash.
+    folder: &'static str,
 }
 
 impl Contents {
+    /// Has what is added from now on go to a folder below `/root`; its name ends with a slash.
+    pub fn set_folder(&mut self, folder: &'static str) {
+        self.folder = folder;
+    }
+
     /// Adds a sample guest with the config that its README shows.
     pub fn sample(&mut self, name: &str, image: PathBuf, readme: &str) {
         self.put(name, Source::File(image));
@@ -59,22 +66,29 @@ impl Contents {
         self.put(&format!("{name}.cfg"), Source::Text(config));
     }
 
-    /// Adds the Debian guest: by its parts, and as one image with an appended tree.
-    pub fn debian(&mut self, guest: &Guest) {
-        let linux_cfg = format!(
-            "kernel = \"/root/zImage\"\nramdisk = \"/root/initrd\"\nextra = \"{}\"\nmemory = 128\n\
-             name = \"linux\"\nvcpus = 1\ndisk = [ 'phy:/dev/loop0,xvda,w' ]\n",
-            crate::debian_guest::BOOTARGS
-        );
-        self.put("zImage", Source::File(guest.kernel.clone()));
+    /// Adds the Debian guest: by its parts, and, where there is such a thing, as one image with an
+    /// appended tree.
+    pub fn debian(&mut self, guest: &Guest, kernel: &str) {
+        let by_parts = |name: &str| {
+            let args = crate::debian_guest::BOOTARGS;
+            Source::Text(format!(
+                "kernel = \"/root/{kernel}\"\nramdisk = \"/root/initrd\"\nextra = \"{args}\"\nmemory = 128\n\
+                 name = \"{name}\"\nvcpus = 1\ndisk = [ 'phy:/dev/loop0,xvda,w' ]\n",
+            ))
+        };
+        self.put(kernel, Source::File(guest.kernel.clone()));
         self.put("initrd", Source::File(guest.initrd.clone()));
-        self.put("image", Source::File(guest.image.clone()));
-        self.put("image-4.2", Source::File(guest.image_4_2.clone()));
-        self.put("win.cfg", Source::Text(WIN_CFG.into()));
-        self.put("old.cfg", Source::Text(OLD_CFG.into()));
-        self.put("linux.cfg", Source::Text(linux_cfg));
+        self.put("linux.cfg", by_parts("linux"));
+        if let Some(joined) = &guest.joined {
+            self.put("image", Source::File(joined.today.clone()));
+            self.put("image-4.2", Source::File(joined.xen_4_2.clone()));
+            self.put("win.cfg", Source::Text(WIN_CFG.into()));
+            self.put("old.cfg", Source::Text(OLD_CFG.into()));
+        } else {
+            self.put("win.cfg", by_parts("win"));
+        }
         let disk = Source::File(guest.root.clone());
-        self.items.push(Item { name: "disk.img".into(), from: disk, keep: true });
+        self.items.push(Item { name: format!("{}disk.img", self.folder), from: disk, keep: true });
     }
 
     /// Adds a script for dom0's shell.
@@ -83,7 +97,11 @@ impl Contents {
     }
 
     fn put(&mut self, name: &str, from: Source) {
-        self.items.push(Item { name: name.into(), from, keep: false });
+        let from = match from {
+            Source::Text(text) => Source::Text(text.replace("/root/", &format!("/root/{}", self.folder))),
+            file => file,
+        };
+        self.items.push(Item { name: format!("{}{name}", self.folder), from, keep: false });
     }
 }
 
@@ -146,6 +164,9 @@ fn put<T: fatfs::ReadWriteSeek>(root: &Dir<'_, T>, item: &Item, wanted: &[u8]) -
         && (item.keep || same(&mut old, wanted)?)
     {
         return Ok(());
+    }
+    if let Some((folder, _)) = item.name.split_once('/') {
+        root.create_dir(folder)?;
     }
     let mut file = root.create_file(&item.name)?;
     file.truncate()?;

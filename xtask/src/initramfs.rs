@@ -68,11 +68,16 @@ impl Initramfs {
         }
         self.file(path, &read(&full)?, meta.permissions().mode() & 0o777)?;
         for library in elf::needed(&full)? {
-            let found = find_library(root, &library)
-                .ok_or_else(|| format!("/{path} needs {library}, which no unpacked package has"))?;
-            self.package_file(root, &found)?;
+            self.package_library(root, &library).map_err(|e| format!("/{path} needs {e}"))?;
         }
         Ok(())
+    }
+
+    /// Adds a library of the unpacked packages, by its name or its path.
+    pub fn package_library(&mut self, root: &Path, name: &str) -> Result<()> {
+        let found =
+            find_library(root, name).ok_or_else(|| format!("{name}, which no unpacked package has"))?;
+        self.package_file(root, &found)
     }
 
     /// Adds the files of a folder of the unpacked packages.

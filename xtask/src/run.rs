@@ -19,18 +19,23 @@ pub fn run(arch: Arch, what: &Run) -> Result<()> {
         purposes.push(Purpose::Debian);
     }
     setup::ensure(&purposes)?;
-    let mut packages = build::samples(arch)?;
+    for guests in guest_archs(arch) {
+        build::images(guests, &build::samples(guests)?)?;
+    }
+    let dom0_arch = what.dom0.unwrap_or(arch);
+    if !guest_archs(arch).contains(&dom0_arch) {
+        return Err(format!("a hypervisor for {} has no dom0 for {}", arch.name(), dom0_arch.name()));
+    }
     if what.what != Subject::Debian {
-        packages.push("dom0".into());
+        build::images(dom0_arch, &["dom0".into()])?;
     }
     if what.hypervisor == Hypervisor::Ours {
-        packages.push("hypervisor".into());
+        build::images(arch, &["hypervisor".into()])?;
     }
-    build::images(arch, &packages)?;
     let mut machine = Machine::new(arch, hypervisor(arch, &what.hypervisor)?);
     machine.console = Console::Terminal;
     machine.gic_version = what.gic_version;
-    machine.dom0 = Some(dom0(arch, what.what)?);
+    machine.dom0 = Some(dom0(dom0_arch, what.what)?);
     if what.what == Subject::Debian {
         machine.memory_mib = 2048;
         machine.hypervisor_args += " dom0_mem=512M";
@@ -49,6 +54,14 @@ pub fn run(arch: Arch, what: &Run) -> Result<()> {
     eprintln!("xtask: booting; Ctrl-A three times switches the console between dom0 and hypervisor,");
     eprintln!("xtask: Ctrl-\\ x ends the machine. {}", hint(what.what));
     check(&mut qemu)
+}
+
+/// The states of guests on a hypervisor, its own first.
+pub fn guest_archs(hypervisor: Arch) -> Vec<Arch> {
+    match hypervisor {
+        Arch::Arm32 => vec![Arch::Arm32],
+        Arch::Arm64 => vec![Arch::Arm64, Arch::Arm32],
+    }
 }
 
 fn hypervisor(arch: Arch, which: &Hypervisor) -> Result<PathBuf> {
@@ -71,14 +84,20 @@ fn dom0(arch: Arch, what: Subject) -> Result<Domain> {
     }
 }
 
-/// Makes the disk that dom0 has as `/dev/vda`, or brings it up to date.
+/// Makes the disk that dom0 has as `/dev/vda`, or brings it up to date. What is for 32-bit ARM lies in a
+/// folder of its own on the disk of a 64-bit machine.
 pub fn data_disk(arch: Arch, what: Subject, to: &Path) -> Result<()> {
     let mut contents = Contents::default();
-    for name in build::samples(arch)? {
-        add_sample(&mut contents, arch, &name);
-    }
-    if what != Subject::Dom0 {
-        contents.debian(&debian_guest::make(arch)?);
+    for guests in guest_archs(arch) {
+        if guests != arch {
+            contents.set_folder(paths::ARM32_FOLDER);
+        }
+        for name in build::samples(guests)? {
+            add_sample(&mut contents, guests, &name);
+        }
+        if what != Subject::Dom0 {
+            contents.debian(&debian_guest::make(guests)?, paths::kernel_name(guests));
+        }
     }
     disk::make(to, &contents)
 }

@@ -7,7 +7,8 @@ use dtoolkit::{
     model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty},
 };
 use std::{
-    fs,
+    fs::{self, File},
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -15,6 +16,8 @@ use std::{
 /// the first 128 MiB of RAM.
 const MODULES: u64 = 0x5000_0000;
 const MODULE_ALIGN: u64 = 2 << 20;
+/// Offset and bytes by which a zImage is known (Linux `arch/arm/boot/compressed/head.S`).
+const ZIMAGE_MAGIC: (usize, [u8; 4]) = (0x24, 0x016f_2818_u32.to_le_bytes());
 
 /// A file that QEMU loads before the machine starts.
 pub struct Loaded {
@@ -26,7 +29,7 @@ pub struct Loaded {
 pub fn describe(machine: &Machine, dtb: &[u8]) -> Result<(Vec<u8>, Vec<Loaded>), String> {
     let fdt = Fdt::new(dtb).map_err(|e| format!("QEMU's device tree: {e}"))?;
     let mut tree = DeviceTree::from_fdt(&fdt);
-    if machine.arch == Arch::Arm32 {
+    if machine.arch == Arch::Arm32 || machine.dom0.as_ref().is_some_and(|dom0| is_zimage(&dom0.kernel)) {
         // Its 64-bit windows are out of reach for a 32-bit Linux, which then does not boot.
         tree.root.remove_child("pcie@10000000");
     }
@@ -99,6 +102,13 @@ impl Modules {
     }
 }
 
+/// Whether a kernel is for 32-bit ARM.
+fn is_zimage(kernel: &Path) -> bool {
+    let mut start = [0; ZIMAGE_MAGIC.0 + ZIMAGE_MAGIC.1.len()];
+    let read = File::open(kernel).and_then(|mut file| file.read_exact(&mut start));
+    read.is_ok() && start.ends_with(&ZIMAGE_MAGIC.1)
+}
+
 fn node(name: &str) -> DeviceTreeNode {
     DeviceTreeNode::new_unchecked(name)
 }
@@ -151,6 +161,24 @@ mod tests {
         assert_eq!(guest.property("bootargs").unwrap().value(), b"quiet\0");
         let chosen = fdt.find_node("/chosen").unwrap();
         assert_eq!(chosen.property("xen,dom0-bootargs").unwrap().value(), b"quiet\0");
+    }
+
+    #[test]
+    fn a_32_bit_dom0_has_no_pci_on_a_64_bit_board_either() {
+        let file = std::env::temp_dir().join(format!("zimage-{}", std::process::id()));
+        let mut machine = Machine::new(Arch::Arm64, "xen".into());
+        machine.dom0 = Some(domain(&file, None));
+        let mut board = DeviceTree::new();
+        board.root.add_child(node("pcie@10000000"));
+        let has_pci = |kernel: &[u8]| {
+            fs::write(&file, kernel).unwrap();
+            let (dtb, _) = describe(&machine, &board.to_dtb()).unwrap();
+            Fdt::new(&dtb).unwrap().find_node("/pcie@10000000").is_some()
+        };
+        let zimage = [&[0; ZIMAGE_MAGIC.0], &ZIMAGE_MAGIC.1[..]].concat();
+        let found = (has_pci(&zimage), has_pci(&[0; 64]));
+        fs::remove_file(&file).unwrap();
+        assert_eq!(found, (false, true));
     }
 
     #[test]

@@ -28,6 +28,17 @@ pub fn images(arch: Arch) -> PathBuf {
     target_dir().join("images").join(arch.name())
 }
 
+/// Where below `/root` the disk of a 64-bit machine has what is for 32-bit ARM.
+pub const ARM32_FOLDER: &str = "arm32/";
+
+/// Gives the name that Debian's kernel has on dom0's disk.
+pub fn kernel_name(arch: Arch) -> &'static str {
+    match arch {
+        Arch::Arm32 => "zImage",
+        Arch::Arm64 => "Image",
+    }
+}
+
 /// Gives the folder of what is made from Debian's packages.
 pub fn debian(arch: Arch) -> PathBuf {
     target_dir().join("debian").join(arch.debian())

@@ -9,7 +9,8 @@ use hv_core::{
 use xen_abi::{Errno, Gfn, Mfn, arch::VcpuGuestContext};
 
 use crate::{
-    arch::{self, context::Context},
+    arch,
+    context::{self, Context},
     gic::Gic,
     guest_tlb,
     mm::ram::Ram,
@@ -261,11 +262,11 @@ impl Machine for Board {
     }
 
     fn traps_translation_writes(&self) -> bool {
-        arch::registers::traps_translation_writes()
+        context::traps_translation_writes()
     }
 
     fn set_traps_translation_writes(&self, on: bool) {
-        arch::registers::set_traps_translation_writes(on);
+        context::set_traps_translation_writes(on);
     }
 
     fn write_translation_register(&self, register: SysReg, value: u64) -> bool {

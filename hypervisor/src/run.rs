@@ -12,6 +12,7 @@ use xen_abi::hypercall::HVC_TAG;
 use crate::{
     arch,
     board::Board,
+    context,
     gic::{self, KICK},
     mm::heap,
     panic, uart,
@@ -93,7 +94,7 @@ fn serve_interrupt(hv: &Hypervisor<Board>, cpu: CpuId, current: Option<&mut Curr
     if id == board.interrupts.virtual_timer {
         // Whoever is loaded; its timer stays quiet until the guest sets it again.
         if let Some(current) = current
-            && arch::context::mask_loaded_timer()
+            && context::mask_loaded_timer()
         {
             hv.virtual_timer_fired(current);
         }

@@ -1,4 +1,10 @@
-//! The execution state. Each state's module defines the same names; all else is shared.
+//! The execution state. Each state's module defines the same names; all else is shared, here what is
+//! written with the same instructions and register names in both.
+
+mod barriers;
+mod counter;
+mod image;
+pub use {barriers::*, counter::*, image::*};
 
 #[cfg(target_arch = "arm")]
 mod arm32;

@@ -15,11 +15,16 @@ use hv_core::machine::CacheOp;
 use xen_abi::Mfn;
 
 use super::{ram::Ram, tables::PAGE_SIZE};
-use crate::arch::{self, maintenance};
+use crate::arch::{self, maintenance, sysregs::CTR_EL0};
 
 /// Attempts of an atomic change before it counts as contended beyond reason. A guest that writes the
 /// line all the time makes attempts fail, but the interconnect is fair enough that few do in a row.
 const ATTEMPTS: u32 = 1 << 16;
+
+/// Bytes of the shortest data cache line.
+fn data_line() -> usize {
+    4 << (CTR_EL0::read() >> 16 & 0xf)
+}
 
 impl Ram {
     /// Address of `len` bytes at `offset` of a frame.
@@ -109,13 +114,13 @@ impl Ram {
     /// Maintains the cache lines of part of a frame.
     pub fn cache(&self, mfn: Mfn, offset: usize, len: usize, op: CacheOp) {
         let start = self.bytes(mfn, offset, len);
-        let line = maintenance::data_line();
-        maintenance::barrier();
+        let line = data_line();
+        arch::barrier();
         for va in (start & !(line - 1)..start + len).step_by(line) {
             // SAFETY: mapped, and a frame of the core's: it decides what may be invalidated.
             unsafe { maintenance::line(va, op) }
         }
-        maintenance::barrier();
+        arch::barrier();
         if len == PAGE_SIZE && op != CacheOp::Invalidate {
             // A whole frame is cleaned for whoever gets it next and may execute it.
             maintenance::invalidate_instructions();

@@ -1,101 +1,25 @@
-//! A vCPU's state beside the general registers, and switching it.
+//! The registers of a vCPU that only this state switches.
 
-use hv_core::machine::Vmid;
-use spin::Mutex;
-use xen_abi::{
-    Mfn, PAGE_SHIFT,
-    arch::{CoreRegs, SCTLR_GUEST_INIT, VcpuGuestContext, aarch32 as index},
-};
+use xen_abi::arch::{CoreRegs, SCTLR_GUEST_INIT, VcpuGuestContext, aarch32 as index};
 use zerocopy::FromZeros;
 
 use super::{Regs, sysregs::*, thumbee::ThumbEe, vfp::Vfp};
-use crate::{
-    gic::{Gic, VirtualState},
-    guest_tlb,
-};
+use crate::context::registers;
 
-/// HCR: stage 2 on; interrupts and aborts come here; set/way by override, caches by VA broadcast;
-/// WFI, WFE, identification registers, SMC, implementation defined operations, ACTLR and set/way
-/// maintenance trap.
-const HCR: u32 = HCR_VM
-    | HCR_SWIO
-    | HCR_PTW
-    | HCR_FMO
-    | HCR_IMO
-    | HCR_AMO
-    | HCR_FB
-    | HCR_BSU_INNER
-    | HCR_TWI
-    | HCR_TWE
-    | HCR_TID3
-    | HCR_TSC
-    | HCR_TIDCP
-    | HCR_TAC
-    | HCR_TSW;
-const HCR_VM: u32 = 1 << 0;
-const HCR_SWIO: u32 = 1 << 1;
-const HCR_PTW: u32 = 1 << 2;
-const HCR_FMO: u32 = 1 << 3;
-const HCR_IMO: u32 = 1 << 4;
-const HCR_AMO: u32 = 1 << 5;
-/// A virtual asynchronous abort is pending.
-pub const HCR_VA: u32 = 1 << 8;
-const HCR_FB: u32 = 1 << 9;
-const HCR_BSU_INNER: u32 = 1 << 10;
-const HCR_TWI: u32 = 1 << 13;
-const HCR_TWE: u32 = 1 << 14;
-const HCR_TID3: u32 = 1 << 18;
-const HCR_TSC: u32 = 1 << 19;
-const HCR_TIDCP: u32 = 1 << 20;
-const HCR_TAC: u32 = 1 << 21;
-const HCR_TSW: u32 = 1 << 22;
-/// Writes of the registers that control stage 1 trap.
-pub const HCR_TVM: u32 = 1 << 26;
+/// HCR beside what all guests have.
+pub const HCR_OWN: Word = 0;
 
-/// CNTV_CTL: on; masked; condition met.
-const TIMER_ENABLE: u32 = 1 << 0;
-const TIMER_MASK: u32 = 1 << 1;
-const TIMER_MET: u32 = 1 << 2;
-
-const VMID_SHIFT: u32 = 48;
-
-/// What a vCPU is while it is not loaded on a CPU.
-pub struct Context(Mutex<State>);
-
-/// The state.
-pub(super) struct State {
-    pub(super) regs: Regs,
-    pub(super) banked: Banked,
-    pub(super) el1: El1,
-    timer: Timer,
-    thumbee: ThumbEe,
-    vfp: Vfp,
-    gic: VirtualState,
-    hcr: u32,
-    vmpidr: u32,
-    vttbr: u64,
-    counter_offset: u64,
+/// HCR with EL1 in that state: there is no other.
+pub fn hcr_for_state(hcr: Word, _aarch32: bool) -> Word {
+    hcr
 }
 
-/// Defines a struct of registers, with what reads them all and writes them all.
-macro_rules! registers {
-    ($(#[$doc:meta])* $struct:ident { $($field:ident: $type:ty = $register:ident,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Default)]
-        pub(super) struct $struct { $(pub(super) $field: $type,)* }
-
-        impl $struct {
-            #[inline(always)]
-            fn save(&mut self) {
-                $(self.$field = $register::read();)*
-            }
-
-            #[inline(always)]
-            fn load(&self) {
-                $($register::write(self.$field);)*
-            }
-        }
-    };
+/// The registers.
+pub struct Own {
+    banked: Banked,
+    el1: El1,
+    thumbee: ThumbEe,
+    vfp: Vfp,
 }
 
 registers! {
@@ -143,14 +67,6 @@ registers! {
     }
 }
 
-registers! {
-    /// The virtual timer.
-    Timer {
-        compare: u64 = CNTV_CVAL_EL0,
-        control: u32 = CNTV_CTL_EL0,
-    }
-}
-
 /// Which element of the ABI's registers holds which of ours.
 macro_rules! abi_registers {
     ($($index:path: $field:ident,)*) => {
@@ -193,28 +109,16 @@ impl Banked {
     }
 }
 
-impl Context {
-    /// As at reset, with no general registers set.
-    pub fn new(root: Mfn, vmid: Vmid, vmpidr: u64, counter_offset: u64) -> Self {
-        Self(Mutex::new(State {
-            regs: Regs::default(),
-            banked: Banked::default(),
-            el1: El1 { sctlr: SCTLR_GUEST_INIT as u32, actlr: ACTLR_EL1::read(), ..El1::default() },
-            timer: Timer::default(),
-            thumbee: ThumbEe::default(),
-            vfp: Vfp::new(),
-            gic: VirtualState::RESET,
-            hcr: HCR,
-            vmpidr: vmpidr as u32,
-            vttbr: root.0 << PAGE_SHIFT | u64::from(vmid.0) << VMID_SHIFT,
-            counter_offset,
-        }))
+impl Own {
+    /// As at reset.
+    pub fn at_reset() -> Self {
+        let el1 = El1 { sctlr: SCTLR_GUEST_INIT as u32, actlr: ACTLR_EL1::read(), ..El1::default() };
+        Self { banked: Banked::default(), el1, thumbee: ThumbEe::default(), vfp: Vfp::new() }
     }
 
-    /// Sets what the ABI names. The vCPU is not loaded.
-    pub fn set(&self, to: &VcpuGuestContext, _aarch32: bool) {
-        let mut state = self.0.lock();
-        let State { regs, banked, el1, .. } = &mut *state;
+    /// Sets what the ABI names.
+    pub fn set(&mut self, regs: &mut Regs, to: &VcpuGuestContext) {
+        let Self { banked, el1, .. } = self;
         *banked = Banked::from_abi(&to.user_regs);
         for (own, x) in regs.r.iter_mut().zip(&to.user_regs.x) {
             *own = *x as u32;
@@ -228,11 +132,10 @@ impl Context {
         el1.ttbr1 = to.ttbr1;
     }
 
-    /// Gives it. Of a vCPU that is loaded, what it was when it came.
-    pub fn get(&self) -> VcpuGuestContext {
-        let state = self.0.lock();
-        let State { regs, banked, el1, .. } = &*state;
+    /// Gives it.
+    pub fn get(&self, regs: &Regs, _hcr: Word) -> VcpuGuestContext {
         let mut context = VcpuGuestContext::new_zeroed();
+        let Self { banked, el1, .. } = self;
         banked.to_abi(&mut context.user_regs);
         for (x, own) in context.user_regs.x.iter_mut().zip(&regs.r) {
             *x = u64::from(*own);
@@ -247,59 +150,21 @@ impl Context {
         context
     }
 
-    /// Puts the vCPU on this CPU, but for its general registers, which go to `regs`.
-    #[inline(never)]
-    pub fn load(&self, regs: &mut Regs, gic: &Gic) {
-        let state = self.0.lock();
-        VTTBR_EL2::write(state.vttbr);
-        VMPIDR_EL2::write(state.vmpidr);
-        HCR_EL2::write(state.hcr);
-        CNTVOFF_EL2::write(state.counter_offset);
-        state.el1.load();
-        state.banked.load();
-        state.thumbee.load();
-        state.vfp.load();
-        state.timer.load();
-        gic.load(&state.gic);
-        super::isb();
-        guest_tlb::forget_siblings((state.vttbr >> VMID_SHIFT) as u8, state.vmpidr.into());
-        regs.clone_from(&state.regs);
+    /// Puts them on this CPU.
+    #[inline(always)]
+    pub fn load(&self, _hcr: Word) {
+        self.el1.load();
+        self.banked.load();
+        self.thumbee.load();
+        self.vfp.load();
     }
 
-    /// Takes the vCPU off this CPU.
-    #[inline(never)]
-    pub fn save(&self, regs: &Regs, gic: &Gic) {
-        let mut state = self.0.lock();
-        state.regs.clone_from(regs);
-        state.timer.save();
-        // A guest that is not loaded must not interrupt.
-        CNTV_CTL_EL0::write(0);
-        state.el1.save();
-        state.banked.save();
-        state.thumbee.save();
-        state.vfp.save();
-        gic.save(&mut state.gic);
-        // HCR.VA is cleared by hardware when the guest takes the abort.
-        state.hcr = HCR_EL2::read();
-        if super::pending_abort() {
-            state.hcr |= HCR_VA;
-        }
+    /// Takes them off this CPU.
+    #[inline(always)]
+    pub fn save(&mut self, _hcr: Word) {
+        self.el1.save();
+        self.banked.save();
+        self.thumbee.save();
+        self.vfp.save();
     }
-
-    /// When the virtual timer is due, in ticks of the guest's counter, if it can interrupt.
-    pub fn virtual_timer_deadline(&self) -> Option<u64> {
-        let timer = &self.0.lock().timer;
-        let armed = timer.control & (TIMER_ENABLE | TIMER_MASK) == TIMER_ENABLE;
-        armed.then_some(timer.compare)
-    }
-}
-
-/// Masks the virtual timer of the vCPU that is loaded here; false if it had not fired.
-pub fn mask_loaded_timer() -> bool {
-    let control = CNTV_CTL_EL0::read();
-    let fired = control & (TIMER_ENABLE | TIMER_MASK | TIMER_MET) == TIMER_ENABLE | TIMER_MET;
-    if fired {
-        CNTV_CTL_EL0::write(control | TIMER_MASK);
-    }
-    fired
 }

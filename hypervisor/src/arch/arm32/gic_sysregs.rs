@@ -127,7 +127,7 @@ list_registers! {
 /// Lets what was written to these registers come into effect.
 #[inline(always)]
 pub fn synchronize() {
-    super::isb();
+    crate::arch::isb();
 }
 
 /// Lets all that came before be complete for everybody.

@@ -7,7 +7,8 @@
 use hv_core::regs::GuestRegs;
 use xen_abi::arch::psr;
 
-use super::{Regs, context::HCR_VA, sysregs::*};
+use super::{Regs, sysregs::*};
+use crate::context::HCR_VSE;
 
 const SCTLR_V: u32 = 1 << 13;
 const SCTLR_EE: u32 = 1 << 25;
@@ -59,7 +60,7 @@ pub fn abort(regs: &mut Regs, va: u64, instruction: bool) {
 
 /// An asynchronous abort, taken when the guest unmasks them.
 pub fn serror() {
-    HCR_EL2::write(HCR_EL2::read() | HCR_VA);
+    HCR_EL2::write(HCR_EL2::read() | HCR_VSE);
 }
 
 fn enter(regs: &mut Regs, mode: u32, mask: u32, vector: u32) {

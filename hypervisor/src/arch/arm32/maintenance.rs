@@ -7,8 +7,6 @@ use core::arch::asm;
 use hv_core::machine::CacheOp;
 use xen_abi::Gfn;
 
-use super::sysregs::CTR_EL0;
-
 /// Drops what all CPUs have cached of the translations, both stages, of the guest whose VMID is in
 /// VTTBR.
 pub fn flush_loaded_guest() {
@@ -34,11 +32,6 @@ pub fn flush_loaded_guest_here() {
     }
 }
 
-/// Bytes of the shortest data cache line.
-pub fn data_line() -> usize {
-    4 << (CTR_EL0::read() >> 16 & 0xf)
-}
-
 /// Maintains the data cache line of an address, to the point of coherency.
 ///
 /// # Safety
@@ -55,12 +48,6 @@ pub unsafe fn line(va: usize, op: CacheOp) {
             CacheOp::CleanInvalidate => asm!("mcr p15, 0, {}, c7, c14, 1", in(reg) va),
         }
     }
-}
-
-/// Orders memory accesses and maintenance of all kinds before what follows.
-pub fn barrier() {
-    // SAFETY: a barrier has no other effect.
-    unsafe { asm!("dsb sy", options(nostack, preserves_flags)) }
 }
 
 /// Makes instruction caches of all CPUs forget everything, after code was written for a guest.

@@ -12,7 +12,7 @@ pub mod identity;
 pub mod inject;
 pub mod maintenance;
 pub mod registers;
-mod sysregs;
+pub mod sysregs;
 mod thumbee;
 pub mod translate;
 mod vfp;
@@ -21,11 +21,11 @@ use core::{
     arch::{asm, global_asm},
     mem::offset_of,
     ops::Range,
-    sync::atomic::{AtomicU32, AtomicUsize, Ordering},
 };
 
 use hv_core::trap::FaultRegisters;
 
+use super::{image_to_physical, set_image_offset};
 use crate::{mm::tables, percpu::PerCpu};
 use sysregs::*;
 
@@ -132,16 +132,13 @@ unsafe extern "C" {
     fn fill_bytes(to: usize, byte: u32, bytes: usize) -> usize;
 }
 
-/// Physical address of the image minus its link address.
-static IMAGE_OFFSET: AtomicUsize = AtomicUsize::new(0);
-
 /// Where the assembly arrives with the first CPU.
 ///
 /// # Safety
 ///
 /// Called once, from `head.S`.
 unsafe extern "C" fn primary_entry(dtb: u32, image: u32, mode: u32) -> ! {
-    IMAGE_OFFSET.store((image as usize).wrapping_sub(IMAGE), Ordering::Relaxed);
+    set_image_offset((image as usize).wrapping_sub(IMAGE));
     if mode != MODE_HYP {
         crate::boot::refuse(dtb.into(), mode_name(mode));
     }
@@ -160,18 +157,6 @@ fn mode_name(mode: u32) -> &'static str {
         0x1f => "System",
         _ => "unknown",
     }
-}
-
-/// Physical address of something in the image.
-pub fn image_to_physical<T: ?Sized>(of: &T) -> u64 {
-    let va = core::ptr::from_ref(of).addr();
-    va.wrapping_add(IMAGE_OFFSET.load(Ordering::Relaxed)) as u64
-}
-
-/// Orders table writes before what follows, for the table walkers of all CPUs.
-pub fn table_barrier() {
-    // SAFETY: barriers have no other effect.
-    unsafe { asm!("dsb ish", "isb", options(nostack, preserves_flags)) }
 }
 
 /// Drops what this and all other CPUs have cached of the hypervisor's own map.
@@ -197,9 +182,6 @@ const HDCR_COUNTERS: u32 = 0x1f;
 const CNTHCTL: u32 = 1 << 0;
 /// ISR: an interrupt is pending.
 const ISR_IRQ: u32 = 1 << 7;
-/// A timer that is on.
-const TIMER_ENABLE: u32 = 1 << 0;
-
 /// Sets up this CPU for guests.
 pub fn init_cpu() {
     vfp::init();
@@ -270,59 +252,15 @@ pub fn fault_registers(syndrome: u32) -> FaultRegisters {
 }
 
 /// Takes an asynchronous abort that the guest which is just leaving this CPU has caused.
-fn pending_abort() -> bool {
+pub fn pending_abort() -> bool {
     // SAFETY: the guest's thread registers have been saved, as the handler requires.
     unsafe { take_pending_abort() }
-}
-
-/// Orders system register writes before what follows.
-pub fn isb() {
-    // SAFETY: a barrier has no other effect.
-    unsafe { asm!("isb", options(nostack, preserves_flags)) }
-}
-
-/// The counter.
-#[inline]
-pub fn ticks() -> u64 {
-    // Not to be read ahead of what comes before.
-    isb();
-    CNTPCT_EL0::read()
-}
-
-/// Its frequency, where the device tree says it.
-static FREQUENCY: AtomicU32 = AtomicU32::new(0);
-
-/// Sets the frequency for a board whose firmware does not.
-pub fn set_ticks_per_second(frequency: u32) {
-    FREQUENCY.store(frequency, Ordering::Relaxed);
-}
-
-/// Its frequency: what the device tree says, else as firmware has set the register.
-pub fn ticks_per_second() -> u32 {
-    match FREQUENCY.load(Ordering::Relaxed) {
-        0 => CNTFRQ_EL0::read(),
-        frequency => frequency,
-    }
-}
-
-/// Arms or disarms the hypervisor's timer.
-pub fn set_timer(deadline: Option<u64>) {
-    if let Some(deadline) = deadline {
-        CNTHP_CVAL_EL2::write(deadline);
-    }
-    CNTHP_CTL_EL2::write(if deadline.is_some() { TIMER_ENABLE } else { 0 });
 }
 
 /// Whether a physical interrupt waits.
 #[inline]
 pub fn interrupt_waiting() -> bool {
     ISR_EL1::read() & ISR_IRQ != 0
-}
-
-/// Waits for an interrupt, which stays masked.
-pub fn wait() {
-    // SAFETY: waiting has no other effect; the barrier lets memory settle first.
-    unsafe { asm!("dsb sy", "wfi", options(nostack, preserves_flags)) }
 }
 
 /// Calls the firmware.

@@ -3,7 +3,7 @@
 use hv_core::{machine::SysReg, regs::GuestRegs};
 use xen_abi::arch::psr;
 
-use super::{Regs, context, sysregs::*};
+use super::{Regs, sysregs::*};
 
 const MODE_MASK: u32 = 0x1f;
 const SP: u8 = 13;
@@ -68,17 +68,6 @@ pub fn auxiliary_control() -> u64 {
 /// SCTLR.
 pub fn system_control() -> u64 {
     SCTLR_EL1::read().into()
-}
-
-/// Whether writes of the registers that control stage 1 trap.
-pub fn traps_translation_writes() -> bool {
-    HCR_EL2::read() & context::HCR_TVM != 0
-}
-
-/// Switches that.
-pub fn set_traps_translation_writes(on: bool) {
-    let others = HCR_EL2::read() & !context::HCR_TVM;
-    HCR_EL2::write(if on { others | context::HCR_TVM } else { others });
 }
 
 /// Writes one of the registers that control stage 1.

@@ -8,6 +8,9 @@
 
 use core::arch::asm;
 
+/// What a register holds that is of the state's own width.
+pub type Word = u32;
+
 /// Defines one 32-bit register as a type with `read` and `write`.
 macro_rules! reg32 {
     ($($(#[$doc:meta])* $name:ident = $op1:literal, $crn:literal, $crm:literal, $op2:literal;)*) => {$(

@@ -6,11 +6,8 @@
 
 use xen_abi::arch::{aarch32 as index, psr};
 
-use super::{
-    Regs,
-    context::{HCR_RW, HCR_VSE},
-    sysregs::*,
-};
+use super::{Regs, context::HCR_RW, sysregs::*};
+use crate::context::HCR_VSE;
 
 /// ESR: EC of the exceptions raised, and that the instruction is 4 bytes long.
 const EC_UNKNOWN: u64 = 0x00;

@@ -2,7 +2,7 @@
 
 use hv_core::{machine::SysReg, regs::GuestRegs};
 
-use super::{Regs, context, sysregs::*};
+use super::{Regs, sysregs::*};
 
 /// A general register that the mode banks: none is, as AArch32's lie in x0 to x30.
 pub fn read_banked(regs: &Regs, n: u8) -> u64 {
@@ -37,17 +37,6 @@ pub fn auxiliary_control() -> u64 {
 /// SCTLR.
 pub fn system_control() -> u64 {
     SCTLR_EL1::read()
-}
-
-/// Whether writes of the registers that control stage 1 trap.
-pub fn traps_translation_writes() -> bool {
-    HCR_EL2::read() & context::HCR_TVM != 0
-}
-
-/// Switches that.
-pub fn set_traps_translation_writes(on: bool) {
-    let others = HCR_EL2::read() & !context::HCR_TVM;
-    HCR_EL2::write(if on { others | context::HCR_TVM } else { others });
 }
 
 const LOW: u64 = 0xffff_ffff;

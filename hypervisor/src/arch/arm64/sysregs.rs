@@ -8,6 +8,9 @@
 
 use core::arch::asm;
 
+/// What a register holds that is of the state's own width.
+pub type Word = u64;
+
 /// Defines one register as a type with `read` and `write`.
 macro_rules! registers {
     ($($(#[$doc:meta])* $name:ident = $asm:literal;)*) => {$(

@@ -38,7 +38,7 @@ pub fn both_stages(va: u64, access: Access) -> Option<u64> {
 fn walk(va: u64, operation: impl FnOnce()) -> Option<u64> {
     let saved = PAR_EL1::read();
     operation();
-    super::isb();
+    crate::arch::isb();
     let par = PAR_EL1::read();
     PAR_EL1::write(saved);
     (par & PAR_FAILED == 0).then_some(par & PAR_ADDRESS | va & 0xfff)

@@ -61,14 +61,18 @@ impl Console {
     #[track_caller]
     pub fn expect_one_of(&mut self, what: &[&str], within: Duration) -> (usize, String) {
         let deadline = Instant::now() + within;
+        let longest = what.iter().map(|w| w.len()).max().unwrap_or(0);
+        let mut searched = self.seen;
         loop {
-            let rest = &self.text[self.seen..];
+            let rest = &self.text[searched..];
             let hits = what.iter().enumerate().filter_map(|(i, w)| Some((rest.find(w)?, i)));
             if let Some((at, which)) = hits.min() {
-                let before = rest[..at].to_owned();
-                self.seen += at + what[which].len();
+                let before = self.text[self.seen..searched + at].to_owned();
+                self.seen = searched + at + what[which].len();
                 return (which, before);
             }
+            // A long output comes byte by byte: only where a text may have begun is searched again.
+            searched = self.text.floor_char_boundary(self.text.len().saturating_sub(longest)).max(searched);
             if let Err(e) = self.more(deadline) {
                 self.fail(&format!("no {what:?} within {} s: {e}", within.as_secs()));
             }

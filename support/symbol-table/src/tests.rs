@@ -2,7 +2,7 @@ extern crate std;
 
 use std::{string::ToString, vec::Vec};
 
-use crate::{Table, encode};
+use crate::{MAGIC, Table, encode};
 
 fn table() -> Vec<u8> {
     encode([
@@ -38,6 +38,31 @@ fn a_path_is_stored_once() {
     assert_eq!(two - one, 4);
     let longer = encode([(0, "a::long::path::x"), (4, "a::long::path::on::y")]).len();
     assert_eq!(longer - two, 4);
+}
+
+#[test]
+fn what_repeats_is_packed() {
+    let names: Vec<_> = (0..100).map(|n| std::format!("<[u8; {n}] as hv_core::Packed>::repeated")).collect();
+    let bytes = encode((0..).step_by(8).zip(names.iter().map(|n| n.as_str())));
+    for (at, expected) in (0..).step_by(8).zip(&names) {
+        assert_eq!(name(&bytes, at).unwrap(), std::format!("{expected}+0x0"));
+    }
+    let plain: usize = names.iter().map(|n| n.len()).sum();
+    assert!(bytes.len() < plain / 2, "{} of {plain}", bytes.len());
+}
+
+#[test]
+fn pairs_that_are_wrong_end() {
+    let mut bytes =
+        encode([(0, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")]);
+    let pairs = usize::from(bytes[MAGIC.len() + 4]);
+    assert!(pairs > 2);
+    for at in 0..2 * pairs {
+        for value in 0x80..0x90 {
+            bytes[MAGIC.len() + 5 + at] = value;
+            assert!(name(&bytes, 0).unwrap().chars().count() <= 127 + "+0x0".len());
+        }
+    }
 }
 
 #[test]

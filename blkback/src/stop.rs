@@ -1,10 +1,9 @@
 //! The wish to end, shared by all who have to hear of it.
 
 use alloc::rc::Rc;
-use alloc::vec::Vec;
-use core::cell::{Cell, RefCell};
-use core::future::poll_fn;
-use core::task::{Poll, Waker};
+use core::cell::Cell;
+
+use guest_sdk::exec::Waiters;
 
 /// A flag that can be waited for. Clones are the same flag.
 #[derive(Clone, Debug, Default)]
@@ -13,14 +12,14 @@ pub(crate) struct Stop(Rc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     requested: Cell<bool>,
-    waiting: RefCell<Vec<Waker>>,
+    waiting: Waiters,
 }
 
 impl Stop {
     /// Raises the flag.
     pub(crate) fn request(&self) {
         self.0.requested.set(true);
-        self.0.waiting.take().into_iter().for_each(Waker::wake);
+        self.0.waiting.wake();
     }
 
     /// Whether it is raised.
@@ -30,16 +29,6 @@ impl Stop {
 
     /// Waits until it is.
     pub(crate) async fn requested(&self) {
-        poll_fn(|cx| {
-            if self.is_requested() {
-                return Poll::Ready(());
-            }
-            let mut waiting = self.0.waiting.borrow_mut();
-            if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-                waiting.push(cx.waker().clone());
-            }
-            Poll::Pending
-        })
-        .await;
+        self.0.waiting.wait_for(|| self.is_requested().then_some(())).await;
     }
 }

@@ -6,81 +6,48 @@ use alloc::string::String;
 use guest_sdk::abi::io::blkif::{self, vdisk};
 use guest_sdk::event::Port;
 use guest_sdk::grant::{Access, Grant};
+use guest_sdk::xenbus::frontend::{self, await_connected, await_offer};
 use guest_sdk::xenbus::{Device, XenbusState};
 use guest_sdk::xenstore::{self, Xenstore};
 
-use crate::link::Connected;
 use crate::pool::Pool;
 use crate::queue::Queue;
 use crate::session::Session;
 use crate::{Discard, Error, Flush, Info, Options};
 
-/// Goes through all states from the one found to [`XenbusState::CONNECTED`].
-pub(crate) async fn connect(device: &Device, id: &str, options: &Options) -> Result<Connected, Error> {
-    await_offer(device).await?;
-    let order = device.read_other_if_there("max-ring-page-order").await?.unwrap_or(0);
-    let order = options.ring_page_order.min(order);
-    let ring = Grant::of_zeroes(device.other(), 1 << order, Access::ReadWrite).map_err(Error::NoMemory)?;
-    let port = Port::alloc_unbound(device.other()).map_err(Error::Port)?;
-    let queue = Queue::new(ring, Pool::new(device.other(), options.pages), handle(id));
-    publish(device, queue.memory(), &port).await?;
-    device.switch_state(XenbusState::INITIALISED).await?;
-    await_connected(device).await?;
-    let info = read_info(device, options).await?;
-    device.switch_state(XenbusState::CONNECTED).await?;
-    Ok(Connected { session: Session::new(queue, port).into(), info })
+/// The protocol of disks.
+pub(crate) struct Vbd {
+    pub(crate) options: Options,
+}
+
+impl frontend::Protocol for Vbd {
+    const KIND: &'static str = "vbd";
+    const NAME: &'static str = "blkfront: disk";
+    type Session = Session;
+    type Info = Info;
+    type Error = Error;
+
+    async fn connect(&self, device: &Device, id: &str) -> Result<frontend::Connected<Self>, Error> {
+        let options = &self.options;
+        await_offer(device).await?;
+        let order = offered(device, "max-ring-page-order").await?.min(options.ring_page_order);
+        let ring =
+            Grant::of_zeroes(device.other(), 1 << order, Access::ReadWrite).map_err(Error::NoMemory)?;
+        let port = Port::alloc_unbound(device.other()).map_err(Error::Port)?;
+        let queue = Queue::new(ring, Pool::new(device.other(), options.pages), handle(id));
+        publish(device, queue.memory(), &port).await?;
+        device.switch_state(XenbusState::INITIALISED).await?;
+        await_connected(device).await?;
+        let info = read_info(device, options).await?;
+        device.switch_state(XenbusState::CONNECTED).await?;
+        log::info!("{} {id}: {} sectors", Self::NAME, info.sectors);
+        Ok(frontend::Connected { session: Session::new(queue, port).into(), info })
+    }
 }
 
 /// The number that requests carry: the device's, as far as it fits.
 fn handle(id: &str) -> u16 {
     id.parse::<u32>().map_or(0, |number| number as u16)
-}
-
-/// Waits for a back end that waits for us. One that is still connected, to whoever ran in this domain before, is
-/// asked to close first.
-async fn await_offer(device: &Device) -> Result<(), Error> {
-    let mut states = device.watch_other().await?;
-    loop {
-        match states.next().await? {
-            XenbusState::INIT_WAIT => return Ok(()),
-            XenbusState::INITIALISED | XenbusState::CONNECTED => {
-                device.switch_state(XenbusState::CLOSING).await?;
-            }
-            XenbusState::CLOSING => {
-                still_wanted(device).await?;
-                device.switch_state(XenbusState::CLOSED).await?;
-            }
-            XenbusState::CLOSED => {
-                still_wanted(device).await?;
-                device.switch_state(XenbusState::INITIALISING).await?;
-            }
-            XenbusState::UNKNOWN => still_wanted(device).await?,
-            _ => {}
-        }
-    }
-}
-
-/// Waits for the back end to have taken what we offer.
-async fn await_connected(device: &Device) -> Result<(), Error> {
-    let wanted = |state| {
-        !matches!(state, XenbusState::INITIALISING | XenbusState::INIT_WAIT | XenbusState::INITIALISED)
-    };
-    match device.wait_other(wanted).await? {
-        XenbusState::CONNECTED => Ok(()),
-        _ => Err(Error::Refused),
-    }
-}
-
-/// Whether the toolstack wants the disk to stay when an end of it closes.
-///
-/// # Errors
-///
-/// [`Error::Removed`] when it does not.
-pub(crate) async fn still_wanted(device: &Device) -> Result<(), Error> {
-    match device.read_other_if_there("online").await? {
-        Some(1) => Ok(()),
-        _ => Err(Error::Removed),
-    }
 }
 
 /// Tells the back end where our ring is, all at once.

@@ -1,18 +1,15 @@
 //! A disk, as its users have it.
 
-use alloc::rc::Rc;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
 use futures_util::future::try_join_all;
 use guest_sdk::abi::io::blkif;
-use guest_sdk::exec;
-use guest_sdk::xenbus::{self, Device};
+use guest_sdk::xenbus::frontend::{Connected, Frontend};
 use guest_sdk::xenstore::Xenstore;
 
-use crate::driver::Driver;
-use crate::link::{Connected, Link};
+use crate::connect::Vbd;
 use crate::queue::{Order, Outcome};
 use crate::session::{Lost, Session};
 use crate::{Error, Flush, Info, Options};
@@ -27,19 +24,7 @@ pub const SECTOR_SIZE: usize = blkif::SECTOR_SIZE;
 /// leaves it open whether its request is carried out.
 #[derive(Clone, Debug)]
 pub struct Disk {
-    handle: Rc<Handle>,
-}
-
-/// Closes the disk with its last user.
-#[derive(Debug)]
-struct Handle {
-    link: Rc<Link>,
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.link.close();
-    }
+    frontend: Frontend<Vbd>,
 }
 
 impl Disk {
@@ -49,7 +34,7 @@ impl Disk {
     ///
     /// xenstore's.
     pub async fn list(store: &Xenstore) -> Result<Vec<String>, Error> {
-        Ok(xenbus::frontends(store, "vbd").await?)
+        Ok(Frontend::<Vbd>::list(store).await?)
     }
 
     /// Opens disk `id` and waits until it is connected.
@@ -58,13 +43,8 @@ impl Disk {
     ///
     /// There is no such disk, its back end does not connect, or something that both need is not to be had.
     pub async fn open(store: &Xenstore, id: &str, options: Options) -> Result<Self, Error> {
-        let device = Device::frontend(store, "vbd", id).await?;
-        let link = Rc::new(Link::default());
-        let driver = Driver { device, id: id.to_string(), options: options.bounded(), link: link.clone() };
-        drop(exec::spawn(driver.run()));
-        let disk = Self { handle: Rc::new(Handle { link }) };
-        disk.handle.link.get().await?;
-        Ok(disk)
+        let frontend = Frontend::open(store, id, Vbd { options: options.bounded() }).await?;
+        Ok(Self { frontend })
     }
 
     /// What the disk is now. Waits while it is not connected.
@@ -73,7 +53,7 @@ impl Disk {
     ///
     /// The disk is gone.
     pub async fn info(&self) -> Result<Info, Error> {
-        Ok(self.handle.link.get().await?.info)
+        Ok(self.frontend.connected().await?.info)
     }
 
     /// Fills `into`, whole sectors of the disk, from sector `sector` on.
@@ -83,7 +63,7 @@ impl Disk {
     /// The range is not on the disk, the back end failed, or the disk is gone.
     pub async fn read(&self, sector: u64, into: &mut [u8]) -> Result<(), Error> {
         loop {
-            let Connected { session, info } = self.handle.link.get().await?;
+            let Connected { session, info } = self.frontend.connected().await?;
             info.check(sector, into.len() as u64)?;
             if let Some(result) = settled(read(&session, &info, sector, into).await) {
                 return result;
@@ -98,7 +78,7 @@ impl Disk {
     /// As [`read`](Self::read); the disk is read-only.
     pub async fn write(&self, sector: u64, data: &[u8]) -> Result<(), Error> {
         loop {
-            let Connected { session, info } = self.handle.link.get().await?;
+            let Connected { session, info } = self.frontend.connected().await?;
             info.check(sector, data.len() as u64)?;
             if info.read_only {
                 return Err(Error::ReadOnly);
@@ -116,7 +96,7 @@ impl Disk {
     /// The back end failed, or the disk is gone.
     pub async fn flush(&self) -> Result<(), Error> {
         loop {
-            let Connected { session, info } = self.handle.link.get().await?;
+            let Connected { session, info } = self.frontend.connected().await?;
             let order = match info.flush {
                 Flush::NotNeeded => return Ok(()),
                 Flush::Cache => Order::Flush,
@@ -137,7 +117,7 @@ impl Disk {
     pub async fn discard(&self, sector: u64, count: u64, secure: bool) -> Result<(), Error> {
         let len = count.checked_mul(SECTOR_SIZE as u64).ok_or(Error::OutOfRange)?;
         loop {
-            let Connected { session, info } = self.handle.link.get().await?;
+            let Connected { session, info } = self.frontend.connected().await?;
             info.check(sector, len)?;
             let ability = info.discard.ok_or(Error::Unsupported)?;
             if secure && !ability.secure {
@@ -152,8 +132,7 @@ impl Disk {
 
     /// Closes the disk and waits until its back end knows. Requests under way fail.
     pub async fn close(self) {
-        self.handle.link.close();
-        self.handle.link.closed().await;
+        self.frontend.close().await;
     }
 }
 
@@ -224,6 +203,6 @@ fn first_failure(results: Vec<Result<(), Error>>) -> Result<Result<(), Error>, L
 
 impl fmt::Display for Disk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.handle.link)
+        write!(f, "{:?}", self.frontend)
     }
 }

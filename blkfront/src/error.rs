@@ -3,6 +3,7 @@
 use core::fmt;
 
 use guest_sdk::abi::Errno;
+use guest_sdk::xenbus::frontend;
 use guest_sdk::xenstore;
 
 use crate::queue::Violation;
@@ -41,6 +42,17 @@ pub enum Error {
 impl From<xenstore::Error> for Error {
     fn from(error: xenstore::Error) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<frontend::Error> for Error {
+    fn from(error: frontend::Error) -> Self {
+        match error {
+            frontend::Error::Closed => Self::Closed,
+            frontend::Error::Removed => Self::Removed,
+            frontend::Error::Refused => Self::Refused,
+            frontend::Error::Store(error) => Self::Store(error),
+        }
     }
 }
 

@@ -6,10 +6,8 @@ extern crate alloc;
 
 mod connect;
 mod disk;
-mod driver;
 mod error;
 mod info;
-mod link;
 mod pool;
 mod queue;
 mod session;

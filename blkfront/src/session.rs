@@ -8,8 +8,10 @@ use core::task::{Context, Poll, Waker};
 
 use guest_sdk::abi::Errno;
 use guest_sdk::event::Port;
+use guest_sdk::xenbus::frontend::{self, Closer};
 
-use crate::queue::{Order, Outcome, Queue, SlotId, Violation};
+use crate::Error;
+use crate::queue::{Order, Outcome, Queue, SlotId};
 
 /// Why a request got no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,12 +166,16 @@ impl Session {
             log::debug!("blkfront: {error}");
         }
     }
+}
 
-    /// Takes answers as they come, until the back end breaks the protocol.
-    pub(crate) async fn run(&self) -> Violation {
+impl frontend::Session for Session {
+    type Error = Error;
+
+    /// Takes answers as they come.
+    async fn run(&self) -> Error {
         loop {
             if let Err(violation) = self.queue.borrow_mut().collect() {
-                return violation;
+                return violation.into();
             }
             // Answers that nobody waited for have made room, too.
             self.line.borrow().wake_first();
@@ -177,22 +183,28 @@ impl Session {
         }
     }
 
-    /// Takes no more requests, and waits for the answers to those under way.
-    pub(crate) async fn drain(&self) {
+    /// Takes no more requests, and waits for the answers to those under way. When the user closes the disk they fail.
+    async fn drain(&self, by: Closer) {
         self.closing.set(true);
         self.line.borrow().wake_all();
-        while self.queue.borrow_mut().collect().is_ok() && self.queue.borrow().in_flight() > 0 {
+        while by == Closer::BackEnd
+            && self.queue.borrow_mut().collect().is_ok()
+            && self.queue.borrow().in_flight() > 0
+        {
             self.port.wait().await;
         }
     }
 
-    /// Ends the connection: everybody who waits is told. Rings and pages are given back once the last request
-    /// has noticed, and the back end let go of them.
-    pub(crate) fn end(&self) {
+    /// Rings and pages are given back once the last request has noticed, and the back end let go of them.
+    fn end(&self) {
         self.closing.set(true);
         self.ended.set(true);
         self.queue.borrow_mut().wake_all();
         self.line.borrow().wake_all();
+    }
+
+    fn is_over(&self) -> bool {
+        self.closing.get()
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod signal;
 mod timer;
+mod waiters;
 
 use alloc::{boxed::Box, collections::VecDeque, rc::Rc, sync::Arc, task::Wake, vec::Vec};
 use core::{
@@ -22,6 +23,7 @@ use core::{
 
 pub use signal::Signal;
 pub use timer::{Elapsed, Sleep, sleep, sleep_until, timeout};
+pub use waiters::Waiters;
 
 use crate::{arch, lock::IrqLock};
 

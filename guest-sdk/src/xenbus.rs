@@ -2,7 +2,10 @@
 //!
 //! Each end has a directory with a `state`; each names the other's. [`Device`] is one end with the
 //! paths of both: it reads and writes its own, reads the other's, says its state and waits for the
-//! other's. What a device then does with its nodes is its protocol's business.
+//! other's. What a device then does with its nodes is its protocol's business; [`frontend`]
+//! is what all front ends do.
+
+pub mod frontend;
 
 use alloc::{
     format,

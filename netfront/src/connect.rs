@@ -3,76 +3,43 @@
 use guest_sdk::abi::io::PROTOCOL_ABI_ARM;
 use guest_sdk::event::Port;
 use guest_sdk::grant::Grant;
+use guest_sdk::xenbus::frontend::{self, await_connected, await_offer};
 use guest_sdk::xenbus::{Device, XenbusState};
 use guest_sdk::xenstore::{self, Xenstore};
 
 use crate::info::Mac;
-use crate::link::Connected;
 use crate::receive::Receive;
 use crate::session::Session;
 use crate::transmit::Transmit;
 use crate::{Error, Info, Options};
 
-/// Goes through all states from the one found to [`XenbusState::CONNECTED`].
-pub(crate) async fn connect(device: &Device, options: &Options) -> Result<Connected, Error> {
-    await_offer(device).await?;
-    let info = read_info(device).await?;
-    let transmit = Transmit::new(device.other(), options.transmit_pages).map_err(Error::NoMemory)?;
-    let receive = Receive::new(device.other(), options.receive_pages).map_err(Error::NoMemory)?;
-    let port = Port::alloc_unbound(device.other()).map_err(Error::Port)?;
-    publish(device, transmit.memory(), receive.memory(), &port).await?;
-    device.switch_state(XenbusState::CONNECTED).await?;
-    await_connected(device).await?;
-    let session = Session::new(transmit, receive, port);
-    // Pages to receive into are there since before the back end was.
-    session.notify();
-    Ok(Connected { session: session.into(), info })
+/// The protocol of network interfaces.
+pub(crate) struct Vif {
+    pub(crate) options: Options,
 }
 
-/// Waits for a back end that waits for us. One that is still connected, to whoever ran in this domain before, is
-/// asked to close first.
-async fn await_offer(device: &Device) -> Result<(), Error> {
-    let mut states = device.watch_other().await?;
-    loop {
-        match states.next().await? {
-            XenbusState::INIT_WAIT => return Ok(()),
-            XenbusState::INITIALISED | XenbusState::CONNECTED => {
-                device.switch_state(XenbusState::CLOSING).await?;
-            }
-            XenbusState::CLOSING => {
-                still_wanted(device).await?;
-                device.switch_state(XenbusState::CLOSED).await?;
-            }
-            XenbusState::CLOSED => {
-                still_wanted(device).await?;
-                device.switch_state(XenbusState::INITIALISING).await?;
-            }
-            XenbusState::UNKNOWN => still_wanted(device).await?,
-            _ => {}
-        }
-    }
-}
+impl frontend::Protocol for Vif {
+    const KIND: &'static str = "vif";
+    const NAME: &'static str = "netfront: interface";
+    type Session = Session;
+    type Info = Info;
+    type Error = Error;
 
-/// Waits for the back end to have taken what we offer.
-async fn await_connected(device: &Device) -> Result<(), Error> {
-    let wanted = |state| {
-        !matches!(state, XenbusState::INITIALISING | XenbusState::INIT_WAIT | XenbusState::INITIALISED)
-    };
-    match device.wait_other(wanted).await? {
-        XenbusState::CONNECTED => Ok(()),
-        _ => Err(Error::Refused),
-    }
-}
-
-/// Whether the toolstack wants the interface to stay when an end of it closes.
-///
-/// # Errors
-///
-/// [`Error::Removed`] when it does not.
-pub(crate) async fn still_wanted(device: &Device) -> Result<(), Error> {
-    match device.read_other_if_there("online").await? {
-        Some(1) => Ok(()),
-        _ => Err(Error::Removed),
+    async fn connect(&self, device: &Device, id: &str) -> Result<frontend::Connected<Self>, Error> {
+        await_offer(device).await?;
+        let info = read_info(device).await?;
+        let no_memory = Error::NoMemory;
+        let transmit = Transmit::new(device.other(), self.options.transmit_pages).map_err(no_memory)?;
+        let receive = Receive::new(device.other(), self.options.receive_pages).map_err(no_memory)?;
+        let port = Port::alloc_unbound(device.other()).map_err(Error::Port)?;
+        publish(device, transmit.memory(), receive.memory(), &port).await?;
+        device.switch_state(XenbusState::CONNECTED).await?;
+        await_connected(device).await?;
+        let session = Session::new(transmit, receive, port);
+        // Pages to receive into are there since before the back end was.
+        session.notify();
+        log::info!("{} {id}: {}", Self::NAME, info.mac);
+        Ok(frontend::Connected { session: session.into(), info })
     }
 }
 

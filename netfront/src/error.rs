@@ -4,6 +4,7 @@ use core::fmt;
 
 use guest_sdk::abi::Errno;
 use guest_sdk::ring::RingError;
+use guest_sdk::xenbus::frontend;
 use guest_sdk::xenstore;
 
 /// What a back end did that none may do. The connection ends with it.
@@ -65,6 +66,17 @@ pub enum Error {
 impl From<xenstore::Error> for Error {
     fn from(error: xenstore::Error) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<frontend::Error> for Error {
+    fn from(error: frontend::Error) -> Self {
+        match error {
+            frontend::Error::Closed => Self::Closed,
+            frontend::Error::Removed => Self::Removed,
+            frontend::Error::Refused => Self::Refused,
+            frontend::Error::Store(error) => Self::Store(error),
+        }
     }
 }
 

@@ -1,15 +1,12 @@
 //! An interface, as its users have it.
 
-use alloc::rc::Rc;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use guest_sdk::exec;
-use guest_sdk::xenbus::{self, Device};
+use guest_sdk::xenbus::frontend::{Frontend, Session as _};
 use guest_sdk::xenstore::Xenstore;
 
-use crate::driver::Driver;
-use crate::link::Link;
+use crate::connect::Vif;
 use crate::{Error, Info, Options};
 
 /// What passed through an interface since it connected.
@@ -31,19 +28,7 @@ pub struct Counters {
 /// the back end ends are lost.
 #[derive(Clone, Debug)]
 pub struct Interface {
-    handle: Rc<Handle>,
-}
-
-/// Closes the interface with its last user.
-#[derive(Debug)]
-struct Handle {
-    link: Rc<Link>,
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.link.close();
-    }
+    frontend: Frontend<Vif>,
 }
 
 impl Interface {
@@ -53,7 +38,7 @@ impl Interface {
     ///
     /// xenstore's.
     pub async fn list(store: &Xenstore) -> Result<Vec<String>, Error> {
-        Ok(xenbus::frontends(store, "vif").await?)
+        Ok(Frontend::<Vif>::list(store).await?)
     }
 
     /// Opens interface `id` and waits until it is connected.
@@ -62,17 +47,8 @@ impl Interface {
     ///
     /// There is no such interface, its back end does not connect, or something that both need is not to be had.
     pub async fn open(store: &Xenstore, id: &str, options: Options) -> Result<Self, Error> {
-        let device = Device::frontend(store, "vif", id).await?;
-        let link = Rc::new(Link::default());
-        let driver = Driver { device, id: id.to_string(), options: options.bounded(), link: link.clone() };
-        drop(exec::spawn(driver.run()));
-        let interface = Self { handle: Rc::new(Handle { link }) };
-        interface.link().get().await?;
-        Ok(interface)
-    }
-
-    fn link(&self) -> &Link {
-        &self.handle.link
+        let frontend = Frontend::open(store, id, Vif { options: options.bounded() }).await?;
+        Ok(Self { frontend })
     }
 
     /// What the interface is now. Waits while it is not connected.
@@ -81,7 +57,7 @@ impl Interface {
     ///
     /// The interface is gone.
     pub async fn info(&self) -> Result<Info, Error> {
-        Ok(self.link().get().await?.info)
+        Ok(self.frontend.connected().await?.info)
     }
 
     /// What passed so far. Waits while the interface is not connected.
@@ -90,7 +66,7 @@ impl Interface {
     ///
     /// The interface is gone.
     pub async fn counters(&self) -> Result<Counters, Error> {
-        Ok(self.link().get().await?.session.counters())
+        Ok(self.frontend.connected().await?.session.counters())
     }
 
     /// Sends a frame, its checksums filled in. Waits while there is no room for it.
@@ -100,7 +76,7 @@ impl Interface {
     /// [`Error::FrameSize`]; the interface is gone.
     pub async fn send(&self, frame: &[u8]) -> Result<(), Error> {
         loop {
-            let connected = self.link().get().await?;
+            let connected = self.frontend.connected().await?;
             if frame.is_empty() || frame.len() > connected.info.max_frame() {
                 return Err(Error::FrameSize);
             }
@@ -118,7 +94,7 @@ impl Interface {
     /// The interface is gone.
     pub async fn receive(&self) -> Result<Vec<u8>, Error> {
         loop {
-            let session = self.link().get().await?.session;
+            let session = self.frontend.connected().await?.session;
             let next = || match session.receive() {
                 Some(frame) => Some(Some(frame)),
                 None => session.is_over().then_some(None),
@@ -135,7 +111,7 @@ impl Interface {
     ///
     /// As [`send`](Self::send).
     pub fn try_send(&self, frame: &[u8]) -> Result<bool, Error> {
-        let Some(connected) = self.link().now()? else {
+        let Some(connected) = self.frontend.connected_now()? else {
             return Ok(false);
         };
         if frame.is_empty() || frame.len() > connected.info.max_frame() {
@@ -150,7 +126,7 @@ impl Interface {
     ///
     /// The interface is gone.
     pub fn try_receive(&self) -> Result<Option<Vec<u8>>, Error> {
-        Ok(self.link().now()?.and_then(|connected| connected.session.receive()))
+        Ok(self.frontend.connected_now()?.and_then(|connected| connected.session.receive()))
     }
 
     /// Whether the largest frame could be sent at once.
@@ -159,7 +135,7 @@ impl Interface {
     ///
     /// The interface is gone.
     pub fn can_send(&self) -> Result<bool, Error> {
-        let connected = self.link().now()?;
+        let connected = self.frontend.connected_now()?;
         Ok(connected.is_some_and(|connected| connected.session.has_room(connected.info.max_frame())))
     }
 
@@ -170,7 +146,7 @@ impl Interface {
     ///
     /// The interface is gone.
     pub async fn changed(&self) -> Result<(), Error> {
-        let session = self.link().get().await?.session;
+        let session = self.frontend.connected().await?.session;
         let mut looked = false;
         let change = || (core::mem::replace(&mut looked, true) || session.is_over()).then_some(());
         session.wait_for(change).await;
@@ -179,8 +155,7 @@ impl Interface {
 
     /// Closes the interface and waits until its back end knows.
     pub async fn close(self) {
-        self.link().close();
-        self.link().closed().await;
+        self.frontend.close().await;
     }
 }
 

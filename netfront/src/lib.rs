@@ -6,17 +6,14 @@ extern crate alloc;
 
 mod checksum;
 mod connect;
-mod driver;
 mod error;
 mod info;
 mod interface;
-mod link;
 mod receive;
 mod session;
 #[cfg(feature = "smoltcp")]
 mod stack;
 mod transmit;
-mod waiters;
 
 pub use error::{Error, Violation};
 pub use info::{Info, Mac};

@@ -5,12 +5,12 @@ use core::cell::{Cell, RefCell};
 use core::fmt;
 
 use guest_sdk::event::Port;
-use guest_sdk::exec::{Either, race};
+use guest_sdk::exec::{Either, Waiters, race};
+use guest_sdk::xenbus::frontend::{self, Closer, Session as _};
 
 use crate::receive::Receive;
 use crate::transmit::Transmit;
-use crate::waiters::Waiters;
-use crate::{Counters, Violation};
+use crate::{Counters, Error, Violation};
 
 /// A connection.
 pub(crate) struct Session {
@@ -37,11 +37,6 @@ impl Session {
             counters: Cell::default(),
             waiting: Waiters::default(),
         }
-    }
-
-    /// Whether a frame can pass at all; all who wait are told when none can any more.
-    pub(crate) fn is_over(&self) -> bool {
-        self.ended.get() || self.broken.get().is_some()
     }
 
     /// What passed so far.
@@ -117,27 +112,6 @@ impl Session {
         self.waiting.wait_for(look).await
     }
 
-    /// Passes events on until the back end breaks the protocol.
-    pub(crate) async fn run(&self) -> Violation {
-        let events = async {
-            loop {
-                self.port.wait().await;
-                self.waiting.wake();
-            }
-        };
-        match race(self.waiting.wait_for(|| self.broken.get()), events).await {
-            Either::First(violation) => violation,
-            Either::Second(never) => never,
-        }
-    }
-
-    /// Waits until the back end has taken all frames sent.
-    pub(crate) async fn drain(&self) {
-        while self.is_draining() {
-            self.port.wait().await;
-        }
-    }
-
     fn is_draining(&self) -> bool {
         let mut transmit = self.transmit.borrow_mut();
         while transmit.collect().is_ok() && transmit.in_flight() > 0 {
@@ -149,12 +123,40 @@ impl Session {
         }
         false
     }
+}
 
-    /// Ends the connection: everybody who waits is told. Rings and pages are given back once the last user has
-    /// noticed, and the back end let go of them.
-    pub(crate) fn end(&self) {
+impl frontend::Session for Session {
+    type Error = Error;
+
+    async fn run(&self) -> Error {
+        let events = async {
+            loop {
+                self.port.wait().await;
+                self.waiting.wake();
+            }
+        };
+        match race(self.waiting.wait_for(|| self.broken.get()), events).await {
+            Either::First(violation) => violation.into(),
+            Either::Second(never) => never,
+        }
+    }
+
+    /// Waits until the back end has taken all frames sent. One that closes takes none.
+    async fn drain(&self, by: Closer) {
+        while by == Closer::FrontEnd && self.is_draining() {
+            self.port.wait().await;
+        }
+    }
+
+    /// Rings and pages are given back once the last user has noticed, and the back end let go of them.
+    fn end(&self) {
         self.ended.set(true);
         self.waiting.wake();
+    }
+
+    /// Whether no frame can pass; all who wait are told when it comes to that.
+    fn is_over(&self) -> bool {
+        self.ended.get() || self.broken.get().is_some()
     }
 }
 

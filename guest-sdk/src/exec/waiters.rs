@@ -7,16 +7,16 @@ use core::task::{Poll, Waker};
 
 /// Whoever waits.
 #[derive(Debug, Default)]
-pub(crate) struct Waiters(RefCell<Vec<Waker>>);
+pub struct Waiters(RefCell<Vec<Waker>>);
 
 impl Waiters {
     /// Tells all of them to look again.
-    pub(crate) fn wake(&self) {
+    pub fn wake(&self) {
         self.0.take().into_iter().for_each(Waker::wake);
     }
 
     /// Waits until `look` finds something; it looks again after each [`wake`](Self::wake).
-    pub(crate) async fn wait_for<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
+    pub async fn wait_for<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
         poll_fn(|cx| {
             if let Some(found) = look() {
                 return Poll::Ready(found);

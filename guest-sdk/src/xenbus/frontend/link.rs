@@ -1,67 +1,62 @@
-//! What users of an interface and its driver share: the connection of the moment.
+//! What users of a device and its driver share: the connection of the moment.
 
-use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
 use core::fmt;
 
-use crate::session::Session;
-use crate::waiters::Waiters;
-use crate::{Error, Info};
+use super::{Connected, Protocol, Session};
+use crate::exec::Waiters;
 
-/// A connection and what the interface is as long as it lasts.
-#[derive(Clone, Debug)]
-pub(crate) struct Connected {
-    pub(crate) session: Rc<Session>,
-    pub(crate) info: Info,
-}
-
-#[derive(Default)]
-enum State {
-    #[default]
+enum State<P: Protocol> {
     Waiting,
-    Connected(Connected),
+    Connected(Connected<P>),
     /// For good.
-    Ended(Error),
+    Ended(P::Error),
 }
 
 /// The connection of the moment, if any.
-#[derive(Default)]
-pub(crate) struct Link {
-    state: RefCell<State>,
+pub(super) struct Link<P: Protocol> {
+    state: RefCell<State<P>>,
     waiting: Waiters,
-    /// The user wants the interface closed.
+    /// The user wants the device closed.
     closing: Cell<bool>,
     /// Both ends are closed, or the other one is not going to.
     closed: Cell<bool>,
 }
 
-impl Link {
-    fn set(&self, state: State) {
+impl<P: Protocol> Default for Link<P> {
+    fn default() -> Self {
+        Self {
+            state: State::Waiting.into(),
+            waiting: Waiters::default(),
+            closing: Cell::default(),
+            closed: Cell::default(),
+        }
+    }
+}
+
+impl<P: Protocol> Link<P> {
+    fn set(&self, state: State<P>) {
         self.state.replace(state);
         self.waiting.wake();
     }
 
     /// A new connection is there.
-    pub(crate) fn connected(&self, connected: Connected) {
+    pub(super) fn connected(&self, connected: Connected<P>) {
         self.set(State::Connected(connected));
     }
 
     /// The connection is at an end, and there will be another.
-    pub(crate) fn disconnected(&self) {
+    pub(super) fn disconnected(&self) {
         self.set(State::Waiting);
     }
 
     /// There will be no other.
-    pub(crate) fn ended(&self, error: Error) {
+    pub(super) fn ended(&self, error: P::Error) {
         self.set(State::Ended(error));
     }
 
     /// The connection, if there is one now.
-    ///
-    /// # Errors
-    ///
-    /// Why there will be none.
-    pub(crate) fn now(&self) -> Result<Option<Connected>, Error> {
+    pub(super) fn now(&self) -> Result<Option<Connected<P>>, P::Error> {
         match &*self.state.borrow() {
             State::Connected(connected) if !connected.session.is_over() => Ok(Some(connected.clone())),
             State::Connected(_) | State::Waiting => Ok(None),
@@ -70,38 +65,34 @@ impl Link {
     }
 
     /// The connection, once there is one.
-    ///
-    /// # Errors
-    ///
-    /// Why there will be none.
-    pub(crate) async fn get(&self) -> Result<Connected, Error> {
+    pub(super) async fn get(&self) -> Result<Connected<P>, P::Error> {
         self.waiting.wait_for(|| self.now().transpose()).await
     }
 
     /// Waits until the driver is done.
-    pub(crate) async fn closed(&self) {
+    pub(super) async fn closed(&self) {
         self.waiting.wait_for(|| self.closed.get().then_some(())).await;
     }
 
     /// The driver is done.
-    pub(crate) fn set_closed(&self) {
+    pub(super) fn set_closed(&self) {
         self.closed.set(true);
         self.waiting.wake();
     }
 
-    /// Asks the driver to close the interface.
-    pub(crate) fn close(&self) {
+    /// Asks the driver to close the device.
+    pub(super) fn close(&self) {
         self.closing.set(true);
         self.waiting.wake();
     }
 
     /// Waits until somebody asks to.
-    pub(crate) async fn close_requested(&self) {
+    pub(super) async fn close_requested(&self) {
         self.waiting.wait_for(|| self.closing.get().then_some(())).await;
     }
 }
 
-impl fmt::Debug for Link {
+impl<P: Protocol> fmt::Debug for Link<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.state.borrow() {
             State::Waiting => f.write_str("waiting"),

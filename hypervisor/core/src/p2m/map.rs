@@ -69,6 +69,7 @@ impl<M: Machine> P2mGuard<'_, M> {
         if !self.p2m.torn.is_alive() {
             return Err(Errno::EINVAL);
         }
+        self.flush_tlb();
         let (mut at, mut mfn) = (gfn.0, mfn);
         while at < end {
             let done = self.map_entry(at as u32, mfn, end - at, kind)?;
@@ -80,6 +81,8 @@ impl<M: Machine> P2mGuard<'_, M> {
 
     /// Maps one frame, as [`P2mGuard::map`] does.
     pub fn map_page(&mut self, gfn: Gfn, mfn: Mfn, kind: P2mType) -> Result<(), Errno> {
+        // Somebody may have removed what was here and not have flushed yet.
+        self.flush_tlb();
         if let Some((slot, 0)) = self.page_entry(gfn) {
             self.put(slot, descriptor::leaf(mfn, kind, LAST_LEVEL));
             self.note_mapped(gfn.0 as u32, 1);

@@ -30,6 +30,9 @@ pub use map::Ram;
 pub use pool::Pool;
 pub use walk::{GFN_END, IPA_BITS};
 
+/// Frames that are cleaned between two questions whether to pause.
+const PIECE: u64 = 128;
+
 /// What a frame of the guest's is mapped to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mapping {
@@ -221,13 +224,21 @@ impl<'a, M: Machine> P2mGuard<'a, M> {
         let mut at = from.0.max(self.p2m.lowest.into());
         while at < end {
             let (slot, entry) = walk::find(self.mem.machine, self.p2m.root, at as u32, LAST_LEVEL);
-            let order = order_of(slot.level);
+            let frames = 1 << order_of(slot.level);
+            let within = at & (frames - 1);
+            let mut done = frames - within;
             if let Entry::Leaf(mfn, kind) = entry
                 && kind.is_any_ram()
+                // A block that was begun has lost its mark.
+                && (within != 0 || self.take_accessed(slot))
             {
-                self.flush_leaf(slot, mfn);
+                done = done.min(PIECE);
+                for frame in within..within + done {
+                    let mfn = Mfn(mfn.0 + frame);
+                    self.mem.machine.cache_frame(mfn, 0, xen_abi::PAGE_SIZE, CacheOp::CleanInvalidate);
+                }
             }
-            at = ((at >> order) + 1) << order;
+            at += done;
             if at < end && pause() {
                 return Some(Gfn(at));
             }
@@ -235,18 +246,16 @@ impl<'a, M: Machine> P2mGuard<'a, M> {
         None
     }
 
-    fn flush_leaf(&mut self, slot: Slot, mfn: Mfn) {
+    /// Whether the guest accessed what an entry maps; its next access faults.
+    fn take_accessed(&mut self, slot: Slot) -> bool {
         let machine = self.mem.machine;
         let value = slot.load(machine);
-        if !descriptor::is_accessed(value) {
-            return;
+        let accessed = descriptor::is_accessed(value);
+        if accessed {
+            self.put(slot, descriptor::unaccessed(value));
+            machine.flush_guest_tlb(self.p2m.vmid);
         }
-        self.put(slot, descriptor::unaccessed(value));
-        machine.flush_guest_tlb(self.p2m.vmid);
-        for frame in 0..1 << order_of(slot.level) {
-            let mfn = Mfn(mfn.0 + frame);
-            machine.cache_frame(mfn, 0, xen_abi::PAGE_SIZE, CacheOp::CleanInvalidate);
-        }
+        accessed
     }
 
     /// The root's first frame.

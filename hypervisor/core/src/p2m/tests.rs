@@ -237,6 +237,44 @@ fn accesses_are_tracked_for_set_and_way() {
 }
 
 #[test]
+fn a_block_is_cleaned_in_pieces_each_once() {
+    let hv: Hv = hypervisor(4096, 1);
+    let domain = guest(&hv, 1, 600, 16);
+    let mfn = populate(&hv, &domain, GUEST_RAM, 9);
+    for (cleaned, pauses) in [(512, 3), (0, 0)] {
+        hv.machine.log(|log| log.cache.clear());
+        let (mut from, mut paused) = (Gfn(0), 0);
+        while let Some(next) = domain.p2m(hv.mem()).flush_accessed(from, || true) {
+            (from, paused) = (next, paused + 1);
+        }
+        let frames = hv.machine.log(|log| log.cache.clone());
+        assert_eq!((frames.len(), paused), (cleaned, pauses));
+        assert!((mfn.0..).zip(&frames).all(|(expected, (mfn, _))| mfn.0 == expected));
+    }
+}
+
+#[test]
+fn a_removal_that_waits_for_its_flush_is_flushed_before_the_place_is_used_again() {
+    let hv: Hv = hypervisor(4096, 1);
+    let domain = guest(&hv, 1, 600, 16);
+    let mfn = alloc(&hv, &domain, 0);
+    domain.p2m(hv.mem()).map(FAR, mfn, 1, P2mType::GrantRw).unwrap();
+    for by_page in [true, false] {
+        flushes(&hv);
+        let mut p2m = domain.p2m(hv.mem());
+        assert!(p2m.unmap_grant(FAR, mfn));
+        p2m.defer();
+        assert_eq!(flushes(&hv), []);
+        let mut p2m = domain.p2m(hv.mem());
+        let mapped = match by_page {
+            true => p2m.map_page(FAR, mfn, P2mType::GrantRw),
+            false => p2m.map(FAR, mfn, 1, P2mType::GrantRw),
+        };
+        assert_eq!((mapped, flushes(&hv).len()), (Ok(()), 1));
+    }
+}
+
+#[test]
 fn cleaning_a_range_ends_at_the_end_of_everything() {
     let hv: Hv = hypervisor(4096, 1);
     let domain = guest(&hv, 1, 600, 16);

@@ -7,6 +7,7 @@
 pub mod artifacts;
 pub mod cases;
 pub mod console;
+pub mod debian_failures;
 pub mod debian_net;
 pub mod debian_xl;
 pub mod host_disk;

@@ -57,7 +57,7 @@ pub mod op {
     pub const MACHPHYS_COMPAT_MFN_LIST: u32 = 25;
     /// vNUMA.
     pub const GET_VNUMAINFO: u32 = 26;
-    /// Device memory ranges.
+    /// [`super::ReservedDeviceMemoryMap`]: device memory ranges.
     pub const RESERVED_DEVICE_MEMORY_MAP: u32 = 27;
     /// [`super::AcquireResource`].
     pub const ACQUIRE_RESOURCE: u32 = 28;
@@ -149,6 +149,20 @@ abi! {
         pub pad: [u16; 3],
     }
 
+    /// Lists memory that is kept for devices (`xen_reserved_device_memory_map`).
+    pub struct ReservedDeviceMemoryMap {
+        /// [`RDM_ALL`].
+        pub flags: u32,
+        /// In: room. Out: entries.
+        pub nr_entries: u32,
+        /// Where the entries go.
+        pub buffer: GuestHandle<u64>,
+        /// A union: the device's PCI address.
+        pub dev: u32,
+        /// Unused.
+        pub pad: u32,
+    }
+
     /// Maps a domain's resource into the caller (`xen_mem_acquire_resource`).
     pub struct AcquireResource {
         /// Whose.
@@ -167,6 +181,9 @@ abi! {
         pub frame_list: GuestHandle<Gfn>,
     }
 }
+
+/// In [`ReservedDeviceMemoryMap::flags`]: for all devices (`XENMEM_RDM_ALL`).
+pub const RDM_ALL: u32 = 1;
 
 /// Bits of [`MemoryReservation::mem_flags`].
 pub mod memf {

@@ -110,6 +110,7 @@ pub fn structures() -> Vec<Structure> {
         memory::PodTarget = "struct xen_pod_target" {
             target_pages, tot_pages, pod_cache_pages, pod_entries, domid,
         }
+        memory::ReservedDeviceMemoryMap = "struct xen_reserved_device_memory_map" { flags, nr_entries, buffer, dev }
         memory::AcquireResource = "struct xen_mem_acquire_resource" {
             domid, kind = "type", id, nr_frames, frame, frame_list,
         }
@@ -544,6 +545,7 @@ pub fn constants() -> Vec<Constant> {
         memory::resource::VMTRACE_BUF => "XENMEM_resource_vmtrace_buf",
         memory::resource::GRANT_TABLE_ID_SHARED => "XENMEM_resource_grant_table_id_shared",
         memory::resource::GRANT_TABLE_ID_STATUS => "XENMEM_resource_grant_table_id_status",
+        memory::RDM_ALL => "XENMEM_RDM_ALL",
         // physdev
         physdev::op::PCI_DEVICE_ADD => "PHYSDEVOP_pci_device_add",
         physdev::op::PCI_DEVICE_REMOVE => "PHYSDEVOP_pci_device_remove",

@@ -8,7 +8,9 @@ use alloc::sync::Arc;
 
 use xen_abi::{
     Domid, Errno,
-    memory::{MemoryDomain, MemoryReservation, PodTarget, RemoveFromPhysmap, op},
+    memory::{
+        MemoryDomain, MemoryReservation, PodTarget, RDM_ALL, RemoveFromPhysmap, ReservedDeviceMemoryMap, op,
+    },
 };
 
 use crate::{
@@ -72,6 +74,7 @@ fn once<M: Machine>(cur: &mut Current<'_, M>, command: u32, at: u64, start: u64)
             | op::REMOVE_FROM_PHYSMAP
             | op::CLAIM_PAGES
             | op::GET_VNUMAINFO
+            | op::RESERVED_DEVICE_MEMORY_MAP
     );
     if known && start != 0 {
         return Err(Errno::EINVAL.into());
@@ -86,8 +89,8 @@ fn once<M: Machine>(cur: &mut Current<'_, M>, command: u32, at: u64, start: u64)
         op::SET_POD_TARGET | op::GET_POD_TARGET => pod_target(cur, at)?,
         op::GET_SHARING_FREED_PAGES | op::GET_SHARING_SHARED_PAGES => 0,
         op::GET_VNUMAINFO => vnuma(cur, at)?,
-        // Frame numbers of translated guests are their own: there is nothing to exchange.
-        op::EXCHANGE => return Err(Errno::EINVAL.into()),
+        op::EXCHANGE => exchange(cur, at)?,
+        op::RESERVED_DEVICE_MEMORY_MAP => reserved_device_memory(cur, at)?,
         _ => return Err(Errno::ENOSYS.into()),
     };
     Ok(result)
@@ -141,6 +144,23 @@ fn pod_target<M: Machine>(cur: &Current<'_, M>, at: u64) -> Result<u64, Errno> {
     xsm::control(cur.domain)?;
     op.tot_pages = domain.account.owned().into();
     (op.pod_cache_pages, op.pod_entries) = (0, 0);
+    cur.write(at, &op)?;
+    Ok(0)
+}
+
+/// Frame numbers of translated guests are their own: there is nothing to exchange.
+fn exchange<M: Machine>(cur: &Current<'_, M>, at: u64) -> Result<u64, Errno> {
+    let _: [MemoryReservation; 2] = cur.read(at)?;
+    Err(Errno::EINVAL)
+}
+
+/// There are no such ranges: they belong to IOMMUs.
+fn reserved_device_memory<M: Machine>(cur: &Current<'_, M>, at: u64) -> Result<u64, Errno> {
+    let mut op: ReservedDeviceMemoryMap = cur.read(at)?;
+    if op.flags & !RDM_ALL != 0 {
+        return Err(Errno::EINVAL);
+    }
+    op.nr_entries = 0;
     cur.write(at, &op)?;
     Ok(0)
 }

@@ -39,8 +39,27 @@ pub(super) fn add<M: Machine>(cur: &mut Current<'_, M>, at: u64, start: u64) -> 
         return Err(Errno::ENOSYS);
     }
     let domain = target(cur, op.domid, op.space)?;
+    if op.space == mapspace::GMFN_RANGE {
+        return range(&op, start);
+    }
     one(cur, &domain, op.space, Domid::INVALID, op.idx, op.gpfn)?;
     Ok(Progress::Done(0))
+}
+
+/// A range of frames of the same kind, which can only be empty.
+fn range(op: &AddToPhysmap, start: u64) -> Result<Progress, Errno> {
+    let size = u64::from(op.size);
+    if op.gpfn == Gfn::INVALID {
+        Err(Errno::EINVAL)
+    } else if size < start {
+        Err(Errno::EILSEQ)
+    } else if op.gpfn.0.checked_add(size).is_none() || op.idx.checked_add(size).is_none() {
+        Err(Errno::EOVERFLOW)
+    } else if size > start {
+        Err(Errno::ENOSYS)
+    } else {
+        Ok(Progress::Done(0))
+    }
 }
 
 pub(super) fn add_batch<M: Machine>(
@@ -139,7 +158,16 @@ fn foreign_frame<M: Machine>(
     from: Gfn,
     to: Gfn,
 ) -> Result<(), Errno> {
-    let owner = remote(cur, foreign)?;
+    let owner = match foreign {
+        Domid::SELF => cur.domain.clone(),
+        // Frames that no domain has; a guest is not told.
+        Domid::IO | Domid::XEN => {
+            xsm::control(domain)?;
+            return Err(Errno::EINVAL);
+        }
+        id if id == cur.domain.id => return Err(Errno::ESRCH),
+        id => cur.hv.domains.get(id).ok_or(Errno::ESRCH)?,
+    };
     if Arc::ptr_eq(&owner, domain) {
         return Err(Errno::EINVAL);
     }

@@ -90,8 +90,12 @@ fn max_order<M: Machine>(cur: &Current<'_, M>) -> u32 {
 fn within<M: Machine>(cur: &Current<'_, M>, flags: u32) -> Result<Range<u64>, Errno> {
     let node = (flags >> memf::NODE_SHIFT & NODE_MASK).wrapping_sub(1);
     let any_node = node & NODE_MASK == NODE_MASK;
-    if flags & memf::VNODE == 0 && !any_node && node != 0 {
-        return Err(Errno::EINVAL);
+    if flags & memf::VNODE == 0 && !any_node {
+        // Only who runs the machine may choose among its nodes.
+        let chooses = cur.domain.is_hardware() || cur.domain.is_control();
+        if if chooses { node != 0 } else { flags & memf::EXACT_NODE_REQUEST != 0 } {
+            return Err(Errno::EINVAL);
+        }
     }
     let bits = flags & memf::ADDRESS_BITS_MASK;
     if bits == 0 || bits >= u64::BITS || cur.hv.frames.end().0 <= 1 << bits.saturating_sub(PAGE_SHIFT) {

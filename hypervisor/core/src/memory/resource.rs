@@ -45,8 +45,12 @@ fn later(errno: Errno) -> Errno {
     if errno == Errno::EFAULT { errno } else { Errno::EIO }
 }
 
-/// How many frames the resource can have. There are only grant tables.
+/// How many frames the resource can have. There are only grant tables; kinds that have no meaning are found out when
+/// they are to be mapped.
 fn size<M: Machine>(domain: &Domain<M>, op: &AcquireResource) -> Option<u32> {
+    if op.kind > resource::VMTRACE_BUF {
+        return Some(0);
+    }
     let known = op.kind == resource::GRANT_TABLE && op.id == resource::GRANT_TABLE_ID_SHARED;
     known.then(|| domain.grants.lock().max_frames()).filter(|frames| *frames != 0)
 }
@@ -57,8 +61,11 @@ fn map_one<M: Machine>(
     op: &AcquireResource,
     index: u64,
 ) -> Result<(), Errno> {
-    let gfn: Gfn = cur.read_item(op.frame_list, index)?;
+    if op.kind != resource::GRANT_TABLE {
+        return Err(Errno::EOPNOTSUPP);
+    }
     let held = hold(cur, domain, op.frame + index)?;
+    let gfn: Gfn = cur.read_item(op.frame_list, index)?;
     physmap::map_held(cur, cur.domain, held, P2mType::ForeignRw, gfn)
 }
 

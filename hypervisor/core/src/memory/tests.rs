@@ -4,7 +4,7 @@ use xen_abi::{
     Domid, Errno, Gfn, GuestHandle, Mfn,
     memory::{
         AcquireResource, AddToPhysmap, AddToPhysmapBatch, MemoryDomain, MemoryReservation, PodTarget,
-        RemoveFromPhysmap, mapspace, memf, op, resource,
+        RemoveFromPhysmap, ReservedDeviceMemoryMap, mapspace, memf, op, resource,
     },
 };
 
@@ -145,8 +145,10 @@ fn the_answer_is_how_many_extents_were_done() {
         extents(Domid(77), 1, 0),
         extents(Domid::XEN, 1, 0),
         MemoryReservation { mem_flags: memf::POPULATE_ON_DEMAND, ..extents(Domid::SELF, 1, 0) },
-        MemoryReservation { mem_flags: 2 << memf::NODE_SHIFT, ..extents(Domid::SELF, 1, 0) },
-        MemoryReservation { mem_flags: 0xfe << memf::NODE_SHIFT, ..extents(Domid::SELF, 1, 0) },
+        MemoryReservation {
+            mem_flags: 2 << memf::NODE_SHIFT | memf::EXACT_NODE_REQUEST,
+            ..extents(Domid::SELF, 1, 0)
+        },
         MemoryReservation { mem_flags: 12, ..extents(Domid::SELF, 1, 0) },
     ] {
         let owned = world.guest.account.owned();
@@ -315,7 +317,6 @@ fn spaces_that_arm_lacks_are_refused() {
     let world = world();
     for (space, errno) in [
         (mapspace::GMFN, Errno::ENOSYS),
-        (mapspace::GMFN_RANGE, Errno::ENOSYS),
         (mapspace::GMFN_FOREIGN, Errno::ENOSYS),
         (mapspace::DEV_MMIO, Errno::EACCES),
         (77, Errno::ENOSYS),
@@ -323,6 +324,13 @@ fn spaces_that_arm_lacks_are_refused() {
         let op = AddToPhysmap { domid: Domid::SELF, space, gpfn: Gfn(FAR), ..Default::default() };
         assert_eq!(world.call(&world.guest, op::ADD_TO_PHYSMAP, &op), fails(errno), "{space}");
     }
+    let range = |size, idx| {
+        let op = AddToPhysmap { domid: Domid::SELF, space: 3, size, idx, gpfn: Gfn(FAR) };
+        world.call(&world.guest, op::ADD_TO_PHYSMAP, &op)
+    };
+    assert_eq!(range(0, 0), Ok(0), "none of them");
+    assert_eq!(range(1, 0), fails(Errno::ENOSYS));
+    assert_eq!(range(1, u64::MAX), fails(Errno::EOVERFLOW));
     let range = AddToPhysmapBatch { domid: Domid::SELF, space: 3, size: 1, ..Default::default() };
     assert_eq!(world.call(&world.guest, op::ADD_TO_PHYSMAP_BATCH, &range), fails(Errno::EOPNOTSUPP));
 }
@@ -395,9 +403,11 @@ fn only_those_in_control_map_others_memory() {
     };
     assert_eq!(error(&other, Domid(1)), Errno::EPERM.number());
     assert_eq!(error(&other, Domid(0)), Errno::EPERM.number());
-    assert_eq!(error(&world.dom0, Domid(0)), Errno::EPERM.number());
+    assert_eq!(error(&world.dom0, Domid(0)), Errno::ESRCH.number(), "by its number");
+    assert_eq!(error(&world.dom0, Domid::SELF), Errno::EINVAL.number(), "its own");
     assert_eq!(error(&world.dom0, Domid(5)), Errno::ESRCH.number());
-    assert_eq!(error(&world.dom0, Domid::XEN), Errno::ESRCH.number());
+    assert_eq!(error(&world.dom0, Domid::XEN), Errno::EINVAL.number());
+    assert_eq!(error(&other, Domid::XEN), Errno::EPERM.number());
     // What is not the other's own RAM is not to be had through it.
     let (mfn, _) = world.lookup(&world.guest, GUEST_RAM.0).unwrap();
     other.p2m(world.hv.mem()).map(GUEST_RAM, mfn, 1, P2mType::GrantRw).unwrap();
@@ -487,6 +497,7 @@ fn wrong_resources_are_refused() {
     assert_eq!(answer(AcquireResource { frame: u64::MAX, ..good }), fails(Errno::EINVAL));
     assert_eq!(answer(AcquireResource { kind: resource::IOREQ_SERVER, ..good }), fails(Errno::EINVAL));
     assert_eq!(answer(AcquireResource { kind: resource::VMTRACE_BUF, ..good }), fails(Errno::EINVAL));
+    assert_eq!(answer(AcquireResource { kind: 3, ..good }), fails(Errno::EOPNOTSUPP));
     assert_eq!(answer(AcquireResource { id: resource::GRANT_TABLE_ID_STATUS, ..good }), fails(Errno::EINVAL));
     assert_eq!(answer(AcquireResource { nr_frames: 0, ..good }), fails(Errno::EINVAL));
     assert_eq!(answer(AcquireResource { frame_list: GuestHandle::NULL, ..good }), fails(Errno::EINVAL));
@@ -532,7 +543,6 @@ fn operations_that_arm_lacks_are_unknown() {
         op::PAGING_OP,
         op::ACCESS_OP,
         op::SHARING_OP,
-        op::RESERVED_DEVICE_MEMORY_MAP,
         29,
         63,
     ] {
@@ -540,5 +550,9 @@ fn operations_that_arm_lacks_are_unknown() {
     }
     assert_eq!(world.call(&world.guest, op::GET_SHARING_FREED_PAGES, &0u64), Ok(0));
     assert_eq!(world.call(&world.guest, op::EXCHANGE, &0u64), fails(Errno::EINVAL));
+    let map = |flags| ReservedDeviceMemoryMap { flags, nr_entries: 5, ..Default::default() };
+    assert_eq!(world.call(&world.guest, op::RESERVED_DEVICE_MEMORY_MAP, &map(2)), fails(Errno::EINVAL));
+    assert_eq!(world.call(&world.guest, op::RESERVED_DEVICE_MEMORY_MAP, &map(1)), Ok(0));
+    assert_eq!(as_guest(&world.hv, &world.guest, |cur| cur.read::<[u32; 2]>(AT)), Ok([1, 0]), "none");
     assert_eq!(world.call(&world.guest, op::GET_VNUMAINFO, &0x7ff0u64), fails(Errno::EOPNOTSUPP));
 }

@@ -15,12 +15,6 @@ use crate::{
 
 /// Ports that one poll may name.
 const MAX_POLLED: u32 = 128;
-/// Commands of the first form of the call.
-mod compat {
-    pub const YIELD: u32 = 0;
-    pub const BLOCK: u32 = 1;
-    pub const SHUTDOWN: u32 = 2;
-}
 
 /// Serves `sched_op(command, at)`.
 pub fn sched_op<M: Machine>(cur: &mut Current<'_, M>, command: u64, at: u64) -> HypercallResult {
@@ -48,20 +42,12 @@ pub fn sched_op<M: Machine>(cur: &mut Current<'_, M>, command: u64, at: u64) -> 
             return Ok(cur.watchdog(&watchdog)?);
         }
         op::PIN_OVERRIDE => {
+            if !cur.domain.is_hardware() {
+                return Err(Errno::EPERM.into());
+            }
             let pin: PinOverride = cur.read(at)?;
             cur.pin_override(pin.pcpu)?;
         }
-        _ => return Err(Errno::ENOSYS.into()),
-    }
-    Ok(0)
-}
-
-/// Serves the first form of the call.
-pub fn sched_op_compat<M: Machine>(cur: &mut Current<'_, M>, command: u64, arg: u64) -> HypercallResult {
-    match command as u32 {
-        compat::YIELD => cur.hv.yield_cpu(cur.cpu),
-        compat::BLOCK => cur.wait_for_interrupt(),
-        compat::SHUTDOWN => cur.hv.shutdown_domain(cur.domain, arg as u8),
         _ => return Err(Errno::ENOSYS.into()),
     }
     Ok(0)
@@ -123,7 +109,6 @@ impl<M: Machine> Current<'_, M> {
         let watchdogs = &self.domain.sched.watchdogs;
         let _life = self.domain.lifecycle.lock();
         let (index, made) = match wanted.id as usize {
-            0 if wanted.timeout == 0 => return Err(Errno::EINVAL),
             0 => {
                 let free = watchdogs.iter().position(|watchdog| !watchdog.is_armed());
                 let index = free.ok_or(Errno::ENOSPC)?;
@@ -132,7 +117,8 @@ impl<M: Machine> Current<'_, M> {
             id if id > WATCHDOGS || !watchdogs[id - 1].is_armed() => return Err(Errno::EINVAL),
             id => (id - 1, 0),
         };
-        if wanted.timeout == 0 {
+        // A new one that waits for nothing expires at once.
+        if wanted.timeout == 0 && wanted.id != 0 {
             watchdogs[index].stop();
             return Ok(0);
         }
@@ -145,9 +131,6 @@ impl<M: Machine> Current<'_, M> {
 
     /// Pins this vCPU to a CPU for a while, or releases it.
     fn pin_override(&self, pcpu: i32) -> Result<(), Errno> {
-        if !self.domain.is_hardware() {
-            return Err(Errno::EPERM);
-        }
         let Ok(cpu) = u32::try_from(pcpu) else {
             return self.hv.release_pin(self.vcpu);
         };

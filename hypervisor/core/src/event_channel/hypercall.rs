@@ -5,19 +5,21 @@ use core::sync::atomic::Ordering;
 use xen_abi::{
     Errno, Gfn, PAGE_SIZE,
     event_channel::{
-        BindPirq, Close, Compat, ExpandArray, FifoControlBlock, InitControl, Reset, Send, SetPriority,
-        Unmask, fifo, op,
+        BindPirq, Close, ExpandArray, FifoControlBlock, InitControl, Reset, Send, SetPriority, Unmask, fifo,
+        op,
     },
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use super::{Delivery, Fifo, Raised, two_level};
+use super::{Delivery, Fifo, Raised, port::State, two_level};
 use crate::{
     current::Current,
     hypercall::{HypercallResult, Stop},
     machine::{Access, Machine},
 };
 
+/// Physical interrupts that Xen has numbers for.
+const PIRQS: u32 = 1024;
 /// Control blocks are aligned to this.
 const CONTROL_ALIGNMENT: u32 = 8;
 
@@ -46,9 +48,9 @@ pub fn event_channel_op<M: Machine>(cur: &mut Current<'_, M>, command: u64, at: 
             cur.op_bind_vcpu(&bind)?;
         }
         op::BIND_PIRQ => {
-            // There are none.
-            let _: BindPirq = cur.read(at)?;
-            return Err(Errno::EINVAL.into());
+            // There are none to bind, however many could be.
+            let bind: BindPirq = cur.read(at)?;
+            return Err(if bind.pirq < PIRQS { Errno::ENOMEM } else { Errno::EINVAL }.into());
         }
         op::INIT_CONTROL => answered(cur, at, |cur, op| cur.op_init_control(op))?,
         op::EXPAND_ARRAY => {
@@ -68,18 +70,6 @@ pub fn event_channel_op<M: Machine>(cur: &mut Current<'_, M>, command: u64, at: 
         _ => return Err(Errno::ENOSYS.into()),
     }
     Ok(0)
-}
-
-/// Serves the first form of the call: `at` points to the command, and the structure follows.
-pub fn event_channel_op_compat<M: Machine>(cur: &mut Current<'_, M>, at: u64) -> HypercallResult {
-    let command: u32 = cur.read(at)?;
-    match command {
-        op::BIND_INTERDOMAIN..=op::UNMASK => {
-            let body = at.checked_add(core::mem::offset_of!(Compat, u) as u64).ok_or(Errno::EFAULT)?;
-            event_channel_op(cur, command.into(), body)
-        }
-        _ => Err(Errno::ENOSYS.into()),
-    }
 }
 
 /// Reads the structure, lets it be served, and writes it back when that went well.
@@ -173,6 +163,9 @@ impl<M: Machine> Current<'_, M> {
         let port = self.domain.events.port(op.port.0)?;
         if matches!(*self.domain.events.delivery.lock(), Delivery::TwoLevel) {
             return Err(Errno::ENOSYS);
+        }
+        if matches!(*port.state.lock(), State::Free | State::Reserved) {
+            return Err(Errno::EACCES);
         }
         if op.priority > fifo::PRIORITY_MIN {
             return Err(Errno::EINVAL);

@@ -26,7 +26,7 @@ use crate::{Hypervisor, domain::Domain, machine::Machine, vcpu::Vcpu};
 use fifo::Fifo;
 use port::{Port, Ports, State};
 
-pub use hypercall::{event_channel_op, event_channel_op_compat};
+pub use hypercall::event_channel_op;
 pub use vcpu::VcpuEvents;
 pub use virq::VirqHandlers;
 

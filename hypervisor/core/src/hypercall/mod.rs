@@ -14,14 +14,14 @@ use crate::{
     console_io::console_io,
     current::Current,
     domctl::domctl,
-    event_channel::{event_channel_op, event_channel_op_compat},
+    event_channel::event_channel_op,
     grant_table::grant_table_op,
     hvm::hvm_op,
     machine::Machine,
     memory::memory_op,
     platform::platform_op,
     regs::GuestRegs,
-    sched_op::{sched_op, sched_op_compat},
+    sched_op::sched_op,
     sysctl::sysctl,
     vcpu_op::{vcpu_op, vm_assist},
 };
@@ -107,10 +107,8 @@ fn call_one<M: Machine>(cur: &mut Current<'_, M>, number: u32, args: Args) -> Hy
         MEMORY_OP => memory_op(cur, args),
         GRANT_TABLE_OP => grant_table_op(cur, args),
         EVENT_CHANNEL_OP => event_channel_op(cur, args[0], args[1]),
-        EVENT_CHANNEL_OP_COMPAT => event_channel_op_compat(cur, args[0]),
         XEN_VERSION => cur.xen_version(args[0], args[1]),
         SCHED_OP => sched_op(cur, args[0], args[1]),
-        SCHED_OP_COMPAT => sched_op_compat(cur, args[0], args[1]),
         CONSOLE_IO => console_io(cur, args),
         VCPU_OP => vcpu_op(cur, args[0], args[1], args[2]),
         VM_ASSIST => vm_assist(cur, args[0], args[1]),
@@ -118,7 +116,7 @@ fn call_one<M: Machine>(cur: &mut Current<'_, M>, number: u32, args: Args) -> Hy
         DOMCTL => domctl(cur, args),
         SYSCTL => sysctl(cur, args),
         PLATFORM_OP => platform_op(cur, args),
-        // Among them what is a build option of Xen's: argo, dm_op, hypfs, FLASK, PCI.
+        // Among them the first forms of calls, which ARM never had, and what is a build option of Xen's: argo, dm_op, hypfs, FLASK, PCI.
         _ => Err(Errno::ENOSYS.into()),
     }
 }

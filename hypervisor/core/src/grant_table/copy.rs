@@ -32,9 +32,6 @@ pub(super) fn copy<M: Machine>(cur: &Current<'_, M>, list: u64, count: u32) -> R
 }
 
 fn copy_one<M: Machine>(cur: &Current<'_, M>, op: &Copy) -> Result<(), GrantStatus> {
-    if op.len == 0 {
-        return Ok(());
-    }
     let from_gref = op.flags & gntcopy::SOURCE_GREF != 0;
     let to_gref = op.flags & gntcopy::DEST_GREF != 0;
     let from_domain = domain_of(cur, &op.source, from_gref)?;

@@ -482,7 +482,9 @@ fn each_wrong_copy_has_its_status_and_leaves_nothing() {
     let (from, to) = (gntcopy::SOURCE_GREF, gntcopy::DEST_GREF);
     let (dom1, me) = (Domid(1), Domid::SELF);
     let cases = [
-        (copy((8, dom1, 0), (own, me, 0), 0, 0xffff), GrantStatus::OKAY),
+        (copy((8, dom1, 0), (own, me, 0), 0, from), GrantStatus::OKAY),
+        (copy((8, dom1, 4096), (own, me, 4096), 0, from), GrantStatus::OKAY),
+        (copy((8, dom1, 0), (0x1234, me, 0), 0, from), GrantStatus::BAD_PAGE),
         (copy((8, dom1, 0), (own, me, 0), 4, 0), GrantStatus::PERMISSION_DENIED),
         (copy((8, dom1, 0), (own, Domid(0), 0), 4, from), GrantStatus::PERMISSION_DENIED),
         (copy((8, Domid(9), 0), (own, me, 0), 4, from), GrantStatus::BAD_DOMAIN),

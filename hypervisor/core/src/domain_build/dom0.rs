@@ -4,7 +4,11 @@ use alloc::{sync::Arc, vec::Vec};
 
 use device_tree::{Node, Phandles, Tree, gic};
 use guest_board::{Arch, Placement, Region, boot, dom0};
-use xen_abi::{Domid, Gfn, Mfn, PAGE_SHIFT, domctl::cdf};
+use xen_abi::{
+    Domid, Gfn, Mfn, PAGE_SHIFT,
+    domctl::cdf,
+    hvm::{callback, param},
+};
 
 use super::{Board, BuildError, load::load, memory, runs};
 use crate::{
@@ -76,6 +80,7 @@ impl<M: Machine> Hypervisor<M> {
         self.remember_board(&plan, &controller, &timer);
         let config = self.dom0_config(from, decided.vcpus, interrupts);
         let domain = self.create_domain_on(account, config)?;
+        domain.params.lock().set(param::CALLBACK_IRQ, callback::ppi(plan.event_ppi as u8));
         memory::map(self.mem(), &domain, &decided.banks)?;
         self.give_devices(&domain, &plan, &controller)?;
         self.load_dom0(from, &domain, &decided.place, &plan)?;

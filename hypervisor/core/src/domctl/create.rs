@@ -17,8 +17,8 @@ use crate::{
     vgic::{GuestInterrupts, max_vcpus},
 };
 
-/// Shared interrupts that there can be.
-const MAX_SPIS: u32 = 1020 - 32;
+/// Shared interrupts that there can be, of which a domain gets multiples of 32.
+const MAX_SPIS: u32 = (1020 - 32) / 32 * 32;
 /// The highest version of grant tables.
 const GRANT_VERSION: u32 = 1;
 /// Pages for tables before the toolstack says how many: enough for the interrupt controller.
@@ -60,6 +60,7 @@ fn config<M: Machine>(cur: &Current<'_, M>, asked: &CreateDomain) -> Result<Doma
         || asked.grant_opts & !GRANT_VERSION_MASK != 0
         || !(1..=max_vcpus(asked.arch.gic_version)).contains(&asked.max_vcpus)
         || asked.vmtrace_size != 0
+        || asked.max_grant_frames == 0
         || asked.arch.tee_type != tee::NONE
         || asked.arch.nr_spis > MAX_SPIS
         || !(1..=GRANT_VERSION).contains(&asked.grant_opts);

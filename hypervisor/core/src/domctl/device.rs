@@ -16,15 +16,15 @@ use crate::{
     resources::IRQS,
 };
 
-/// Width of a physical address.
+/// Width of a physical address, and of a guest's.
 const PA_BITS: u32 = 40;
+const FRAMES: u64 = 1 << (PA_BITS - PAGE_SHIFT);
 /// Frames that may be mapped in one request.
 const MAX_MAPPING: u64 = 64;
 
-/// The end of a range of device frames that makes sense.
+/// The end of a range of frames that are some.
 fn end_of(first: u64, frames: u64) -> Result<u64> {
-    let end = first.checked_add(frames).filter(|end| *end > first);
-    end.filter(|end| *end <= 1 << (PA_BITS - PAGE_SHIFT)).ok_or(Errno::EINVAL)
+    first.checked_add(frames).filter(|end| *end > first).ok_or(Errno::EINVAL)
 }
 
 fn may_use<M: Machine>(domain: &Domain<M>, first: u64, end: u64) -> Result<()> {
@@ -69,7 +69,10 @@ pub(super) fn permit_interrupt<M: Machine>(
 pub(super) fn map<M: Machine>(cur: &Current<'_, M>, op: &Domctl, domain: &Arc<Domain<M>>) -> Result {
     let asked: MemoryMapping = op.u.get();
     let end = end_of(asked.first_mfn, asked.nr_mfns)?;
-    asked.first_gfn.checked_add(asked.nr_mfns).ok_or(Errno::EINVAL)?;
+    let gfn_end = end_of(asked.first_gfn, asked.nr_mfns)?;
+    if end > FRAMES {
+        return Err(Errno::EINVAL);
+    }
     if asked.nr_mfns > MAX_MAPPING {
         return Err(Errno::E2BIG);
     }
@@ -77,6 +80,9 @@ pub(super) fn map<M: Machine>(cur: &Current<'_, M>, op: &Domctl, domain: &Arc<Do
     may_use(domain, asked.first_mfn, end)?;
     if cur.hv.frames.overlaps(Mfn(asked.first_mfn), asked.nr_mfns) {
         return Err(Errno::EPERM);
+    }
+    if gfn_end > FRAMES {
+        return Err(Errno::EINVAL);
     }
     let mut p2m = domain.p2m(cur.hv.mem());
     let (gfn, mfn) = (Gfn(asked.first_gfn), Mfn(asked.first_mfn));

@@ -75,9 +75,10 @@ fn named<M: Machine>(cur: &Current<'_, M>, op: &Domctl) -> Result<Option<Arc<Dom
     let domain = match op.cmd {
         op::CREATEDOMAIN => return Ok(None),
         op::TEST_ASSIGN_DEVICE if op.domain == Domid::INVALID => return Ok(None),
-        op::GETDOMAININFO if !op.domain.is_real() => return Err(Errno::EINVAL),
-        // Of that id, or of the next one.
-        op::GETDOMAININFO => cur.hv.domains.at_or_after(op.domain),
+        op::ASSIGN_DEVICE | op::DEASSIGN_DEVICE if op.domain == Domid::IO => return Ok(None),
+        // Of that id, or of the next one. Who may not ask is not told whether there is one.
+        op::GETDOMAININFO if !op.domain.is_real() => return Ok(None),
+        op::GETDOMAININFO => return Ok(cur.hv.domains.at_or_after(op.domain)),
         _ => cur.hv.domains.get(op.domain),
     };
     domain.map(Some).ok_or(Errno::ESRCH)
@@ -97,6 +98,8 @@ fn serve<M: Machine>(cur: &mut Current<'_, M>, op: &mut Domctl, domain: Option<&
     let Some(domain) = domain else {
         return match op.cmd {
             op::CREATEDOMAIN => create::create(cur, op),
+            op::GETDOMAININFO if op.domain.is_real() => Err(Errno::ESRCH),
+            op::GETDOMAININFO => Err(Errno::EINVAL),
             _ => Err(Errno::EOPNOTSUPP),
         };
     };

@@ -211,7 +211,10 @@ fn a_domain_is_created_as_asked() {
     assert_eq!((mapped.mfn, mapped.kind), (Mfn(0x8041), P2mType::MmioDevice));
     assert_eq!(made.p2m(world.hv.mem()).lookup(Gfn(0x3004)), None);
     let info = world.info(1);
-    assert_eq!(info.flags, dominf::HVM_GUEST | dominf::HAP | dominf::PAUSED | 255 << dominf::SHUTDOWN_SHIFT);
+    assert_eq!(
+        info.flags,
+        dominf::HVM_GUEST | dominf::HAP | dominf::PAUSED | 0xffff << dominf::SHUTDOWN_SHIFT
+    );
     assert_eq!((info.max_vcpu_id, info.tot_pages, info.gpaddr_bits), (INVALID_MAX_VCPU_ID, 0, 40));
     assert_eq!((info.handle, info.shared_info_frame), (*b"0123456789abcdef", u64::MAX));
 }
@@ -510,6 +513,9 @@ fn shares_of_the_cpus_are_credit2s() {
     assert_eq!(ask(credit2, schedop::GETINFO, 0, 0), (Ok(0), share(256, 0)));
     assert_eq!(ask(credit2, schedop::PUTINFO, 512, 50), (Ok(0), share(512, 50)));
     assert_eq!(ask(credit2, schedop::GETINFO, 0, 0), (Ok(0), share(512, 50)));
+    assert_eq!(ask(credit2, schedop::PUTINFO, 0, 200), (Ok(0), share(0, 200)), "as it was asked");
+    assert_eq!(ask(credit2, schedop::PUTINFO, 0, 201).0, fails(Errno::EINVAL), "more than two CPUs");
+    assert_eq!(ask(credit2, schedop::GETINFO, 0, 0), (Ok(0), share(512, 200)));
     assert_eq!(ask(scheduler::CREDIT, schedop::GETINFO, 0, 0).0, fails(Errno::EINVAL));
     assert_eq!(ask(credit2, schedop::PUTVCPUINFO, 0, 0).0, fails(Errno::EINVAL));
     assert_eq!(ask(credit2, 9, 0, 0).0, fails(Errno::EINVAL));
@@ -585,11 +591,13 @@ fn device_memory_is_given_by_who_has_it() {
     assert_eq!(permit(0x9000, 0x81, 1), fails(Errno::EPERM));
     assert_eq!(permit(0x9000, 0, 1), fails(Errno::EINVAL));
     assert_eq!(permit(u64::MAX, 2, 1), fails(Errno::EINVAL));
-    assert_eq!(permit(1 << 28, 1, 1), fails(Errno::EINVAL));
+    assert_eq!(permit(1 << 28, 1, 1), fails(Errno::EPERM));
     assert_eq!(permit(0x9000, 0x80, 1), Ok(0));
     assert_eq!(map(0x100, 0x9000, 65, 1), fails(Errno::E2BIG));
     assert_eq!(map(u64::MAX, 0x9000, 2, 1), fails(Errno::EINVAL));
     assert_eq!(map(1 << 28, 0x9000, 2, 1), fails(Errno::EINVAL));
+    assert_eq!(map(1 << 28, 0x9000, 2, 0), fails(Errno::EINVAL));
+    assert_eq!(map(0x100, 1 << 28, 2, 1), fails(Errno::EINVAL));
     assert_eq!(map(0x100, 0x9000, 64, 1), Ok(0));
     assert_eq!(lookup(0x13f), Some((0x903f, P2mType::MmioDevice)));
     // What maps something else stays.
@@ -678,7 +686,7 @@ fn a_domain_that_shut_down_says_why_and_can_go_on() {
     assert_eq!(info.flags >> dominf::SHUTDOWN_SHIFT, 2, "the first reason counts");
     assert_eq!(world.plain(op::RESUMEDOMAIN, 1), Ok(0));
     assert_eq!(world.info(1).flags & dominf::SHUTDOWN, 0);
-    assert_eq!(world.info(1).flags >> dominf::SHUTDOWN_SHIFT, 255);
+    assert_eq!(world.info(1).flags >> dominf::SHUTDOWN_SHIFT, 0xffff);
 }
 
 #[test]

@@ -14,6 +14,8 @@ use super::{Result, Served, not_self};
 use crate::{current::Current, domain::Domain, machine::Machine, vcpu::Vcpu};
 
 const MODE_MASK: u64 = 0x1f;
+/// All of a CPU, as a cap counts it: in percent.
+const WHOLE_CPU: usize = 100;
 
 /// As many as the domain was created for; again is no failure.
 pub(super) fn create<M: Machine>(cur: &Current<'_, M>, op: &Domctl, domain: &Arc<Domain<M>>) -> Result {
@@ -119,7 +121,7 @@ pub(super) fn info<M: Machine>(cur: &Current<'_, M>, op: &mut Domctl, domain: &A
     op.u.set(&GetVcpuInfo {
         vcpu: asked.vcpu,
         online: (!vcpu.sched.is_down()).into(),
-        blocked: vcpu.sched.is_blocked().into(),
+        blocked: (vcpu.sched.is_blocked() && !vcpu.sched.is_down()).into(),
         running: (vcpu.runstate.state() == runstate::RUNNING).into(),
         cpu_time: cur.hv.vcpu_time_ns(vcpu),
         cpu: vcpu.sched.cpu().0,
@@ -137,7 +139,11 @@ pub(super) fn schedule<M: Machine>(cur: &Current<'_, M>, op: &mut Domctl, domain
     match asked.cmd {
         schedop::PUTINFO => {
             let share = asked.credit();
+            if usize::from(share.cap) > WHOLE_CPU * domain.vcpus().len() {
+                return Err(Errno::EINVAL);
+            }
             cur.hv.set_domain_share(domain, share.weight, share.cap);
+            return Ok(Served::Quietly);
         }
         schedop::GETINFO => {}
         _ => return Err(Errno::EINVAL),

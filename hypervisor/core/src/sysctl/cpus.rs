@@ -50,8 +50,7 @@ pub(super) fn pool<M: Machine>(cur: &Current<'_, M>, op: &mut Sysctl) -> Result<
     let mut asked: CpupoolOp = op.u.get();
     let known = asked.cpupool_id == POOL;
     match asked.op {
-        cpupool::INFO if known || asked.cpupool_id == cpupool::PAR_ANY => {
-            asked.cpupool_id = POOL;
+        cpupool::INFO if known => {
             asked.sched_id = scheduler::CREDIT2;
             asked.n_dom = cur.hv.domains.len() as u32;
             cur.write_bitmap(&asked.cpumap, cur.hv.online_mask())?;

@@ -13,6 +13,7 @@ pub mod debian_xl;
 pub mod host_disk;
 mod mix;
 pub mod rust_dom0;
+pub mod transcript;
 
 pub use console::Console;
 pub use mix::Mix;

@@ -1,0 +1,40 @@
+//! A guest that makes hypercalls with valid, boundary and invalid arguments, and prints a line for each: the
+//! operation, what was changed in its arguments, the result, and the words that the hypervisor wrote.
+//!
+//! The lines have no address and no time in them, so that those of two hypervisors can be compared. As dom0 it
+//! expects domain 1 to be another of its kind with `role=idle` on the command line, which does nothing.
+#![cfg_attr(target_os = "none", no_std)]
+#![no_main]
+
+extern crate alloc;
+
+mod calls;
+mod control;
+mod event_channel;
+mod grant_table;
+mod memory;
+mod operation;
+mod others;
+mod scratch;
+mod transcript;
+mod values;
+
+use guest_sdk::{Env, abi::Errno};
+
+use transcript::Transcript;
+
+guest_sdk::main!(main);
+
+async fn main(env: Env) -> Result<(), Errno> {
+    if env.bootarg("role") == Some("idle") {
+        core::future::pending::<()>().await;
+    }
+    let mut transcript = Transcript::new(env.domid()?)?;
+    others::walk(&mut transcript);
+    memory::walk(&mut transcript);
+    event_channel::walk(&mut transcript);
+    grant_table::walk(&mut transcript);
+    control::walk(&mut transcript);
+    transcript.end();
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! What each hypercall answers, by a guest that makes them all, on our hypervisor and on Debian's Xen.
+use crate::{
+    Console,
+    artifacts::{Hypervisor, Hypervisor::Ours, Hypervisor::Xen},
+};
+use machine::{DomU, Domain, Machine};
+use std::time::Duration;
+
+use Caller::{Any, Dom0, Guest};
+
+const ENOUGH: Duration = Duration::from_secs(300);
+/// How each of its lines begins; what the hypervisor puts in front of a guest's lines is left out.
+const MARK: &str = "| ";
+/// Differences that are shown.
+const MOST_SHOWN: usize = 200;
+
+/// Who makes the calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Caller {
+    Any,
+    Dom0,
+    Guest,
+}
+
+const BITS: &str =
+    "bits that an address, a frame or an index of 32 bits does not have are checked, not ignored";
+const POD: &str = "xl mem-set needs it, and the guest's balloon does the rest";
+const VNUMA: &str = "no virtual nodes";
+const WIDTH: &str = "memory counts as of one address width";
+
+/// Where our hypervisor answers otherwise than Debian's Xen on purpose: to whom, how the lines begin, and why.
+const DIFFERENCES: [(Caller, &str, &str); 45] = [
+    (Any, "hypercall 2a", "no hypfs; Debian's Xen has it, without parameters"),
+    (Dom0, "build_id", "there is none"),
+    (Dom0, "xen_version nowhere a", "there is no build id"),
+    (Any, "memory_op null 10:", POD),
+    (Any, "memory_op null 11:", POD),
+    (Any, "memory_op nowhere 10 ", POD),
+    (Any, "memory_op nowhere 11 ", POD),
+    (Any, "set_pod_target", POD),
+    (Any, "get_pod_target", POD),
+    (Guest, "populate_physmap extent_start=at+2004:", BITS),
+    (Guest, "decrease_reservation extent_start=at+2004:", BITS),
+    (Any, "add_to_physmap grant_table idx=100000000:", BITS),
+    (Any, "batch shared_info size=8:", BITS),
+    (Any, "batch grant_table size=8:", BITS),
+    (Any, "map_grant_ref host_addr=", BITS),
+    (Any, "setup_table", "a frame that is mapped nowhere is all ones in 64 bits, too"),
+    (Dom0, "acquire_resource", "of an unknown resource there are no frames, not some error's number of them"),
+    (Dom0, "domctl of nothing cmd=14:", "no frames are none wherever they are"),
+    (Dom0, "domctl of nothing cmd=17:", "the second part of soft_reset, which is refused"),
+    (Dom0, "domctl of nothing cmd=38:", "no vm_event"),
+    (Dom0, "domctl of nothing cmd=4a:", VNUMA),
+    (Dom0, "setvnumainfo", VNUMA),
+    (Dom0, "domctl of nothing cmd=51:", "no emulated UART for guests of the toolstack"),
+    (Dom0, "sysctl of nothing cmd=2:", "no trace buffers"),
+    (Dom0, "sysctl of nothing cmd=e:", "no pages are taken out of use"),
+    (Dom0, "get_paging_mempool_size domain=0:", "dom0's tables have no limit"),
+    (Dom0, "createdomain flags=83:", "no virtual PMU, which Debian's Xen has"),
+    (Dom0, "createdomain arch nr_spis=ffffffff:", "Debian's Xen rounds it up to none"),
+    (Dom0, "setvcpucontext ctxt=100000000:", BITS),
+    (Dom0, "iomem_permission first_mfn=100000000:", BITS),
+    (Dom0, "iomem_permission first_mfn=10000000000000:", BITS),
+    (Dom0, "iomem_permission first_mfn=ffffffffffffffff:", BITS),
+    (Dom0, "iomem_permission nr_mfns=100000000:", BITS),
+    (Dom0, "iomem_permission nr_mfns=10000000000000:", BITS),
+    (Dom0, "memory_mapping first_gfn=100000000:", BITS),
+    (Dom0, "memory_mapping first_gfn=10000000000000:", BITS),
+    (Dom0, "memory_mapping first_mfn=100000000:", BITS),
+    (Dom0, "memory_mapping first_mfn=10000000000000:", BITS),
+    (Dom0, "memory_mapping away first_gfn=100000000:", BITS),
+    (Dom0, "memory_mapping away first_gfn=10000000000000:", BITS),
+    (Dom0, "memory_mapping away first_mfn=100000000:", BITS),
+    (Dom0, "memory_mapping away first_mfn=10000000000000:", BITS),
+    (Dom0, "cacheflush start_pfn=ffffffff:", "the frame after the last one of 32 bits is another one"),
+    (Dom0, "availheap min_bitwidth=ffffffff:", WIDTH),
+    (Dom0, "availheap max_bitwidth=", WIDTH),
+];
+
+/// Checks that each call of dom0 is answered alike.
+#[track_caller]
+pub fn dom0_is_answered_as_by_the_reference() {
+    compare(Dom0, |machine| {
+        machine.hypervisor_args += " dom0_mem=64M";
+        machine.dom0 = Some(guest(Ours, ""));
+        machine.domus.push(domu(Ours, "role=idle"));
+    });
+}
+
+/// Checks that each call of a guest without privileges is answered alike.
+#[track_caller]
+pub fn a_guest_is_answered_as_by_the_reference() {
+    compare(Guest, |machine| {
+        machine.hypervisor_args += " guest_loglvl=all";
+        machine.domus.push(domu(Ours, ""));
+    });
+}
+
+fn guest(on: Hypervisor, args: &str) -> Domain {
+    Domain { kernel: on.image("transcript"), ramdisk: None, args: args.into() }
+}
+
+fn domu(on: Hypervisor, args: &str) -> DomU {
+    DomU {
+        boot: guest(on, args),
+        memory_kib: 32 << 10,
+        vcpus: 1,
+        vpl011: false,
+        enhanced: Some("no-xenstore"),
+    }
+}
+
+#[track_caller]
+fn compare(caller: Caller, setup: impl Fn(&mut Machine)) {
+    let lines = |on: Hypervisor| {
+        let mut machine = on.machine();
+        setup(&mut machine);
+        let mut c = Console::boot(&format!("transcript-{caller:?}-{on:?}").to_lowercase(), &machine);
+        let (end, text) = c.expect_one_of(&["end of the transcript, ", "crashed"], ENOUGH);
+        if end != 0 {
+            c.fail(&"a call was the end of the guest");
+        }
+        let count = c.expect(" lines", ENOUGH);
+        let lines: Vec<String> = text.lines().filter_map(|l| Some(l.split_once(MARK)?.1.into())).collect();
+        assert_eq!(lines.len().to_string(), count, "lines of {on:?} that came through");
+        lines
+    };
+    let (reference, ours) = (lines(Xen), lines(Ours));
+    assert_eq!(reference.len(), ours.len(), "calls");
+    let mut known: Vec<_> =
+        DIFFERENCES.iter().filter(|d| d.0 == Any || d.0 == caller).map(|d| (d, false)).collect();
+    let mut report = vec![];
+    for (theirs, ours) in reference.iter().zip(&ours).filter(|(theirs, ours)| theirs != ours) {
+        match known.iter_mut().find(|(d, _)| theirs.starts_with(d.1)) {
+            Some((_, seen)) => *seen = true,
+            None => report.push(format!("- {theirs}\n+ {ours}\n")),
+        }
+    }
+    for (difference, _) in known.iter().filter(|(_, seen)| !seen) {
+        report.push(format!("no difference any more: {difference:?}\n"));
+    }
+    let shown: String = report.iter().take(MOST_SHOWN).cloned().collect();
+    assert!(report.is_empty(), "{} differences; - is Debian's Xen, + is ours\n{shown}", report.len());
+}

@@ -1,7 +1,7 @@
 //! Registers of a guest on a 64-bit hypervisor, in either state.
 
 use super::GuestRegs;
-use xen_abi::arch::psr;
+use xen_abi::arch::{aarch32 as index, psr};
 
 /// What entry to EL2 saves. Assembly knows the order: x0 to x30, ELR_EL2, SPSR_EL2. An AArch32
 /// guest's registers, banked ones too, lie in these as the architecture maps them.
@@ -17,10 +17,46 @@ pub struct Arm64Regs {
 }
 
 const MODE_MASK: u64 = 0x1f;
+const SP: u8 = 13;
+const LR: u8 = 14;
 
 impl Arm64Regs {
     fn narrow(&self, value: u64) -> u64 {
         if self.is_aarch32() { value & 0xffff_ffff } else { value }
+    }
+}
+
+impl Arm64Regs {
+    /// Where register `n` lies, as a syndrome names it: in the AArch64 view. QEMU names the register of a
+    /// data abort as the AArch32 instruction did, which in a mode with registers of its own cannot be
+    /// meant otherwise: there an instruction reaches no User mode register.
+    fn place(&self, n: u8) -> usize {
+        let is_own = match n {
+            SP | LR => true,
+            8..=12 => self.mode() == psr::MODE_FIQ,
+            _ => false,
+        };
+        if !is_own || !self.is_aarch32() {
+            return n.into();
+        }
+        match (self.mode(), n) {
+            (psr::MODE_FIQ, 8..=12) => index::R8_FIQ + usize::from(n - 8),
+            (psr::MODE_FIQ, SP) => index::SP_FIQ,
+            (psr::MODE_FIQ, _) => index::LR_FIQ,
+            (psr::MODE_IRQ, SP) => index::SP_IRQ,
+            (psr::MODE_IRQ, _) => index::LR_IRQ,
+            (psr::MODE_SVC, SP) => index::SP_SVC,
+            (psr::MODE_SVC, _) => index::LR_SVC,
+            (psr::MODE_ABT, SP) => index::SP_ABT,
+            (psr::MODE_ABT, _) => index::LR_ABT,
+            (psr::MODE_UND, SP) => index::SP_UND,
+            (psr::MODE_UND, _) => index::LR_UND,
+            _ => n.into(),
+        }
+    }
+
+    fn mode(&self) -> u32 {
+        (self.pstate & MODE_MASK) as u32
     }
 }
 
@@ -58,12 +94,12 @@ impl GuestRegs for Arm64Regs {
     }
 
     fn get(&self, n: u8) -> u64 {
-        self.narrow(self.x.get(usize::from(n)).copied().unwrap_or(0))
+        self.narrow(self.x.get(self.place(n)).copied().unwrap_or(0))
     }
 
     fn set(&mut self, n: u8, value: u64) {
-        let value = self.narrow(value);
-        if let Some(x) = self.x.get_mut(usize::from(n)) {
+        let (place, value) = (self.place(n), self.narrow(value));
+        if let Some(x) = self.x.get_mut(place) {
             *x = value;
         }
     }
@@ -102,6 +138,26 @@ mod tests {
         assert_eq!((regs.hypercall_number(), regs.arg(0)), (0x11, 0xffff_ffff));
         regs.set_result(-1);
         assert_eq!(regs.x[0], 0xffff_ffff);
+    }
+
+    #[test]
+    fn the_registers_of_a_mode_are_found_by_either_name() {
+        let mut regs = Arm64Regs { pstate: psr::GUEST32_INIT.into(), ..Default::default() };
+        regs.x[index::LR_SVC] = 1;
+        regs.x[index::LR_USR] = 2;
+        assert_eq!((regs.get(LR), regs.get(index::LR_SVC as u8)), (1, 1));
+        regs.set(SP, 3);
+        assert_eq!((regs.x[index::SP_SVC], regs.x[index::SP_USR]), (3, 0));
+        for (mode, lr) in
+            [(psr::MODE_USR, 14), (psr::MODE_IRQ, 16), (psr::MODE_FIQ, 30), (psr::MODE_EL1H, 14)]
+        {
+            regs.pstate = mode.into();
+            regs.x[lr] = 4 + u64::from(mode);
+            assert_eq!(regs.get(LR), 4 + u64::from(mode), "mode {mode:#x}");
+        }
+        regs.pstate = psr::MODE_FIQ.into();
+        regs.set(8, 7);
+        assert_eq!(regs.x[index::R8_FIQ], 7);
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub fn run(arch: Arch) -> Result<()> {
 /// Builds hypervisor, dom0 and every sample guest; gives their flat images.
 pub fn all(arch: Arch) -> Result<Vec<PathBuf>> {
     let mut packages = vec![HYPERVISOR.to_owned(), "dom0".to_owned()];
-    packages.extend(samples(arch)?);
+    packages.extend(samples()?);
     images(arch, &packages)
 }
 
@@ -67,11 +67,9 @@ fn with(mut cargo: Command, target: &str, arch: Arch, package: &str) -> Result<P
     Ok(to)
 }
 
-/// Names the sample guests that can be built for a state. The benchmark has assembly of the 32-bit one only.
-pub fn samples(arch: Arch) -> Result<Vec<String>> {
-    let mut names = packages_in("sample-guests")?;
-    names.retain(|name| arch == Arch::Arm32 || name != "bench");
-    Ok(names)
+/// Names the sample guests.
+pub fn samples() -> Result<Vec<String>> {
+    packages_in("sample-guests")
 }
 
 /// Names the packages in a folder of the workspace.

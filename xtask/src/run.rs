@@ -20,7 +20,7 @@ pub fn run(arch: Arch, what: &Run) -> Result<()> {
     }
     setup::ensure(&purposes)?;
     for guests in guest_archs(arch) {
-        build::images(guests, &build::samples(guests)?)?;
+        build::images(guests, &build::samples()?)?;
     }
     let dom0_arch = what.dom0.unwrap_or(arch);
     if !guest_archs(arch).contains(&dom0_arch) {
@@ -92,7 +92,7 @@ pub fn data_disk(arch: Arch, what: Subject, to: &Path) -> Result<()> {
         if guests != arch {
             contents.set_folder(paths::ARM32_FOLDER);
         }
-        for name in build::samples(guests)? {
+        for name in build::samples()? {
             add_sample(&mut contents, guests, &name);
         }
         if what != Subject::Dom0 {

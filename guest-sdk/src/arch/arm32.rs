@@ -83,6 +83,8 @@ pub(crate) unsafe fn copy_blocks(from: *const u8, into: *mut u8, blocks: usize) 
     }
 }
 
+// Not by the link register: below a 64-bit hypervisor QEMU 7.2 says that User mode's was used.
+
 /// Reads a register of a device by one plain load, which a hypervisor can emulate.
 ///
 /// # Safety
@@ -92,7 +94,7 @@ pub(crate) unsafe fn copy_blocks(from: *const u8, into: *mut u8, blocks: usize) 
 pub(crate) unsafe fn mmio_read(at: NonNull<u32>) -> u32 {
     let value;
     // SAFETY: the caller's promise.
-    unsafe { asm!("ldr {}, [{}]", out(reg) value, in(reg) at.as_ptr(), options(nostack)) };
+    unsafe { asm!("ldr r0, [{}]", in(reg) at.as_ptr(), out("r0") value, options(nostack)) };
     value
 }
 
@@ -104,7 +106,7 @@ pub(crate) unsafe fn mmio_read(at: NonNull<u32>) -> u32 {
 #[inline]
 pub(crate) unsafe fn mmio_write(at: NonNull<u32>, value: u32) {
     // SAFETY: the caller's promise.
-    unsafe { asm!("str {}, [{}]", in(reg) value, in(reg) at.as_ptr(), options(nostack)) };
+    unsafe { asm!("str r0, [{}]", in(reg) at.as_ptr(), in("r0") value, options(nostack)) };
 }
 
 /// Sleeps until an interrupt is due.

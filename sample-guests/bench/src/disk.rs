@@ -6,11 +6,7 @@ use core::cell::Cell;
 use blkfront::{Disk, Error, Options, SECTOR_SIZE};
 use guest_sdk::{Env, event, exec};
 
-use crate::{
-    Failure,
-    lean::{counter, counter_hz},
-    report,
-};
+use crate::{Failure, arch::counter, report};
 
 /// The disk's number: `xvda`.
 const DISK: &str = "51712";
@@ -30,7 +26,6 @@ impl From<Error> for Failure {
 
 /// Measures, and says so.
 pub async fn run(env: &Env, times: u32) -> Result<(), Failure> {
-    report("hz", 1, counter_hz().into());
     let store = env.xenstore().await?;
     let disk = Disk::open(&store, DISK, Options::default()).await?;
     let blocks = disk.info().await?.sectors / SECTORS;

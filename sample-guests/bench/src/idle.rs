@@ -15,10 +15,9 @@ use guest_sdk::{
 
 use crate::{Failure, report};
 
-/// How many guests share what is allotted to several at once.
-const GUESTS: u64 = 24;
-/// What each of them has: as the sample guests' configs say.
-const MEMORY: u64 = 32 << 20;
+/// What each guest has, and how many share what is allotted to several at once.
+const MEMORY: u64 = if cfg!(target_pointer_width = "64") { 64 << 20 } else { 32 << 20 };
+const GUESTS: u64 = (768 << 20) / MEMORY;
 /// Memory is given in extents of this order.
 const ORDER: u32 = 9;
 const EXTENT: u64 = (PAGE_SIZE as u64) << ORDER;

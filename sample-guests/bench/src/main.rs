@@ -8,19 +8,23 @@
 extern crate alloc;
 
 mod alone;
+mod arch;
 mod disk;
 mod gic;
 mod idle;
 mod lean;
 mod partner;
+mod smp;
+mod uart;
 
 use core::{fmt, str::FromStr};
 
+use arch::counter;
 use guest_sdk::{
     Env,
     abi::{Errno, grant_table::GrantStatus},
 };
-use lean::{Lean, counter};
+use lean::Lean;
 use log::info;
 
 guest_sdk::main!(main);
@@ -51,6 +55,7 @@ impl From<GrantStatus> for Failure {
 
 async fn main(env: Env) -> Result<(), Failure> {
     let times = number(&env, "times").unwrap_or(1000);
+    report("hz", 1, arch::counter_hz().into());
     match env.bootarg("role") {
         None => {
             alone::run(&env, times)?;
@@ -58,8 +63,10 @@ async fn main(env: Env) -> Result<(), Failure> {
         }
         Some("first") => partner::first(&env, times)?,
         Some("second") => return partner::second(&env),
+        Some("smp") => smp::run(&env, times)?,
+        Some("uart") => uart::run(&env, times)?,
         Some("reader") => disk::run(&env, times).await?,
-        Some(_) => return Err(Failure("role= is first, second or reader")),
+        Some(_) => return Err(Failure("role= is first, second, smp, uart or reader")),
     }
     info!("BENCH end");
     Ok(())

@@ -12,7 +12,7 @@ use guest_sdk::{
     shared::Memory,
 };
 
-use crate::{Failure, Lean, lean::counter, measure, report};
+use crate::{Failure, Lean, arch::counter, measure, report};
 
 /// Words of the page.
 const MODE: usize = 0;

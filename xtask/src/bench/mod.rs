@@ -30,62 +30,116 @@ const DEADLINE: Duration = Duration::from_secs(300);
 const DISK_SCRIPT: (&str, &str) =
     ("bench.sh", "xl create /root/disk-server.cfg\nxl create -c /root/bench.cfg\n");
 
-/// Builds, measures, prints the table, and writes it with figures and picture into `target/bench/`.
-pub fn run(arch: Arch) -> Result<()> {
-    if arch != Arch::Arm32 {
-        return Err(format!("bench: {} is not supported yet", arch.name()));
+/// A kind of machine to measure on.
+pub struct Setup {
+    /// What it is called.
+    title: &'static str,
+    /// What its folder is called.
+    name: &'static str,
+    /// The state of the hypervisor, and of guests.
+    arch: Arch,
+    guest: Arch,
+    gic_version: u32,
+    /// Whether a disk is measured, under Debian's dom0.
+    disk: bool,
+}
+
+const fn setup(title: &'static str, name: &'static str, guest: Arch, gic_version: u32) -> Setup {
+    Setup { title, name, arch: Arch::Arm64, guest, gic_version, disk: false }
+}
+
+/// The kinds there are for a hypervisor's state. The first one's rows are all.
+fn setups(arch: Arch) -> Vec<Setup> {
+    match arch {
+        Arch::Arm32 => vec![Setup { arch, disk: true, ..setup("arm32", "arm32", arch, 2) }],
+        Arch::Arm64 => vec![
+            Setup { disk: true, ..setup("arm64, GICv2", "gicv2", arch, 2) },
+            setup("arm64, GICv3", "gicv3", arch, 3),
+            setup("arm64, 32-bit guest, GICv2", "guest32", Arch::Arm32, 2),
+        ],
     }
+}
+
+/// Builds, measures, prints the tables, and writes them with figures and picture into `target/bench/`.
+pub fn run(arch: Arch) -> Result<()> {
     setup::ensure(&[Purpose::Build, Purpose::Emulate, Purpose::Debian])?;
-    build::images(arch, &["hypervisor", "bench", "disk-server"].map(str::to_owned))?;
+    build::images(arch, &["hypervisor".to_owned()])?;
+    for guests in run::guest_archs(arch) {
+        build::images(guests, &["bench", "disk-server"].map(str::to_owned))?;
+    }
     debian::xen(arch)?;
     let mut contents = Contents::default();
     run::add_sample(&mut contents, arch, "bench");
     run::add_sample(&mut contents, arch, "disk-server");
     contents.script(DISK_SCRIPT.0, DISK_SCRIPT.1);
     disk::make(&data_disk(), &contents)?;
-    let ours = paths::images(arch).join("hypervisor");
-    let ours = step("measuring this hypervisor", || measure(arch, "ours", &ours))?;
-    let xen = paths::debian_xen(arch)?;
-    let xen = step("measuring Debian's Xen", || measure(arch, "xen", &xen))?;
+    let reports: Vec<Report> = setups(arch).iter().map(compare).collect::<Result<_>>()?;
 
-    let report = Report::new(&ours, &xen)?;
-    print!("{}", report.table());
+    let tables: Vec<String> = reports.iter().map(Report::table).collect();
+    let members: Vec<String> = reports.iter().map(Report::json).collect();
     let to = paths::target_dir().join("bench");
-    write(&to.join("results.json"), report.json().as_bytes())?;
-    write(&to.join("table.md"), report.table().as_bytes())?;
-    write(&to.join("picture.svg"), picture::draw(&report).as_bytes())?;
+    let file = |kind: &str| to.join(format!("{}-{kind}", arch.name()));
+    print!("{}", tables.join("\n"));
+    write(&file("results.json"), format!("{{\n{}\n}}\n", members.join(",\n")).as_bytes())?;
+    write(&file("table.md"), tables.join("\n").as_bytes())?;
+    write(&file("picture.svg"), picture::draw(&reports[0]).as_bytes())?;
     eprintln!("xtask: figures, table and picture are in {}", to.display());
     Ok(())
 }
 
-/// Boots the guest alone, then with a second domain beside it, which would count for the time of the boot, then as a
-/// guest of Debian's dom0 that has its disk from another guest.
-fn measure(arch: Arch, name: &str, hypervisor: &Path) -> Result<Measured> {
+/// Measures on this hypervisor and on Debian's Xen.
+fn compare(setup: &Setup) -> Result<Report> {
+    let ours = paths::images(setup.arch).join("hypervisor");
+    let on = |what: &str, name, file: &Path| {
+        step(&format!("measuring {what}, {}", setup.title), || measure(setup, name, file))
+    };
+    let ours = on("this hypervisor", "ours", &ours)?;
+    let xen = on("Debian's Xen", "xen", &paths::debian_xen(setup.arch)?)?;
+    Report::new(setup, &ours, &xen)
+}
+
+/// Boots the guest alone, with a second vCPU, without any dom0, then with a second domain beside it, which
+/// would count for the time of the boot, and as a guest of Debian's dom0 that has its disk from another guest.
+fn measure(setup: &Setup, name: &str, hypervisor: &Path) -> Result<Measured> {
     let size = fs::metadata(hypervisor).map_err(|e| format!("{}: {e}", hypervisor.display()))?.len();
     let mut measured = Measured::new(size);
     let guest = |args: &str| Domain {
-        kernel: paths::images(arch).join("bench"),
+        kernel: paths::images(setup.guest).join("bench"),
         ramdisk: None,
         args: args.to_owned(),
     };
-    let mut machine = Machine::new(arch, hypervisor.to_owned());
-    machine.cpus = 1;
-    machine.deterministic = true;
-    machine.hypervisor_args += " dom0_mem=64M";
-    let work = paths::target_dir().join("bench").join(name);
-
-    machine.dom0 = Some(guest(""));
-    measured.read(&boot(&machine, work.join("alone"))?)?;
-    machine.dom0 = Some(guest("role=first"));
-    machine.domus.push(DomU {
-        boot: guest("role=second"),
+    let domu = |args: &str| DomU {
+        boot: guest(args),
         memory_kib: 32 << 10,
         vcpus: 1,
         vpl011: false,
         enhanced: Some("no-xenstore"),
-    });
+    };
+    let mut machine = Machine::new(setup.arch, hypervisor.to_owned());
+    machine.cpus = 1;
+    machine.deterministic = true;
+    machine.gic_version = setup.gic_version;
+    let work = paths::target_dir().join("bench").join(setup.name).join(name);
+
+    let mut alone = machine.clone();
+    alone.hypervisor_args += " guest_loglvl=all";
+    alone.domus.push(DomU { vpl011: true, ..domu("role=uart") });
+    measured.read(&boot(&alone, work.join("uart"))?)?;
+
+    machine.hypervisor_args += " dom0_mem=64M";
+    let mut two_vcpus = machine.clone();
+    two_vcpus.hypervisor_args += " dom0_max_vcpus=2";
+    two_vcpus.dom0 = Some(guest("role=smp"));
+    measured.read(&boot(&two_vcpus, work.join("smp"))?)?;
+
+    machine.dom0 = Some(guest(""));
+    measured.read(&boot(&machine, work.join("alone"))?)?;
+    machine.dom0 = Some(guest("role=first"));
+    machine.domus.push(domu("role=second"));
     measured.read(&boot(&machine, work.join("pair"))?)?;
-    measured.read(&boot(&with_disk_server(arch, hypervisor)?, work.join("disk"))?)?;
+    if setup.disk {
+        measured.read(&boot(&with_disk_server(setup.arch, hypervisor)?, work.join("disk"))?)?;
+    }
     Ok(measured)
 }
 

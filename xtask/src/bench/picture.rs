@@ -11,18 +11,19 @@ const BAR: u64 = 16;
 
 /// Draws it as SVG.
 pub fn draw(report: &Report) -> String {
-    let (width, height) = (LABELS + BARS + NUMBERS, TOP + PITCH * report.0.len() as u64 + 10);
+    let (width, height) = (LABELS + BARS + NUMBERS, TOP + PITCH * report.rows.len() as u64 + 10);
     // A share above all of the real Xen's is drawn in full, by shrinking everything.
-    let most = report.0.iter().map(|row| share(row.ours, row.xen)).fold(1.0, f64::max);
+    let most = report.rows.iter().map(|row| share(row.ours, row.xen)).fold(1.0, f64::max);
     let scale = BARS as f64 / most;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
          font-family=\"sans-serif\" font-size=\"13\">\n\
          <rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>\n\
-         <text x=\"10\" y=\"24\" font-size=\"15\" font-weight=\"bold\">Instructions, this hypervisor \
-         against Xen 4.17 (grey: Xen; line: to be reached)</text>\n"
+         <text x=\"10\" y=\"24\" font-size=\"15\" font-weight=\"bold\">{}, instructions: this hypervisor \
+         against Xen 4.17 (grey: Xen; line: to be reached)</text>\n",
+        report.title
     );
-    for (i, row) in report.0.iter().enumerate() {
+    for (i, row) in report.rows.iter().enumerate() {
         bar(&mut svg, row, TOP + PITCH * i as u64, scale);
     }
     svg += "</svg>\n";
@@ -67,9 +68,9 @@ mod tests {
     #[test]
     fn a_bar_is_as_long_as_the_share_and_none_leaves_the_picture() {
         let row = |ours, xen, reach| Row { name: "n", what: "w", ours, xen, reach };
-        let half = draw(&Report(vec![row(50, 100, Some(25))]));
+        let half = draw(&Report { title: "here", rows: vec![row(50, 100, Some(25))] });
         assert!(half.contains("width=\"200.0\"") && half.contains("x1=\"390.0\""), "{half}");
-        let double = draw(&Report(vec![row(50, 100, None), row(200, 100, None)]));
+        let double = draw(&Report { title: "here", rows: vec![row(50, 100, None), row(200, 100, None)] });
         assert!(double.contains("width=\"100.0\"") && double.contains("width=\"400.0\""), "{double}");
         assert!(double.starts_with("<svg") && double.ends_with("</svg>\n"));
     }

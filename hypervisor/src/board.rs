@@ -7,6 +7,7 @@ use hv_core::{
     machine::{Access, CacheOp, CpuId, ListRegister, Machine, SysReg, Trigger, Vmid},
 };
 use xen_abi::{Errno, Gfn, Mfn, arch::VcpuGuestContext};
+use zerocopy::FromBytes;
 
 use crate::{
     arch,
@@ -120,6 +121,21 @@ impl Machine for Board {
     #[inline]
     fn read_frame(&self, mfn: Mfn, offset: usize, to: &mut [u8]) {
         self.ram.read(mfn, offset, to);
+    }
+
+    #[inline]
+    fn read_value<T: FromBytes>(&self, mfn: Mfn, offset: usize) -> T {
+        self.ram.read_value(mfn, offset)
+    }
+
+    #[inline]
+    fn read_value_at<T: FromBytes>(&self, address: u64) -> Option<T> {
+        self.ram.read_value_at(address)
+    }
+
+    #[inline]
+    fn write_at(&self, address: u64, from: &[u8]) -> bool {
+        self.ram.write_at(address, from)
     }
 
     #[inline]

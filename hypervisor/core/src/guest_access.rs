@@ -116,6 +116,17 @@ impl<M: Machine> Current<'_, M> {
         self.hv.machine.load32_at(pa)
     }
 
+    /// Does something at the physical address of `len` bytes that may be written, where they lie within one page and
+    /// the machine translates both stages in one go. As long as the p2m is locked no mapping goes away.
+    #[inline(always)]
+    fn at<T>(&self, va: u64, len: usize, work: impl FnOnce(u64) -> Option<T>) -> Option<T> {
+        if va as usize % PAGE_SIZE > PAGE_SIZE - len {
+            return None;
+        }
+        let _mapped = self.domain.keep_mapped();
+        work(self.hv.machine.translate_both(va, Access::Write)?)
+    }
+
     /// What lies within one page, translated by both stages in one go where the machine can. As
     /// long as the p2m is locked no mapping goes away. Gives how much was copied: all or nothing.
     #[inline]
@@ -175,41 +186,55 @@ impl<'c, 'a, M: Machine> Window<'c, 'a, M> {
     }
 
     /// Reads a value, from memory that may be written.
+    #[inline]
     pub(crate) fn read<T: FromBytes + IntoBytes>(&mut self, va: u64) -> Result<T, Errno> {
         let machine = &self.cur.hv.machine;
+        if self.single
+            && let Some(value) = self.cur.at(va, size_of::<T>(), |pa| machine.read_value_at(pa))
+        {
+            return Ok(value);
+        }
+        match self.find(va, size_of::<T>())? {
+            Some((mfn, offset)) => Ok(machine.read_value(mfn, offset)),
+            None => self.read_across(va),
+        }
+    }
+
+    /// Reads a value that lies in two pages.
+    #[cold]
+    fn read_across<T: FromBytes + IntoBytes>(&self, va: u64) -> Result<T, Errno> {
         let mut value = T::new_zeroed();
         let bytes = value.as_mut_bytes();
-        match self.find(va, bytes.len())? {
-            Some((mfn, offset)) => machine.read_frame(mfn, offset, bytes),
-            None => self.cur.for_pieces(va, bytes.len(), Access::Write, |piece| {
-                machine.read_frame(piece.mfn, piece.offset, &mut bytes[piece.from..piece.to]);
-            })?,
-        }
+        self.cur.for_pieces(va, bytes.len(), Access::Write, |piece| {
+            self.cur.hv.machine.read_frame(piece.mfn, piece.offset, &mut bytes[piece.from..piece.to]);
+        })?;
         Ok(value)
     }
 
     /// Writes a value.
+    #[inline]
     pub(crate) fn write<T: IntoBytes + Immutable>(&mut self, va: u64, value: &T) -> Result<(), Errno> {
-        let Some((mfn, offset)) = self.find(va, size_of::<T>())? else {
-            return self.cur.write(va, value);
-        };
-        self.cur.hv.machine.write_frame(mfn, offset, value.as_bytes());
+        let (machine, bytes) = (&self.cur.hv.machine, value.as_bytes());
+        if self.single
+            && self.cur.at(va, bytes.len(), |pa| machine.write_at(pa, bytes).then_some(())).is_some()
+        {
+            return Ok(());
+        }
+        match self.find(va, bytes.len())? {
+            Some((mfn, offset)) => machine.write_frame(mfn, offset, bytes),
+            None => self.cur.copy_to_guest(va, bytes)?,
+        }
         Ok(())
     }
 
-    /// Where `len` bytes are, unless they are in two pages or the page is not worth holding.
-    #[inline]
-    fn find(&mut self, va: u64, len: usize) -> Result<Option<(Mfn, usize)>, Errno> {
-        if self.single { Ok(None) } else { self.find_in_page(va, len) }
-    }
-
+    /// Where `len` bytes are, unless they are in two pages.
     #[inline(never)]
-    fn find_in_page(&mut self, va: u64, len: usize) -> Result<Option<(Mfn, usize)>, Errno> {
+    fn find(&mut self, va: u64, len: usize) -> Result<Option<(Mfn, usize)>, Errno> {
         let offset = va as usize % PAGE_SIZE;
         if offset + len > PAGE_SIZE {
             return Ok(None);
         }
-        let page = va - offset as u64;
+        let page = va & !(PAGE_SIZE as u64 - 1);
         let mfn = match &self.page {
             Some((at, held)) if *at == page => held.mfn(),
             _ => self.turn_to(page)?,

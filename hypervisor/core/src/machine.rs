@@ -4,7 +4,8 @@
 //! memory. Every method is callable from any CPU unless it says "this CPU" or "the vCPU that is
 //! loaded here". None blocks, none allocates.
 
-use xen_abi::{Gfn, Mfn, errno::Errno};
+use xen_abi::{Gfn, Mfn, PAGE_SIZE, errno::Errno};
+use zerocopy::{FromBytes, IntoBytes};
 
 use crate::regs::GuestRegs;
 
@@ -119,6 +120,26 @@ pub trait Machine: Sync + Send + Sized + 'static {
     fn is_ram(&self, mfn: Mfn) -> bool;
     /// Copies bytes out of a frame.
     fn read_frame(&self, mfn: Mfn, offset: usize, to: &mut [u8]);
+    /// Copies a value out of a frame.
+    fn read_value<T: FromBytes + IntoBytes>(&self, mfn: Mfn, offset: usize) -> T {
+        let mut value = T::new_zeroed();
+        self.read_frame(mfn, offset, value.as_mut_bytes());
+        value
+    }
+    /// Copies a value from a physical address, in one frame; `None` outside RAM.
+    fn read_value_at<T: FromBytes + IntoBytes>(&self, address: u64) -> Option<T> {
+        let mfn = Mfn::containing(address);
+        self.is_ram(mfn).then(|| self.read_value(mfn, address as usize % PAGE_SIZE))
+    }
+    /// Copies bytes to a physical address, in one frame; false outside RAM.
+    fn write_at(&self, address: u64, from: &[u8]) -> bool {
+        let mfn = Mfn::containing(address);
+        let is_ram = self.is_ram(mfn);
+        if is_ram {
+            self.write_frame(mfn, address as usize % PAGE_SIZE, from);
+        }
+        is_ram
+    }
     /// Copies bytes into a frame.
     fn write_frame(&self, mfn: Mfn, offset: usize, from: &[u8]);
     /// Copies between frames; they may be the same, the ranges must not overlap then.

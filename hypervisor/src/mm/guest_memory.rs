@@ -7,12 +7,14 @@
 // UNSAFETY: frames are reached through raw addresses of the direct map.
 
 use core::{
+    mem::MaybeUninit,
     ops::ControlFlow,
     sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
 };
 
 use hv_core::machine::CacheOp;
 use xen_abi::Mfn;
+use zerocopy::FromBytes;
 
 use super::{ram::Ram, tables::PAGE_SIZE};
 use crate::arch::{self, maintenance, sysregs::CTR_EL0};
@@ -34,6 +36,17 @@ impl Ram {
             no_such_bytes(mfn, offset, len);
         }
         self.frame(mfn).wrapping_add(offset)
+    }
+
+    /// Where `len` bytes at a physical address are mapped, if that is RAM.
+    #[inline]
+    fn bytes_at(&self, address: u64, len: usize) -> Option<usize> {
+        let frame = self.address(Mfn::containing(address))?;
+        let offset = address as usize % PAGE_SIZE;
+        if len > PAGE_SIZE - offset {
+            no_such_bytes(Mfn::containing(address), offset, len);
+        }
+        Some(frame.wrapping_add(offset))
     }
 
     /// Address of the aligned word of `size` bytes at `offset` of a frame.
@@ -87,6 +100,32 @@ impl Ram {
         let from = self.bytes(mfn, offset, to.len());
         // SAFETY: `bytes` checked the frame's side; `to` is ours alone.
         unsafe { arch::copy(to.as_mut_ptr().addr(), from, to.len()) }
+    }
+
+    /// Copies a value out of a frame.
+    #[inline]
+    pub fn read_value<T: FromBytes>(&self, mfn: Mfn, offset: usize) -> T {
+        // SAFETY: `bytes` checks it.
+        unsafe { copied(self.bytes(mfn, offset, size_of::<T>())) }
+    }
+
+    /// Copies a value from a physical address, if there is RAM. It has to lie in one frame.
+    #[inline]
+    pub fn read_value_at<T: FromBytes>(&self, address: u64) -> Option<T> {
+        let from = self.bytes_at(address, size_of::<T>())?;
+        // SAFETY: `bytes_at` checked it.
+        Some(unsafe { copied(from) })
+    }
+
+    /// Copies bytes to a physical address; says whether there is RAM. They have to lie in one frame.
+    #[inline]
+    pub fn write_at(&self, address: u64, from: &[u8]) -> bool {
+        let to = self.bytes_at(address, from.len());
+        if let Some(to) = to {
+            // SAFETY: `bytes_at` checked it; `from` is not changed meanwhile.
+            unsafe { arch::copy(to, from.as_ptr().addr(), from.len()) }
+        }
+        to.is_some()
     }
 
     /// Copies bytes into a frame.
@@ -207,6 +246,21 @@ impl Ram {
             byte.store(value, Ordering::SeqCst);
             old
         })
+    }
+}
+
+/// Copies a value that others may write meanwhile.
+///
+/// # Safety
+///
+/// It is mapped and may be read.
+#[inline(always)]
+unsafe fn copied<T: FromBytes>(from: usize) -> T {
+    let mut value = MaybeUninit::<T>::uninit();
+    // SAFETY: the caller's; afterwards each byte of the value is set, and any will do.
+    unsafe {
+        arch::copy(value.as_mut_ptr().expose_provenance(), from, size_of::<T>());
+        value.assume_init()
     }
 }
 

@@ -25,6 +25,7 @@ pub struct RamBank {
 
 impl RamBank {
     /// The frame's number within the bank.
+    #[inline]
     pub fn index(&self, mfn: Mfn) -> Option<u32> {
         let offset = mfn.0.wrapping_sub(self.start.0);
         (offset < u64::from(self.frames)).then_some(offset as u32)

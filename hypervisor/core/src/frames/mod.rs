@@ -326,13 +326,21 @@ impl Frames {
     }
 
     /// Drops a reference; the last one frees the frame.
+    #[inline]
     pub fn put<M: Machine>(&self, machine: &M, mfn: Mfn) {
         if let Put::Last(owner) = self.table.put(mfn) {
-            self.scrub(machine, mfn);
-            self.give(mfn, 1);
-            if let Some(owner) = owner {
-                self.uncount_freed(owner, 1);
-            }
+            self.reclaim(machine, mfn, owner);
+        }
+    }
+
+    /// Frees a frame that nobody refers to any more.
+    #[cold]
+    #[inline(never)]
+    fn reclaim<M: Machine>(&self, machine: &M, mfn: Mfn, owner: Option<Domid>) {
+        self.scrub(machine, mfn);
+        self.give(mfn, 1);
+        if let Some(owner) = owner {
+            self.uncount_freed(owner, 1);
         }
     }
 

@@ -13,7 +13,10 @@
 //! and handed out anew: [`FrameTable::get`] refuses a count of zero.
 
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, Ordering, fence};
+use core::{
+    cmp::Reverse,
+    sync::atomic::{AtomicU32, Ordering, fence},
+};
 
 use xen_abi::{Domid, Mfn};
 
@@ -50,19 +53,24 @@ pub(super) enum Use {
 
 /// The table.
 pub(super) struct FrameTable {
+    /// Largest first, each with its first entry.
     banks: Vec<(RamBank, usize)>,
+    largest: RamBank,
     entries: &'static [AtomicU32],
 }
 
 impl FrameTable {
     pub(super) fn new(banks: &[RamBank], entries: &'static [AtomicU32]) -> Self {
+        let mut banks = banks.to_vec();
+        banks.sort_unstable_by_key(|bank| Reverse(bank.frames));
+        let largest = banks.first().copied().unwrap_or(RamBank { start: Mfn(0), frames: 0 });
         let mut first = 0;
         let place = |bank: &RamBank| {
             let at = first;
             first += bank.frames as usize;
             (*bank, at)
         };
-        Self { banks: banks.iter().map(place).collect(), entries }
+        Self { banks: banks.iter().map(place).collect(), largest, entries }
     }
 
     /// One more than the highest frame.
@@ -89,9 +97,19 @@ impl FrameTable {
 
     #[inline]
     fn index(&self, mfn: Mfn) -> Option<usize> {
+        match self.largest.index(mfn) {
+            Some(index) => Some(index as usize),
+            None => self.index_in_others(mfn),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn index_in_others(&self, mfn: Mfn) -> Option<usize> {
         self.banks.iter().find_map(|(bank, first)| Some(first + bank.index(mfn)? as usize))
     }
 
+    #[inline]
     fn entry(&self, mfn: Mfn) -> Option<&AtomicU32> {
         self.entries.get(self.index(mfn)?)
     }

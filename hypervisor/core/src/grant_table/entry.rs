@@ -38,6 +38,7 @@ impl Usage {
 impl Place {
     /// Marks the entry as used by `who`. `first` says that nobody uses it yet, so that its type
     /// and grantee have to be right; `map`, that parts of pages will not do.
+    #[inline(always)]
     pub(super) fn mark<M: Machine>(
         self,
         machine: &M,

@@ -13,6 +13,7 @@ pub(super) const SIZE: u64 = size_of::<MapGrantRef>() as u64;
 const REFUSED: u32 = gntmap::DEVICE_MAP | gntmap::APPLICATION_MAP | gntmap::CONTAINS_PTE;
 const KNOWN: u32 = gntmap::HOST_MAP | gntmap::READONLY;
 
+#[inline(never)]
 pub(super) fn map<M: Machine>(cur: &Current<'_, M>, list: u64, count: u32) -> Result<Progress, Errno> {
     each(cur, (list, SIZE), count, |window, at| {
         let mut op: MapGrantRef = window.read(at)?;

@@ -147,8 +147,15 @@ impl GrantTable {
     }
 
     fn active(&mut self, gref: Gref) -> Option<&mut ActiveFrame> {
+        self.entry(gref).map(|(_, active)| active)
+    }
+
+    /// An entry, and what is known of those in its page.
+    #[inline]
+    fn entry(&mut self, gref: Gref) -> Option<(Place, &mut ActiveFrame)> {
         let frame = self.frames.get_mut((gref.0 / ENTRIES_PER_FRAME) as usize)?;
-        Some(&mut frame.active)
+        let offset = (gref.0 % ENTRIES_PER_FRAME) as usize * entry::SIZE;
+        Some((Place { mfn: frame.mfn, offset }, &mut frame.active))
     }
 
     /// Counts a use of an entry by `who` and gives its frame, with a reference. `p2m` is the
@@ -161,9 +168,8 @@ impl GrantTable {
         usage: Usage,
         map: bool,
     ) -> Result<Mfn, GrantStatus> {
-        let place = self.place(gref).ok_or(GrantStatus::BAD_GNTREF)?;
         let owner = self.owner;
-        let active = self.active(gref).ok_or(GrantStatus::BAD_GNTREF)?;
+        let (place, active) = self.entry(gref).ok_or(GrantStatus::BAD_GNTREF)?;
         let active = active.make(gref.0).map_err(|_| GrantStatus::GENERAL_ERROR)?;
         let first = !active.is_used();
         if !first && (active.who != who || !active.has_room(usage)) {
@@ -190,12 +196,8 @@ impl GrantTable {
 
     /// Ends a use. What is not in use so (the domain's id has a new bearer) stays as it is.
     fn unpin<M: Machine>(&mut self, mem: Mem<'_, M>, (gref, who): (Gref, Domid), mfn: Mfn, usage: Usage) {
-        let Some(place) = self.place(gref) else {
-            return;
-        };
-        let Some(active) = self.active(gref).and_then(|frame| frame.get_mut(gref.0)) else {
-            return;
-        };
+        let Some((place, frame)) = self.entry(gref) else { return };
+        let Some(active) = frame.get_mut(gref.0) else { return };
         if active.is_used_as(who, mfn, usage) {
             active.remove(usage);
             place.unmark(mem.machine, unused_marks(active, usage));

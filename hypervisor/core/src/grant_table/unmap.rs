@@ -24,10 +24,14 @@ struct Request {
     handle: GrantHandle,
 }
 
-/// Mappings that wait for the flush.
+/// Mappings that are removed, and the flush that they wait for.
 #[derive(Default)]
-struct Batch(Vec<(GrantHandle, Mapped), BATCH>);
+struct Batch {
+    removed: Vec<(GrantHandle, Mapped), BATCH>,
+    flushed: bool,
+}
 
+#[inline(never)]
 pub(super) fn unmap<M: Machine>(cur: &Current<'_, M>, list: u64, count: u32) -> Result<Progress, Errno> {
     let status = offset_of!(UnmapGrantRef, status) as u64;
     in_batches(cur, list, count, status, |window, at| {
@@ -60,9 +64,9 @@ fn in_batches<'a, M: Machine>(
     while done < count {
         let end = count.min(done + BATCH as u32);
         let mut batch = Batch::default();
-        let result: Result<(), Errno> = (done..end).try_for_each(|_| {
+        let result: Result<(), Errno> = (done..end).try_for_each(|index| {
             let request = read(&mut window, at)?;
-            let status = batch.begin(cur, &request);
+            let status = batch.begin(cur, &request, index + 1 == end);
             window.write(at + status_offset, &status)?;
             // Beyond the end there is nothing to read.
             at = at.saturating_add(SIZE);
@@ -79,8 +83,8 @@ fn in_batches<'a, M: Machine>(
 }
 
 impl Batch {
-    /// Removes the mapping from the p2m.
-    fn begin<M: Machine>(&mut self, cur: &Current<'_, M>, request: &Request) -> GrantStatus {
+    /// Removes the mapping from the p2m. The last removal of a batch has the flush made at once, while the p2m is locked.
+    fn begin<M: Machine>(&mut self, cur: &Current<'_, M>, request: &Request, last: bool) -> GrantStatus {
         let claimed = cur.domain.maptrack.lock().claim(request.handle);
         let Some(mapped) = claimed else {
             return GrantStatus::BAD_HANDLE;
@@ -88,11 +92,11 @@ impl Batch {
         let status = match request.host_addr {
             0 => None,
             _ if request.new_addr != 0 => Some(GrantStatus::GENERAL_ERROR),
-            addr => Some(remove(cur, Gfn::containing(addr), &mapped)),
+            addr => Some(self.remove(cur, Gfn::containing(addr), &mapped, last)),
         };
         if status == Some(GrantStatus::OKAY) {
             // A batch is no longer than there is room for.
-            let _ = self.0.push((request.handle, mapped));
+            let _ = self.removed.push((request.handle, mapped));
         } else {
             cur.domain.maptrack.lock().set(request.handle, mapped);
         }
@@ -101,21 +105,30 @@ impl Batch {
 
     /// Ends what was removed, once no TLB knows it.
     fn finish<M: Machine>(&mut self, cur: &Current<'_, M>) {
-        if self.0.is_empty() {
-            return;
+        if !self.flushed && !self.removed.is_empty() {
+            cur.domain.p2m(cur.hv.mem()).flush();
         }
-        cur.domain.p2m(cur.hv.mem()).flush();
-        for (handle, mapped) in &self.0 {
+        for (handle, mapped) in &self.removed {
             map::end(cur.hv, cur.domain, mapped);
             cur.domain.maptrack.lock().release(*handle);
         }
     }
-}
 
-/// Removes the p2m entry, if it maps this grant.
-fn remove<M: Machine>(cur: &Current<'_, M>, gfn: Gfn, mapped: &Mapped) -> GrantStatus {
-    let mut p2m = cur.domain.p2m(cur.hv.mem());
-    let removed = p2m.unmap_grant(gfn, mapped.mfn);
-    p2m.defer();
-    if removed { GrantStatus::OKAY } else { GrantStatus::GENERAL_ERROR }
+    /// Removes the p2m entry, if it maps this grant.
+    fn remove<M: Machine>(
+        &mut self,
+        cur: &Current<'_, M>,
+        gfn: Gfn,
+        mapped: &Mapped,
+        last: bool,
+    ) -> GrantStatus {
+        let mut p2m = cur.domain.p2m(cur.hv.mem());
+        let removed = p2m.unmap_grant(gfn, mapped.mfn);
+        if last {
+            p2m.flush();
+            self.flushed = true;
+        }
+        p2m.defer();
+        if removed { GrantStatus::OKAY } else { GrantStatus::GENERAL_ERROR }
+    }
 }

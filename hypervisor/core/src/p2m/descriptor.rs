@@ -5,6 +5,8 @@
 
 use xen_abi::Mfn;
 
+use crate::machine::Access;
+
 const VALID: u64 = 1 << 0;
 /// At levels 1 and 2 a table, at level 3 a page; clear for a block.
 const TABLE_OR_PAGE: u64 = 1 << 1;
@@ -92,6 +94,12 @@ impl P2mType {
         self.is_ram() || self.is_foreign() || self.is_grant()
     }
 
+    /// What an entry of the kind has beside a frame.
+    #[inline(always)]
+    const fn bits(self) -> u64 {
+        BITS[self as usize]
+    }
+
     const fn attributes(self) -> u64 {
         let memory = match self {
             Self::MmioDevice => MEM_DEVICE | OUTER_SHAREABLE,
@@ -104,6 +112,18 @@ impl P2mType {
         memory | READ | write | execute
     }
 }
+
+/// [`P2mType::bits`] of each kind.
+const BITS: [u64; P2mType::ALL.len() + 1] = {
+    let mut bits = [0; P2mType::ALL.len() + 1];
+    let mut at = 0;
+    while at < P2mType::ALL.len() {
+        let kind = P2mType::ALL[at];
+        bits[kind as usize] = (kind as u64) << KIND_SHIFT | kind.attributes() | ACCESSED | VALID;
+        at += 1;
+    }
+    bits
+};
 
 /// A table entry, decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,11 +156,43 @@ pub fn table(mfn: Mfn) -> u64 {
     (mfn.0 << 12) & OUTPUT | TABLE_OR_PAGE | VALID
 }
 
+/// The table that an entry above the last level points to.
+#[inline(always)]
+pub fn table_at(value: u64) -> Option<Mfn> {
+    let points = value & (VALID | TABLE_OR_PAGE) == VALID | TABLE_OR_PAGE;
+    points.then(|| Mfn::containing(value & OUTPUT))
+}
+
+/// The first frame of an entry that maps the domain's own RAM and allows the access.
+#[inline(always)]
+pub fn own_ram(value: u64, access: Access) -> Option<Mfn> {
+    const RW: u64 = P2mType::RamRw as u64;
+    const RO: u64 = P2mType::RamRo as u64;
+    // Neither what is empty nor a table has a kind.
+    let kind = value >> KIND_SHIFT & KIND_MASK;
+    let allowed = kind == RW || kind == RO && access == Access::Read;
+    allowed.then(|| Mfn::containing(value & OUTPUT))
+}
+
+/// Whether an entry of the last level maps a grant of that frame.
+#[inline(always)]
+pub fn is_grant_of(value: u64, mfn: Mfn) -> bool {
+    const RW: u64 = page(Mfn(0), P2mType::GrantRw);
+    const RO: u64 = page(Mfn(0), P2mType::GrantRo);
+    let bits = accessed(value & !OUTPUT);
+    (bits == RW || bits == RO) && Mfn::containing(value & OUTPUT) == mfn
+}
+
 /// An entry of `level` that maps what begins at `mfn`.
 pub fn leaf(mfn: Mfn, kind: P2mType, level: u32) -> u64 {
     let page = if level == LAST_LEVEL { TABLE_OR_PAGE } else { 0 };
-    let software = (kind as u64) << KIND_SHIFT;
-    (mfn.0 << 12) & OUTPUT | software | kind.attributes() | ACCESSED | page | VALID
+    (mfn.0 << 12) & OUTPUT | kind.bits() | page
+}
+
+/// An entry of the last level.
+#[inline(always)]
+pub const fn page(mfn: Mfn, kind: P2mType) -> u64 {
+    (mfn.0 << 12) & OUTPUT | kind.bits() | TABLE_OR_PAGE
 }
 
 /// The entry, made to fault at the next access, which [`accessed`] ends.
@@ -149,7 +201,7 @@ pub fn unaccessed(value: u64) -> u64 {
 }
 
 /// The entry of a mapping that has been accessed.
-pub fn accessed(value: u64) -> u64 {
+pub const fn accessed(value: u64) -> u64 {
     value | ACCESSED
 }
 

@@ -84,7 +84,7 @@ impl<M: Machine> P2mGuard<'_, M> {
         // Somebody may have removed what was here and not have flushed yet.
         self.flush_tlb();
         if let Some((slot, 0)) = self.page_entry(gfn) {
-            self.put(slot, descriptor::leaf(mfn, kind, LAST_LEVEL));
+            self.put(slot, descriptor::page(mfn, kind));
             self.note_mapped(gfn.0 as u32, 1);
             return Ok(());
         }
@@ -94,10 +94,7 @@ impl<M: Machine> P2mGuard<'_, M> {
     /// Unmaps a frame if a grant of `mfn` is mapped there.
     pub fn unmap_grant(&mut self, gfn: Gfn, mfn: Mfn) -> bool {
         let Some((slot, value)) = self.page_entry(gfn) else { return false };
-        let found = match descriptor::decode(value, LAST_LEVEL) {
-            Entry::Leaf(mapped, kind) => mapped == mfn && kind.is_grant(),
-            _ => false,
-        };
+        let found = descriptor::is_grant_of(value, mfn);
         if found {
             self.clear(slot, gfn.0 as u32);
         }
@@ -105,7 +102,7 @@ impl<M: Machine> P2mGuard<'_, M> {
     }
 
     /// The entry of the last level for a frame and what it is, where there is a table of pages.
-    #[inline]
+    #[inline(always)]
     fn page_entry(&self, gfn: Gfn) -> Option<(Slot, u64)> {
         let gfn = walk::checked(gfn).filter(|_| self.p2m.torn.is_alive())?;
         let table = self.p2m.memo.last_table(self.mem.machine, self.p2m.root, gfn)?;
@@ -114,6 +111,7 @@ impl<M: Machine> P2mGuard<'_, M> {
     }
 
     /// Writes an entry.
+    #[inline(always)]
     pub(super) fn put(&mut self, slot: Slot, value: u64) {
         if slot.level != LAST_LEVEL {
             self.p2m.memo.forget();
@@ -200,9 +198,8 @@ impl<M: Machine> P2mGuard<'_, M> {
     }
 
     fn note_mapped(&mut self, gfn: u32, frames: u32) {
-        let last = gfn + (frames - 1);
         self.p2m.lowest = self.p2m.lowest.min(gfn);
-        self.p2m.highest = self.p2m.highest.max(Some(last));
+        self.p2m.end = self.p2m.end.max(gfn + frames);
     }
 
     /// Unmaps one frame and says what was there.
@@ -271,6 +268,7 @@ impl<M: Machine> P2mGuard<'_, M> {
     }
 
     /// Writes an entry as nothing.
+    #[inline(always)]
     pub(super) fn clear(&mut self, slot: Slot, gfn: u32) {
         if slot.level != LAST_LEVEL {
             self.p2m.memo.forget();

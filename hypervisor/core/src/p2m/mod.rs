@@ -52,7 +52,8 @@ pub struct P2m {
     /// Memory for the tables.
     pub pool: Pool,
     lowest: u32,
-    highest: Option<u32>,
+    /// One more than the highest.
+    end: u32,
     stale: Stale,
     pending: Pending,
     torn: Torn,
@@ -75,7 +76,7 @@ impl P2m {
             account: account.clone(),
             pool: Pool::new(limit),
             lowest: u32::MAX,
-            highest: None,
+            end: 0,
             stale: Stale::Nothing,
             pending: Pending::default(),
             torn: Torn::Alive,
@@ -95,7 +96,7 @@ impl P2m {
 
     /// The highest frame that was ever mapped.
     pub fn highest(&self) -> Option<Gfn> {
-        self.highest.map(|gfn| Gfn(gfn.into()))
+        self.end.checked_sub(1).map(|gfn| Gfn(gfn.into()))
     }
 
     /// What a frame is mapped to. Nothing, once the tables are being torn down.
@@ -104,11 +105,20 @@ impl P2m {
         if !self.torn.is_alive() {
             return None;
         }
-        let (mfn, kind, level) = self.memo.leaf(machine, self.root, gfn)?;
-        let order = order_of(level);
-        let within = gfn & ((1 << order) - 1);
-        Some(Mapping { mfn: Mfn(mfn.0 + u64::from(within)), kind, order })
+        let (value, level) = self.memo.deepest(machine, self.root, gfn);
+        match descriptor::decode(value, level) {
+            Entry::Leaf(first, kind) => {
+                Some(Mapping { mfn: within(first, gfn, level), kind, order: order_of(level) })
+            }
+            _ => None,
+        }
     }
+}
+
+/// The frame of an entry of `level` that begins with `first`.
+#[inline(always)]
+fn within(first: Mfn, gfn: u32, level: u32) -> Mfn {
+    Mfn(first.0 + u64::from(gfn & ((1 << order_of(level)) - 1)))
 }
 
 /// A domain's p2m, locked.
@@ -151,11 +161,10 @@ impl<'a, M: Machine> P2mGuard<'a, M> {
     /// The domain's own RAM behind a frame with a reference, if the mapping allows the access. Not
     /// what others granted it or let it map.
     pub fn hold_own(&self, gfn: Gfn, access: Access) -> Option<Held<'a, M>> {
-        let mapping = self.lookup(gfn).filter(|mapping| mapping.kind.is_ram())?;
-        if access == Access::Write && !mapping.kind.is_writable() {
-            return None;
-        }
-        self.mem.frames.hold(self.mem.machine, mapping.mfn, self.p2m.account.domid)
+        let gfn = walk::checked(gfn).filter(|_| self.p2m.torn.is_alive())?;
+        let (value, level) = self.p2m.memo.deepest(self.mem.machine, self.p2m.root, gfn);
+        let mfn = within(descriptor::own_ram(value, access)?, gfn, level);
+        self.mem.frames.hold(self.mem.machine, mfn, self.p2m.account.domid)
     }
 
     /// Makes an access that faulted work, if the tables allow it: another CPU may have been
@@ -220,7 +229,7 @@ impl<'a, M: Machine> P2mGuard<'a, M> {
     /// the last call, and makes its next access fault so that the next call knows. `from` and the
     /// result are as in [`P2mGuard::cache_range`].
     pub fn flush_accessed(&mut self, from: Gfn, mut pause: impl FnMut() -> bool) -> Option<Gfn> {
-        let end = self.p2m.highest.map_or(0, |highest| u64::from(highest) + 1);
+        let end = u64::from(self.p2m.end);
         let mut at = from.0.max(self.p2m.lowest.into());
         while at < end {
             let (slot, entry) = walk::find(self.mem.machine, self.p2m.root, at as u32, LAST_LEVEL);

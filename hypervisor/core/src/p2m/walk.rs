@@ -7,7 +7,7 @@ use core::cell::Cell;
 
 use xen_abi::{Gfn, Mfn};
 
-use super::descriptor::{Entry, LAST_LEVEL, P2mType, decode, order_of};
+use super::descriptor::{self, Entry, LAST_LEVEL, decode, order_of};
 use crate::machine::Machine;
 
 /// Width of a guest-physical address.
@@ -89,13 +89,16 @@ impl Memo {
     }
 
     /// The entry of level 2 for a frame, if there is a table for it.
-    #[inline]
+    #[inline(always)]
     fn middle<M: Machine>(&self, machine: &M, root: Mfn, gfn: u32) -> Option<u64> {
         let block = gfn >> order_of(MIDDLE_LEVEL);
         let (key, value) = self.cell(block).get();
-        if key == block {
-            return Some(value);
-        }
+        if key == block { Some(value) } else { self.find_middle(machine, root, gfn, block) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_middle<M: Machine>(&self, machine: &M, root: Mfn, gfn: u32, block: u32) -> Option<u64> {
         let Entry::Table(table) = Slot::root(root, gfn).entry(machine) else { return None };
         let value = Slot::of(table, MIDDLE_LEVEL, gfn).load(machine);
         self.cell(block).set((block, value));
@@ -103,28 +106,21 @@ impl Memo {
     }
 
     /// The table of pages for a frame, if there is one.
+    #[inline(always)]
     pub(super) fn last_table<M: Machine>(&self, machine: &M, root: Mfn, gfn: u32) -> Option<Mfn> {
-        match decode(self.middle(machine, root, gfn)?, MIDDLE_LEVEL) {
-            Entry::Table(table) => Some(table),
-            _ => None,
-        }
+        descriptor::table_at(self.middle(machine, root, gfn)?)
     }
 
-    /// The leaf that maps a frame, and its level.
-    pub(super) fn leaf<M: Machine>(&self, machine: &M, root: Mfn, gfn: u32) -> Option<(Mfn, P2mType, u32)> {
+    /// The deepest entry on the way to a frame, which is no table, and its level.
+    #[inline(always)]
+    pub(super) fn deepest<M: Machine>(&self, machine: &M, root: Mfn, gfn: u32) -> (u64, u32) {
         let Some(middle) = self.middle(machine, root, gfn) else {
-            return match find(machine, root, gfn, LAST_LEVEL) {
-                (slot, Entry::Leaf(mfn, kind)) => Some((mfn, kind, slot.level)),
-                _ => None,
-            };
+            let (slot, _) = find(machine, root, gfn, LAST_LEVEL);
+            return (slot.load(machine), slot.level);
         };
-        let (entry, level) = match decode(middle, MIDDLE_LEVEL) {
-            Entry::Table(table) => (Slot::of(table, LAST_LEVEL, gfn).entry(machine), LAST_LEVEL),
-            entry => (entry, MIDDLE_LEVEL),
-        };
-        match entry {
-            Entry::Leaf(mfn, kind) => Some((mfn, kind, level)),
-            _ => None,
+        match descriptor::table_at(middle) {
+            Some(table) => (Slot::of(table, LAST_LEVEL, gfn).load(machine), LAST_LEVEL),
+            None => (middle, MIDDLE_LEVEL),
         }
     }
 }

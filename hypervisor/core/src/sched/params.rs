@@ -31,7 +31,8 @@ pub(super) fn scale_of(weight: u16) -> u32 {
 
 /// `ticks` of running as they count in a key.
 pub(super) fn scaled(ticks: u64, scale: u32) -> u64 {
-    (ticks.min(LONGEST) * u64::from(scale)) >> SCALE_SHIFT
+    // Neither factor is so large that the product overflows.
+    ticks.min(LONGEST).wrapping_mul(scale.into()) >> SCALE_SHIFT
 }
 
 /// Time limits, in ticks.

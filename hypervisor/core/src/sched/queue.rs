@@ -31,7 +31,10 @@ pub(super) struct OnCpu {
 impl OnCpu {
     /// The key it has by now.
     pub(super) fn key_at(&self, now: u64) -> u64 {
-        self.key.wrapping_add(super::params::scaled(now.saturating_sub(self.since), self.scale))
+        match now.saturating_sub(self.since) {
+            0 => self.key,
+            ran => self.key.wrapping_add(super::params::scaled(ran, self.scale)),
+        }
     }
 }
 
@@ -117,7 +120,7 @@ impl<M: Machine> Queue<M> {
 
     fn least_running(&self, now: u64) -> u64 {
         let busy = self.cpus.iter().filter(|cpu| cpu.busy);
-        busy.map(|cpu| cpu.key_at(now)).min().unwrap_or(u64::MAX)
+        busy.fold(u64::MAX, |least, cpu| least.min(cpu.key_at(now)))
     }
 
     /// Drops an entry that may not run. If it became runnable just then, whoever made it so may
@@ -153,12 +156,13 @@ impl<M: Machine> Queue<M> {
             return Target::Ask(CpuId(cpu));
         }
         let busy = |(n, on): &(usize, &OnCpu)| on.online && allowed >> n & 1 != 0;
-        let ahead = self.cpus.iter().enumerate().filter(busy).max_by_key(|(_, on)| on.key_at(now));
+        let key_of = |(n, on): (usize, &OnCpu)| (on.key_at(now), n);
+        let ahead = self.cpus.iter().enumerate().filter(busy).map(key_of).max();
         match ahead {
             None => Target::Nobody,
-            Some((n, on)) => {
-                let cpu = CpuId(n as u32);
-                let due = if on.key_at(now) > key { self.limits.rate } else { self.limits.slice };
+            Some((its, n)) => {
+                let (cpu, on) = (CpuId(n as u32), &self.cpus[n]);
+                let due = if its > key { self.limits.rate } else { self.limits.slice };
                 Target::AskAt(cpu, on.began.saturating_add(due))
             }
         }

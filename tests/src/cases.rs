@@ -65,14 +65,15 @@ pub fn debian_guest_keeps_its_disk(mix: impl Into<Mix>) {
     let disk = HostDisk::copy(&mix.name("debian-guest"), mix.on).expect("space for a copy of the disk");
     let mut c = debian_dom0_with("debian-guest", mix, disk.attach());
     c.command(&format!("losetup /dev/loop0 /root/{folder}disk.img"), PROMPT, COMMAND);
-    c.send_line(&format!("xl create -c /root/{folder}win.cfg"));
+    let guest = mix.debian_config();
+    c.send_line(&format!("xl create -c /root/{folder}{guest}.cfg"));
     c.expect("guest: Linux", BOOT);
     c.expect("root on /dev/xvda", COMMAND);
     c.expect("# ", COMMAND);
     c.command("seq 1 100000 > /root/proof", "# ", COMMAND);
     c.send_line("poweroff");
     c.expect(PROMPT, BOOT);
-    gone(&mut c, "win");
+    gone(&mut c, guest);
     c.command("losetup -d /dev/loop0; umount /root /data", PROMPT, COMMAND);
     c.send_line("poweroff -f");
     c.expect_exit(COMMAND);

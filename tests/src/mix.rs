@@ -52,4 +52,11 @@ impl Mix {
     pub fn folder(self) -> &'static str {
         if self.guest == self.on.arch() { "" } else { paths::ARM32_FOLDER }
     }
+
+    /// The config of Debian's guest: the one that its users write, but for a zImage on a GICv3, whose
+    /// appended tree has a GICv2.
+    pub fn debian_config(self) -> &'static str {
+        let tree_is_wrong = self.guest == Arch::Arm32 && self.on.gic_version() == 3;
+        if tree_is_wrong { "linux" } else { "win" }
+    }
 }

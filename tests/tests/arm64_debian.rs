@@ -1,8 +1,8 @@
-//! Debian's kernels and xl on 64-bit ARM, on ours and on Debian's Xen.
+//! Debian's kernels and xl on 64-bit ARM, with dom0 and guests of either state.
 use machine::Arch::{Arm32, Arm64};
 use system_tests::{
-    artifacts::Hypervisor::{OursArm64, OursArm64Gicv3, XenArm64},
-    cases, rust_dom0,
+    artifacts::Hypervisor::{OursArm64, OursArm64Gicv3},
+    cases, debian_net, rust_dom0,
 };
 
 #[test]
@@ -11,13 +11,42 @@ fn debian_guest_keeps_its_disk_under_the_rust_dom0() {
 }
 
 #[test]
-fn debian_dom0_runs_xl() {
-    cases::debian_dom0_runs_xl(OursArm64);
+#[ignore = "a combination of what quick tests show"]
+fn a_32_bit_debian_guest_keeps_its_disk_under_the_rust_dom0() {
+    rust_dom0::debian_guest_keeps_its_disk(OursArm64.with(Arm64, Arm32));
 }
 
 #[test]
-fn debian_dom0_runs_xl_on_the_reference() {
-    cases::debian_dom0_runs_xl(XenArm64);
+fn a_32_bit_rust_dom0_runs_a_64_bit_hello() {
+    rust_dom0::runs_hello(OursArm64.with(Arm32, Arm64));
+}
+
+#[test]
+fn a_32_bit_rust_dom0_runs_a_32_bit_hello() {
+    rust_dom0::runs_hello(OursArm64.with(Arm32, Arm32));
+}
+
+#[test]
+fn a_32_bit_hello_runs_under_the_rust_dom0() {
+    rust_dom0::runs_hello(OursArm64.with(Arm64, Arm32));
+}
+
+#[test]
+#[ignore = "a combination of what quick tests show"]
+fn debian_guest_keeps_its_disk_under_a_32_bit_rust_dom0() {
+    rust_dom0::debian_guest_keeps_its_disk(OursArm64.with(Arm32, Arm64));
+}
+
+#[test]
+#[ignore = "a combination of what quick tests show"]
+fn a_32_bit_debian_guest_keeps_its_disk_under_a_32_bit_rust_dom0() {
+    rust_dom0::debian_guest_keeps_its_disk(OursArm64.with(Arm32, Arm32));
+}
+
+#[test]
+#[ignore = "the guests of xl show it"]
+fn debian_dom0_runs_xl() {
+    cases::debian_dom0_runs_xl(OursArm64);
 }
 
 #[test]
@@ -26,18 +55,8 @@ fn hello_runs_under_xl() {
 }
 
 #[test]
-fn hello_runs_under_xl_on_the_reference() {
-    cases::hello_runs_under_xl(XenArm64);
-}
-
-#[test]
-fn a_32_bit_hello_runs_under_xl() {
-    cases::hello_runs_under_xl(OursArm64.with(Arm64, Arm32));
-}
-
-#[test]
-fn a_32_bit_hello_runs_under_xl_on_the_reference() {
-    cases::hello_runs_under_xl(XenArm64.with(Arm64, Arm32));
+fn a_32_bit_ticker_runs_on_two_vcpus() {
+    cases::ticker_runs_on_two_vcpus(OursArm64.with(Arm64, Arm32));
 }
 
 #[test]
@@ -46,8 +65,49 @@ fn debian_guest_keeps_its_disk() {
 }
 
 #[test]
-fn debian_guest_keeps_its_disk_on_the_reference() {
-    cases::debian_guest_keeps_its_disk(XenArm64);
+#[ignore = "a combination of what quick tests show"]
+fn a_32_bit_debian_guest_keeps_its_disk() {
+    cases::debian_guest_keeps_its_disk(OursArm64.with(Arm64, Arm32));
+}
+
+#[test]
+fn a_32_bit_debian_dom0_runs_a_64_bit_hello() {
+    cases::hello_runs_under_xl(OursArm64.with(Arm32, Arm64));
+}
+
+#[test]
+#[ignore = "a combination of what quick tests show"]
+fn debian_guest_keeps_its_disk_under_a_32_bit_dom0() {
+    cases::debian_guest_keeps_its_disk(OursArm64.with(Arm32, Arm64));
+}
+
+#[test]
+#[ignore = "a combination of what quick tests show"]
+fn a_32_bit_debian_guest_keeps_its_disk_under_a_32_bit_dom0() {
+    cases::debian_guest_keeps_its_disk(OursArm64.with(Arm32, Arm32));
+}
+
+#[test]
+fn ticker_runs_on_two_vcpus_of_a_gicv3() {
+    cases::ticker_runs_on_two_vcpus(OursArm64Gicv3);
+}
+
+#[test]
+#[ignore = "a combination of what quick tests show"]
+fn debian_guest_keeps_its_disk_on_a_gicv3() {
+    cases::debian_guest_keeps_its_disk(OursArm64Gicv3);
+}
+
+#[test]
+#[ignore = "a combination of what quick tests show"]
+fn a_32_bit_debian_guest_keeps_its_disk_on_a_gicv3() {
+    cases::debian_guest_keeps_its_disk(OursArm64Gicv3.with(Arm64, Arm32));
+}
+
+#[test]
+#[ignore = "a combination of what quick tests show"]
+fn a_32_bit_debian_dom0_runs_xl_on_a_gicv3() {
+    cases::debian_dom0_runs_xl(OursArm64Gicv3.with(Arm32, Arm32));
 }
 
 #[test]
@@ -56,6 +116,31 @@ fn debian_guest_starts_without_dom0() {
 }
 
 #[test]
+#[ignore = "a combination of what quick tests show"]
 fn debian_guest_starts_without_dom0_on_a_gicv3() {
     cases::debian_guest_starts_without_dom0(OursArm64Gicv3);
+}
+
+#[test]
+#[ignore = "a combination of what quick tests show"]
+fn a_32_bit_debian_guest_starts_without_dom0() {
+    cases::debian_guest_starts_without_dom0(OursArm64.with(Arm64, Arm32));
+}
+
+#[test]
+#[ignore = "a combination of what quick tests show"]
+fn keyboard_goes_round_dom0_guest_and_hypervisor() {
+    cases::keyboard_goes_round(OursArm64);
+}
+
+#[test]
+#[ignore = "a combination of what quick tests show"]
+fn keyboard_goes_round_dom0_a_32_bit_guest_and_hypervisor() {
+    cases::keyboard_goes_round(OursArm64.with(Arm64, Arm32));
+}
+
+#[test]
+#[ignore = "takes a minute"]
+fn two_guests_fetch_a_file_by_tcp() {
+    debian_net::two_guests_fetch_a_file_by_tcp(OursArm64);
 }

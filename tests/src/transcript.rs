@@ -29,7 +29,7 @@ const VNUMA: &str = "no virtual nodes";
 const WIDTH: &str = "memory counts as of one address width";
 
 /// Where our hypervisor answers otherwise than Debian's Xen on purpose: to whom, how the lines begin, and why.
-const DIFFERENCES: [(Caller, &str, &str); 45] = [
+const DIFFERENCES: [(Caller, &str, &str); 46] = [
     (Any, "hypercall 2a", "no hypfs; Debian's Xen has it, without parameters"),
     (Dom0, "build_id", "there is none"),
     (Dom0, "xen_version nowhere a", "there is no build id"),
@@ -73,6 +73,11 @@ const DIFFERENCES: [(Caller, &str, &str); 45] = [
     (Dom0, "memory_mapping away first_mfn=100000000:", BITS),
     (Dom0, "memory_mapping away first_mfn=10000000000000:", BITS),
     (Dom0, "cacheflush start_pfn=ffffffff:", "the frame after the last one of 32 bits is another one"),
+    (
+        Dom0,
+        "getdomaininfo of made:",
+        "a shared page that is mapped nowhere has no frame; Debian's Xen tells the machine's",
+    ),
     (Dom0, "availheap min_bitwidth=ffffffff:", WIDTH),
     (Dom0, "availheap max_bitwidth=", WIDTH),
 ];

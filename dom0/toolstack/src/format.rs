@@ -1,9 +1,13 @@
 //! What xl prints: the same columns and the same words.
 
+mod json;
+mod long;
+
 use alloc::format;
 use alloc::string::String;
 use core::fmt::Write;
 
+pub use long::list_long;
 use xen_abi::domctl::{dominf, scheduler};
 use xen_abi::sysctl::{PhysInfo, physcap};
 

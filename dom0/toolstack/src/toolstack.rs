@@ -74,6 +74,11 @@ impl<H: Host> Toolstack<H> {
         domains::list(&self.host).await
     }
 
+    /// Gives what a guest was made of, if it was made here.
+    pub fn config(&self, domid: Domid) -> Option<Rc<DomainConfig>> {
+        self.registry.borrow().guests.get(&domid).map(|guest| guest.config.clone())
+    }
+
     /// Finds the domain that a user means by a name or an id.
     pub async fn find(&self, name_or_id: &str) -> Result<Domid> {
         domains::find(&self.host, &self.registry, name_or_id).await

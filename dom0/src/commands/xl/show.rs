@@ -1,22 +1,34 @@
 //! What is shown of domains.
 
-use alloc::string::String;
+use alloc::{string::String, vec::Vec};
 use core::fmt::Write;
 
-use toolstack::{control::Control, format, host::Host};
+use toolstack::{Listed, control::Control, format, host::Host};
 
 use super::{Outcome, Session, options};
 use crate::{storage::Disk, terminal::Terminal};
 
 impl<D: Disk + Clone + 'static> Session<D> {
     pub(super) async fn list(&self, args: &[String], out: &mut Terminal) -> Outcome {
-        let (flags, args) = options(args, "v")?;
+        let (flags, args) = options(args, "lv")?;
         let mut all = self.toolstack.list().await?;
         if !args.is_empty() {
             let wanted = self.domains(args).await?;
             all.retain(|domain| wanted.contains(&domain.info.domain));
         }
+        if flags.contains('l') {
+            return self.list_long(&all, out);
+        }
         write!(out, "{}", format::list(&all, flags.contains('v')))?;
+        Ok(())
+    }
+
+    fn list_long(&self, all: &[Listed], out: &mut impl Write) -> Outcome {
+        let control = self.toolstack.host().control();
+        let configs: Vec<_> = all.iter().map(|one| self.toolstack.config(one.info.domain)).collect();
+        let domains: Vec<_> = all.iter().zip(configs.iter().map(Option::as_deref)).collect();
+        let cpus = control.physinfo()?.max_cpu_id + 1;
+        writeln!(out, "{}", format::list_long(&domains, cpus, control.scheduler()?))?;
         Ok(())
     }
 

@@ -193,10 +193,12 @@ pub struct Parsed {
 }
 
 const DEFAULT_MEMORY_MIB: u64 = 32;
-const DEFAULT_EVENT_CHANNELS: u32 = 1023;
 const MOST_MEMORY_MIB: u64 = 1 << 30;
 
 impl DomainConfig {
+    /// Event channels of a guest whose configuration does not say.
+    pub(crate) const DEFAULT_EVENT_CHANNELS: u32 = 1023;
+
     /// Reads a file. All mistakes in its syntax are reported, or else all in its values.
     pub fn parse(text: &str) -> Result<Parsed, Vec<Problem>> {
         let mut settings = Settings::new(syntax::parse(text)?);
@@ -234,7 +236,7 @@ fn read(settings: &mut Settings) -> DomainConfig {
             .map(|count| count as u32),
         max_event_channels: settings
             .number("max_event_channels", 1, i32::MAX as u64)
-            .map_or(DEFAULT_EVENT_CHANNELS, |count| count as u32),
+            .map_or(DomainConfig::DEFAULT_EVENT_CHANNELS, |count| count as u32),
         gic_version: gic_version(settings),
         nr_spis: settings.number("nr_spis", 0, 960).map_or(0, |count| count as u32),
     }

@@ -34,6 +34,10 @@ impl fmt::Display for DiskError {
 pub trait Disk {
     /// Bytes it holds.
     fn len(&self) -> u64;
+    /// Whether that is nothing.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
     /// Fills `buf` from `offset` on.
     async fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), DiskError>;
     /// Stores `buf` at `offset`.

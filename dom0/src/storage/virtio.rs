@@ -98,7 +98,8 @@ enum State {
 
 struct Inner {
     device: VirtIOBlk<GuestHal, MmioTransport<'static>>,
-    slots: Vec<Box<Slot>>,
+    /// On the heap, so that they stay where they are.
+    slots: Box<[Slot]>,
     /// Who waits for a slot, or for all of them.
     queue: Vec<Waker>,
 }
@@ -119,7 +120,6 @@ impl Inner {
             log::error!("vda: the device completed a request that was never made");
             return false;
         };
-        let slot = &mut **slot;
         let State::Busy { token, len, direction, abandoned } = slot.state else { return false };
         let Some(buffer) = slot.buffer.bytes_mut().get_mut(..len) else { return false };
         // SAFETY: `token` came from submitting exactly this request, buffer and response.
@@ -152,9 +152,9 @@ impl Inner {
         len: usize,
         direction: Direction,
     ) -> Result<(), DiskError> {
-        let slot = &mut *self.slots[index];
+        let slot = &mut self.slots[index];
         let buffer = slot.buffer.bytes_mut().get_mut(..len).ok_or(DiskError::OutOfRange)?;
-        // SAFETY: all three lie in a boxed slot whose state says Busy until the device has completed it.
+        // SAFETY: all three lie in a slot that stays where it is and whose state says Busy until the device has completed it.
         let token = unsafe {
             match direction {
                 Direction::FromDisk => {
@@ -187,13 +187,13 @@ impl VirtioDisk {
         let device = VirtIOBlk::<GuestHal, _>::new(transport).map_err(|_| DiskError::Io)?;
         let (len, read_only) = (device.capacity().saturating_mul(SECTOR_SIZE as u64), device.readonly());
         let slots = (0..SLOTS).map(|_| {
-            Ok(Box::new(Slot {
+            Ok(Slot {
                 buffer: Pages::new(SLOT_PAGES).map_err(|_| DiskError::Io)?,
                 request: BlkReq::default(),
                 response: BlkResp::default(),
                 state: State::Free,
                 waker: None,
-            }))
+            })
         });
         let inner = Inner { device, slots: slots.collect::<Result<_, DiskError>>()?, queue: Vec::new() };
         Ok(Self { inner: Rc::new(RefCell::new(inner)), len, read_only, draining: Rc::default() })

@@ -14,6 +14,7 @@ use crate::control::{Control, Version};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::image::{Image, Ramdisk};
+use crate::interrupt::Interrupt;
 use crate::memory;
 use crate::nodes::DOM0;
 
@@ -30,6 +31,8 @@ pub(crate) struct Plan<'a, S> {
     pub image: &'a Image<S>,
     /// The hypervisor that it will see.
     pub version: &'a Version,
+    /// Looked at between the pieces of what takes long.
+    pub interrupt: &'a Interrupt,
 }
 
 /// What connects a built guest with dom0.
@@ -90,7 +93,7 @@ pub(crate) async fn build<H: Host>(
     plan: &Plan<'_, H::Source>,
     created: &CreateDomain,
 ) -> Result<Built> {
-    let Plan { config, image, .. } = *plan;
+    let config = plan.config;
     prepare(host.control(), domid, config)?;
     let port = |doing| host.control().alloc_port(domid, DOM0).map_err(Error::hypercall(doing));
     let store_port = port("make the store's event channel")?;
@@ -101,7 +104,7 @@ pub(crate) async fn build<H: Host>(
         console_ring: magic(layout::MAGIC_CONSOLE),
         console_port,
     };
-    give_memory(host, domid, config, image.arch(config)?).await?;
+    give_memory(host, domid, plan).await?;
     share_pages(host.control(), domid, &built)?;
     load(host, domid, plan, created).await?;
     let grants = [(RESERVED_CONSOLE, DOM0, built.console_ring), (RESERVED_XENSTORE, DOM0, built.store_ring)];
@@ -158,14 +161,14 @@ fn set_credit<C: Control>(control: &C, domid: Domid, config: &DomainConfig) -> R
     control.set_credit(domid, number, credit).map_err(Error::hypercall("set the domain's share of the CPUs"))
 }
 
-async fn give_memory<H: Host>(host: &H, domid: Domid, config: &DomainConfig, arch: Arch) -> Result<()> {
-    let bits = match arch {
+async fn give_memory<H: Host>(host: &H, domid: Domid, plan: &Plan<'_, H::Source>) -> Result<()> {
+    let bits = match plan.image.arch(plan.config)? {
         Arch::Arm32 => 32,
         Arch::Arm64 => 64,
     };
     host.control().set_address_size(domid, bits).map_err(Error::hypercall("set the domain's state"))?;
-    for bank in banks(config.memory_kib * 1024).map_err(Error::guest)? {
-        memory::populate(host, domid, &bank).await?;
+    for bank in banks(plan.config.memory_kib * 1024).map_err(Error::guest)? {
+        memory::populate(host, domid, &bank, plan.interrupt).await?;
     }
     Ok(())
 }
@@ -208,7 +211,7 @@ async fn load<H: Host>(
     created: &CreateDomain,
 ) -> Result<()> {
     let control = host.control();
-    let Plan { config, image, version } = *plan;
+    let Plan { config, image, version, interrupt } = *plan;
     let info = control.domain(domid).map_err(Error::hypercall("look at the domain"))?;
     let mut seed = [0; SEED];
     // A seed that others can guess is worse than none, as the guest would believe in it.
@@ -228,14 +231,16 @@ async fn load<H: Host>(
     };
     let layout = image.lay_out(config, &board)?;
     let placement = &layout.placement;
-    memory::load(host, domid, placement.kernel_base, placement.kernel).await?;
+    memory::load(host, domid, placement.kernel_base, placement.kernel, interrupt).await?;
     if let (Some(place), Some(ramdisk)) = (&placement.initrd, image.ramdisk()?) {
         match ramdisk {
-            Ramdisk::File(path, file) => memory::load_file(host, domid, place, path, file).await?,
-            Ramdisk::Bytes(bytes) => memory::load(host, domid, place.base, bytes).await?,
+            Ramdisk::File(path, file) => {
+                memory::load_file(host, domid, place, (path, file), interrupt).await?
+            }
+            Ramdisk::Bytes(bytes) => memory::load(host, domid, place.base, bytes, interrupt).await?,
         }
     }
-    memory::load(host, domid, placement.tree.base, &layout.tree).await?;
+    memory::load(host, domid, placement.tree.base, &layout.tree, interrupt).await?;
     let context = boot::first_vcpu(placement.arch, placement.entry, placement.tree.base);
     control
         .set_context(domid, VcpuId(0), &context)

@@ -16,17 +16,18 @@ use crate::domains::{Claim, Guest};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::image::Image;
+use crate::interrupt::Interrupt;
 use crate::nodes;
 use crate::store::Store;
 use crate::toolstack::Toolstack;
 
 impl<H: Host> Toolstack<H> {
-    /// Makes a guest and starts it, unless it is to stay paused. When this fails there is nothing of it left. It
-    /// must not be dropped before it ends, or there may be.
-    pub async fn create(&self, config: DomainConfig, paused: bool) -> Result<Domid> {
+    /// Makes a guest and starts it, unless it is to stay paused. When this fails, or is interrupted, there is nothing
+    /// of it left. It must not be dropped before it ends, or there may be.
+    pub async fn create(&self, config: DomainConfig, paused: bool, interrupt: &Interrupt) -> Result<Domid> {
         let claim = Claim::new(self.registry(), &config.name)?;
         let host = self.host();
-        let image = Image::read(host, &config).await?;
+        let image = interrupt.unless(Image::read(host, &config)).await?;
         check_room(host, &config)?;
         let version =
             host.control().version().map_err(Error::hypercall("ask for the hypervisor's version"))?;
@@ -34,7 +35,7 @@ impl<H: Host> Toolstack<H> {
         let uuid = config.uuid.unwrap_or_else(|| self.random_uuid());
         let config = Rc::new(DomainConfig { uuid: Some(uuid), ..config });
         let (domid, created) = make(host.control(), &config, uuid.0)?;
-        let plan = Plan { config: &config, image: &image, version: &version };
+        let plan = Plan { config: &config, image: &image, version: &version, interrupt };
         if let Err(error) = furnish(host, domid, &plan, uuid, &created, paused).await {
             if let Err(also) = destroy::destroy(host, domid).await {
                 log::error!("cannot remove what is left of domain {}: {also}", domid.0);
@@ -91,8 +92,9 @@ async fn furnish<H: Host>(
     console::add(store, domid, console_ring, console_port).await?;
     store.introduce(domid, store_ring, store_port).await?;
     for disk in &config.disks {
-        disk::attach(host, domid, disk).await?;
+        disk::attach(host, domid, disk, plan.interrupt).await?;
     }
+    plan.interrupt.check()?;
     if paused {
         return Ok(());
     }

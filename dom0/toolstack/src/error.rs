@@ -52,6 +52,8 @@ pub enum Error {
     },
     /// The guest does not answer, or has no driver to answer with.
     NoAnswer(Domid),
+    /// The user did not want to wait any longer.
+    Interrupted,
 }
 
 impl Error {
@@ -82,6 +84,7 @@ impl fmt::Display for Error {
             }
             Self::Device { name, message } => write!(f, "{name}: {message}"),
             Self::NoAnswer(domid) => write!(f, "domain {} does not answer", domid.0),
+            Self::Interrupted => f.write_str("interrupted"),
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod format;
 pub mod host;
 pub mod hypercalls;
 mod image;
+mod interrupt;
 mod lifecycle;
 mod memory;
 mod nodes;
@@ -28,5 +29,6 @@ mod toolstack;
 
 pub use domains::Listed;
 pub use error::{Error, Result};
+pub use interrupt::Interrupt;
 pub use lifecycle::{End, Order, shutdown_reason};
 pub use toolstack::{ListedVcpu, Toolstack};

@@ -20,6 +20,7 @@ use crate::control::Control;
 use crate::destroy;
 use crate::error::{Error, Result};
 use crate::host::Host;
+use crate::interrupt::Interrupt;
 use crate::nodes::{self, DOM0, domain_path};
 use crate::store::{Store, Watch};
 use crate::toolstack::Toolstack;
@@ -247,7 +248,7 @@ impl<H: Host> Toolstack<H> {
     async fn start_again(&self, config: &Rc<DomainConfig>) -> Result<()> {
         log::info!("Done. Rebooting now");
         self.host().sleep(RESTART_DELAY).await;
-        self.create(DomainConfig::clone(config), false).await.map(drop)
+        self.create(DomainConfig::clone(config), false, &Interrupt::default()).await.map(drop)
     }
 
     async fn rename_and_restart(&self, domid: Domid, config: &Rc<DomainConfig>) -> Result<()> {

@@ -8,6 +8,7 @@ use xen_abi::{Domid, Gfn, PAGE_SIZE};
 use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::host::{Host, Source};
+use crate::interrupt::Interrupt;
 
 /// Sizes of pieces as logarithms of their frames: 1 GiB, 2 MiB, 4 KiB.
 const ORDERS: [u32; 3] = [18, 9, 0];
@@ -22,7 +23,12 @@ fn frames(region: &Region) -> (u64, u64) {
 }
 
 /// Puts memory at a bank.
-pub(crate) async fn populate<H: Host>(host: &H, domid: Domid, bank: &Region) -> Result<()> {
+pub(crate) async fn populate<H: Host>(
+    host: &H,
+    domid: Domid,
+    bank: &Region,
+    interrupt: &Interrupt,
+) -> Result<()> {
     let (first, count) = frames(bank);
     let (mut next, end) = (first, first + count);
     // Sizes before this one were refused, and are not asked for again.
@@ -40,6 +46,7 @@ pub(crate) async fn populate<H: Host>(host: &H, domid: Domid, bank: &Region) -> 
             largest = index + 1;
         }
         host.pause().await;
+        interrupt.check()?;
     }
     Ok(())
 }
@@ -67,23 +74,30 @@ fn no_memory<H: Host>(host: &H, wanted_kib: u64) -> Error {
 }
 
 /// Writes bytes into the guest, and makes them visible to it.
-pub(crate) async fn load<H: Host>(host: &H, domid: Domid, address: u64, bytes: &[u8]) -> Result<()> {
+pub(crate) async fn load<H: Host>(
+    host: &H,
+    domid: Domid,
+    address: u64,
+    bytes: &[u8],
+    interrupt: &Interrupt,
+) -> Result<()> {
     let mut at = address;
     for chunk in bytes.chunks(CHUNK) {
         host.control().write_memory(domid, at, chunk).map_err(Error::hypercall("write into the domain"))?;
         at += chunk.len() as u64;
         host.pause().await;
+        interrupt.check()?;
     }
     flush(host, domid, &Region { base: address, size: bytes.len() as u64 })
 }
 
-/// Copies a file into the guest, and makes it visible to it.
+/// Copies a file, of which the name is given too, into the guest, and makes it visible to it.
 pub(crate) async fn load_file<H: Host>(
     host: &H,
     domid: Domid,
     place: &Region,
-    path: &str,
-    file: &H::Source,
+    (path, file): (&str, &H::Source),
+    interrupt: &Interrupt,
 ) -> Result<()> {
     let mut buffer = alloc::vec![0; CHUNK];
     let mut done = 0;
@@ -96,6 +110,7 @@ pub(crate) async fn load_file<H: Host>(
             .write_memory(domid, place.base + done, chunk)
             .map_err(Error::hypercall("write into the domain"))?;
         done += count as u64;
+        interrupt.check()?;
     }
     flush(host, domid, place)
 }

@@ -17,6 +17,7 @@ use crate::devices::disk::{self, DiskInfo};
 use crate::domains::{self, Listed, Registry};
 use crate::error::{Error, Result};
 use crate::host::Host;
+use crate::interrupt::Interrupt;
 use crate::nodes::{DOM0, domain_path};
 use crate::store::Store;
 
@@ -120,9 +121,9 @@ impl<H: Host> Toolstack<H> {
         disk::list(self.host.store(), domid).await
     }
 
-    /// Gives a running guest a disk.
-    pub async fn attach_disk(&self, domid: Domid, disk: Disk) -> Result<()> {
-        disk::attach(&self.host, domid, &disk).await?;
+    /// Gives a running guest a disk; none when it is interrupted, for which it must not be dropped.
+    pub async fn attach_disk(&self, domid: Domid, disk: Disk, interrupt: &Interrupt) -> Result<()> {
+        disk::attach(&self.host, domid, &disk, interrupt).await?;
         self.update_config(domid, |config| config.disks.push(disk));
         Ok(())
     }

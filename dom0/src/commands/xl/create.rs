@@ -4,9 +4,12 @@ use alloc::{format, string::String};
 use core::fmt::Write;
 
 use guest_sdk::abi::Domid;
-use toolstack::config::{DomainConfig, Parsed};
+use toolstack::{
+    Interrupt,
+    config::{DomainConfig, Parsed},
+};
 
-use super::{Failure, Outcome, Session, fail, options, takes};
+use super::{Failure, Outcome, Session, fail, interruptible, options, takes};
 use crate::{consoles, storage::Disk, terminal::Terminal};
 
 /// A configuration file is not larger.
@@ -25,7 +28,10 @@ impl<D: Disk + Clone + 'static> Session<D> {
         }
         let with_console = flags.contains('c');
         let paused = flags.contains('p');
-        let domid = self.toolstack.create(config, paused || with_console).await?;
+        let create = async |interrupt: &Interrupt| {
+            self.toolstack.create(config, paused || with_console, interrupt).await
+        };
+        let domid = interruptible(out, create).await?;
         if with_console {
             self.start_with_console(domid, paused, out).await?;
         }

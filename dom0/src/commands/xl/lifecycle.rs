@@ -1,13 +1,13 @@
 //! What ends, stops and restarts domains, and their consoles.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 use core::{fmt::Write, time::Duration};
 
 use guest_sdk::{abi::Domid, exec};
 use toolstack::{End, Order};
 
-use super::{Outcome, Session, fail, options, takes};
-use crate::{consoles, storage::Disk, terminal::Terminal};
+use super::{Outcome, Session, fail, options, takes, to_its_end};
+use crate::{boxed::boxed, consoles, storage::Disk, terminal::Terminal};
 
 /// How often, and how long apart, it is looked whether a guest that is just being made has its console: for the five
 /// seconds of xl.
@@ -65,9 +65,11 @@ impl<D: Disk + Clone + 'static> Session<D> {
         Ok(())
     }
 
-    pub(super) async fn destroy(&self, args: &[String]) -> Outcome {
+    pub(super) async fn destroy(&self, args: &[String], out: &mut Terminal) -> Outcome {
         let domid = self.one_domain("destroy", args).await?;
-        Ok(self.toolstack.destroy(domid).await?)
+        let toolstack = self.toolstack.clone();
+        let destroy = boxed(|| async move { toolstack.destroy(domid).await });
+        to_its_end(out, destroy, &format!("domain {} goes on with its end", domid.0)).await
     }
 
     pub(super) async fn console(&self, args: &[String], terminal: &mut Terminal) -> Outcome {

@@ -10,9 +10,13 @@ use alloc::{
     string::{String, ToString},
     vec::Vec,
 };
-use core::fmt::Write;
+use core::{fmt::Write, pin::pin};
 
-use guest_sdk::abi::Domid;
+use guest_sdk::{
+    abi::Domid,
+    exec::{self, Either, race},
+};
+use toolstack::Interrupt;
 
 use super::{Failure, Outcome, Session, fail, options};
 use crate::{boxed::boxed, storage::Disk, terminal::Terminal};
@@ -35,7 +39,7 @@ const ENTRIES: &[(&str, &str, &str)] = &[
     ("domname", "DOMID", "Convert a domain id to domain name"),
     ("help", "", "This list"),
     ("info", "", "Get information about the machine"),
-    ("list", "[-v] [DOMAIN...]", "List information about all/some domains"),
+    ("list", "[-lv] [DOMAIN...]", "List information about all/some domains; -l all details, -v reasons"),
     ("pause", "DOMAIN", "Pause execution of a domain"),
     ("reboot", "[-w] -a|DOMAIN...", "Issue a reboot signal to a domain"),
     ("shutdown", "[-w] -a|DOMAIN...", "Issue a shutdown signal to a domain"),
@@ -48,13 +52,13 @@ impl<D: Disk + Clone + 'static> Session<D> {
     pub(super) async fn xl(&self, args: &[String], terminal: &mut Terminal) -> Outcome {
         let Some((name, args)) = args.split_first() else { return help(terminal) };
         match name.as_str() {
-            "block-attach" => boxed(|| self.block_attach(args)).await,
-            "block-detach" => boxed(|| self.block_detach(args)).await,
+            "block-attach" => boxed(|| self.block_attach(args, terminal)).await,
+            "block-detach" => boxed(|| self.block_detach(args, terminal)).await,
             "block-list" => boxed(|| self.block_list(args, terminal)).await,
             "console" => boxed(|| self.console(args, terminal)).await,
             "create" => boxed(|| self.create(args, terminal)).await,
             "debug-keys" => self.debug_keys(args),
-            "destroy" => boxed(|| self.destroy(args)).await,
+            "destroy" => boxed(|| self.destroy(args, terminal)).await,
             "dmesg" => self.dmesg(args, terminal),
             "domid" => boxed(|| self.domid(args, terminal)).await,
             "domname" => boxed(|| self.domname(args, terminal)).await,
@@ -94,6 +98,42 @@ impl<D: Disk + Clone + 'static> Session<D> {
     async fn name_of(&self, domid: Domid) -> Result<String, Failure> {
         let name = self.toolstack.name_of(domid).await?;
         Ok(if name.is_empty() { domid.0.to_string() } else { name })
+    }
+}
+
+/// Does what must not be dropped: it is told when Ctrl-C is typed.
+async fn interruptible<T>(
+    out: &mut Terminal,
+    what: impl AsyncFnOnce(&Interrupt) -> toolstack::Result<T>,
+) -> toolstack::Result<T> {
+    let interrupt = Interrupt::default();
+    let mut what = pin!(what(&interrupt));
+    match race(what.as_mut(), out.interrupted()).await {
+        Either::First(outcome) => outcome,
+        Either::Second(()) => {
+            interrupt.raise();
+            what.await
+        }
+    }
+}
+
+/// Waits for what goes on without the user, too, when Ctrl-C is typed; `then` says how.
+async fn to_its_end(
+    out: &mut Terminal,
+    what: impl Future<Output = toolstack::Result<()>> + 'static,
+    then: &str,
+) -> Outcome {
+    let mut task = exec::spawn(what);
+    match out.unless_interrupted(&mut task).await {
+        Some(outcome) => Ok(outcome??),
+        None => {
+            exec::spawn(async move {
+                if let Ok(Err(error)) = task.await {
+                    log::warn!("{error}");
+                }
+            });
+            fail!("interrupted: {then}")
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::config::disk::{Disk, Format};
 use crate::config::vdev::Vdev;
 use crate::error::{Error, Result};
 use crate::host::Host;
+use crate::interrupt::Interrupt;
 use crate::nodes::DOM0;
 use crate::store::Store;
 
@@ -78,7 +79,13 @@ fn nodes(domid: Domid, disk: &Disk) -> Nodes {
 }
 
 /// Gives a guest a disk, and waits until the back end serves it.
-pub(crate) async fn attach<H: Host>(host: &H, domid: Domid, disk: &Disk) -> Result<()> {
+pub(crate) async fn attach<H: Host>(
+    host: &H,
+    domid: Domid,
+    disk: &Disk,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    interrupt.check()?;
     let device = device(domid, disk.vdev);
     if disk.format == Format::Empty {
         return Err(device.error("drives without a disc are not supported"));
@@ -87,10 +94,13 @@ pub(crate) async fn attach<H: Host>(host: &H, domid: Domid, disk: &Disk) -> Resu
         return Err(device.error("device already exists in xenstore"));
     }
     device.add(host.store(), &nodes(domid, disk)).await?;
-    let ready = device.wait_ready(host).await;
-    if ready.is_err() {
-        // A back end that did not open the disk has nothing to close. The first error is the one to tell.
-        let _ = device.erase(host.store()).await;
+    let ready = interrupt.unless(device.wait_ready(host)).await;
+    // The first error is the one to tell.
+    match ready {
+        Err(Error::Interrupted) => drop(device.remove(host, true).await),
+        // A back end that did not open the disk has nothing to close.
+        Err(_) => drop(device.erase(host.store()).await),
+        Ok(()) => {}
     }
     ready
 }

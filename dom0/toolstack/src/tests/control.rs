@@ -11,6 +11,7 @@ use xen_abi::sysctl::PhysInfo;
 use xen_abi::types::DomainHandle;
 use xen_abi::{Domid, Errno, EvtchnPort, Gfn, Gref, PAGE_SIZE, VcpuId};
 
+use crate::Interrupt;
 use crate::config::cpus::CpuMap;
 use crate::control::{Answer, Control, Version};
 
@@ -19,6 +20,8 @@ use crate::control::{Answer, Control, Version};
 pub struct Faults {
     pub count: Cell<usize>,
     pub fail_at: Cell<Option<usize>>,
+    /// Raised when so many operations have been made.
+    pub interrupt: (Cell<Option<usize>>, Interrupt),
 }
 
 impl Faults {
@@ -26,6 +29,9 @@ impl Faults {
     pub fn strikes(&self) -> bool {
         let count = self.count.get();
         self.count.set(count + 1);
+        if self.interrupt.0.get() == Some(count) {
+            self.interrupt.1.raise();
+        }
         self.fail_at.get() == Some(count)
     }
 }

@@ -10,7 +10,7 @@ use xen_abi::{Domid, Gfn, Gref};
 
 use super::host::FakeHost;
 use crate::config::DomainConfig;
-use crate::{Error, Toolstack};
+use crate::{Error, Interrupt, Toolstack};
 
 pub const KERNEL: &str = "/root/image";
 
@@ -36,7 +36,7 @@ pub fn config(more: &str) -> DomainConfig {
 }
 
 fn create(host: &FakeHost, more: &str) -> Result<Domid, Error> {
-    host.run(Toolstack::new(host).create(config(more), false))
+    host.run(Toolstack::new(host).create(config(more), false, &Interrupt::default()))
 }
 
 #[test]
@@ -248,10 +248,17 @@ fn the_nodes_are_those_that_xl_writes() {
     assert_eq!(nodes, NODES.trim().lines().collect::<Vec<_>>());
 }
 
-#[test]
-fn whatever_fails_leaves_nothing_behind() {
-    let more = "ramdisk='/root/initrd'; cpus='0-1'; cpu_weight=512; vcpus=2\n\
-                disk = [ 'phy:/dev/loop0,xvda,w', 'phy:/dev/loop1,xvdb,r' ]";
+/// A guest with some of everything.
+const FULL: &str = "ramdisk='/root/initrd'; cpus='0-1'; cpu_weight=512; vcpus=2\n\
+                    disk = [ 'phy:/dev/loop0,xvda,w', 'phy:/dev/loop1,xvdb,r' ]";
+
+/// Has a full guest made again and again, each time with something to `happen` so many steps earlier. When the start
+/// has `failed`, of which the steps left and the outcome tell, nothing of the guest may be left.
+fn spoil_starts(
+    earlier: usize,
+    happen: impl Fn(&FakeHost, usize),
+    mut failed: impl FnMut(usize, Result<Domid, Error>) -> bool,
+) {
     let host = || {
         let host = host();
         host.put_file(KERNEL, kernel(4096));
@@ -261,20 +268,22 @@ fn whatever_fails_leaves_nothing_behind() {
     let steps = {
         let host = host();
         host.faults.count.set(0);
-        create(&host, more).unwrap();
+        create(&host, FULL).unwrap();
         host.faults.count.get()
     };
     assert!(steps > 200, "{steps}");
-    for step in 0..steps {
+    for step in (0..steps).rev().step_by(earlier) {
         let host = host();
         let toolstack = Toolstack::new(&host);
         let nodes = host.store.dump("/");
         let free = host.control.machine.borrow().free_pages;
         host.faults.count.set(0);
-        host.faults.fail_at.set(Some(step));
-        let outcome = host.run(toolstack.create(config(more), false));
+        happen(&host, step);
+        let made = host.run(toolstack.create(config(FULL), false, &host.faults.interrupt.1));
         host.store.check_domains();
-        assert!(outcome.is_err(), "step {step} of {steps} went unnoticed");
+        if !failed(steps - step, made) {
+            continue;
+        }
         assert!(host.control.machine.borrow().domains.is_empty(), "a domain after step {step}");
         assert_eq!(host.control.machine.borrow().free_pages, free, "memory after step {step}");
         let left: Vec<String> =
@@ -284,8 +293,40 @@ fn whatever_fails_leaves_nothing_behind() {
         assert!(left.iter().all(|line| directories.contains(line)), "after step {step}: {left:?}");
         assert_eq!(host.store.watches(), 0, "watches after step {step}");
         // And the name is free again.
-        host.run(toolstack.create(config(more), false)).unwrap();
+        host.run(toolstack.create(config(FULL), false, &Interrupt::default())).unwrap();
     }
+}
+
+#[test]
+fn whatever_fails_leaves_nothing_behind() {
+    spoil_starts(
+        1,
+        |host, step| host.faults.fail_at.set(Some(step)),
+        |left, made| {
+            assert!(made.is_err(), "{left} steps before the end it went unnoticed");
+            true
+        },
+    );
+}
+
+#[test]
+fn a_start_can_be_interrupted_at_any_moment() {
+    let mut late = 0;
+    spoil_starts(
+        5,
+        |host, step| host.faults.interrupt.0.set(Some(step)),
+        |left, made| {
+            if made.is_ok() {
+                // Only while it is unpaused it is too late.
+                late += 1;
+                assert!(left <= 2, "{left} steps before the end it went unnoticed");
+                return false;
+            }
+            assert_eq!(made, Err(Error::Interrupted));
+            true
+        },
+    );
+    assert!(late > 0);
 }
 
 #[test]
@@ -342,7 +383,7 @@ fn a_start_takes_no_more_steps_with_many_guests_than_with_one() {
     let start = |name: &str| {
         host.faults.count.set(0);
         let more = format!("name='{name}'; disk = [ 'phy:/dev/loop0,xvda,w' ]");
-        host.run(toolstack.create(config(&more), false)).unwrap();
+        host.run(toolstack.create(config(&more), false, &Interrupt::default())).unwrap();
         host.faults.count.get()
     };
     let first = start("first");
@@ -355,11 +396,11 @@ fn a_start_takes_no_more_steps_with_many_guests_than_with_one() {
 fn a_name_belongs_to_one_guest() {
     let host = host();
     let toolstack = Toolstack::new(&host);
-    let first = host.run(toolstack.create(config(""), false)).unwrap();
-    let again = host.run(toolstack.create(config(""), false));
+    let first = host.run(toolstack.create(config(""), false, &Interrupt::default())).unwrap();
+    let again = host.run(toolstack.create(config(""), false, &Interrupt::default()));
     assert_eq!(again.unwrap_err().to_string(), "Domain with name \"win\" already exists (1)");
     host.run(toolstack.destroy(first)).unwrap();
-    assert_eq!(host.run(toolstack.create(config(""), false)), Ok(Domid(2)));
+    assert_eq!(host.run(toolstack.create(config(""), false, &Interrupt::default())), Ok(Domid(2)));
 }
 
 #[test]

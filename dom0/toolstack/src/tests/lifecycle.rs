@@ -11,14 +11,14 @@ use super::create::{config, host};
 use super::host::FakeHost;
 use crate::config::disk::Disk;
 use crate::config::vdev::Vdev;
-use crate::{End, Order, Toolstack};
+use crate::{End, Interrupt, Order, Toolstack};
 
 const DISK: &str = "disk = [ 'phy:/dev/loop0,xvda,w' ]";
 
 fn started<'h>(host: &'h FakeHost, more: &str) -> (Toolstack<&'h FakeHost>, Domid) {
     let toolstack = Toolstack::new(host);
     host.run(toolstack.register_dom0()).unwrap();
-    let domid = host.run(toolstack.create(config(more), false)).unwrap();
+    let domid = host.run(toolstack.create(config(more), false, &Interrupt::default())).unwrap();
     (toolstack, domid)
 }
 
@@ -38,7 +38,7 @@ fn a_destroyed_guest_leaves_nothing() {
     host.run(toolstack.register_dom0()).unwrap();
     let (before, free) = (host.store.dump("/"), host.control.machine.borrow().free_pages);
     for _ in 0..3 {
-        let domid = host.run(toolstack.create(config(DISK), false)).unwrap();
+        let domid = host.run(toolstack.create(config(DISK), false, &Interrupt::default())).unwrap();
         assert_ne!(host.store.dump("/"), before);
         host.run(toolstack.destroy(domid)).unwrap();
         host.store.check_domains();
@@ -94,8 +94,8 @@ fn disks_come_and_go() {
     let host = host();
     let (toolstack, domid) = started(&host, DISK);
     let disk = Disk::parse("phy:/dev/loop1,xvdb,r").unwrap();
-    host.run(toolstack.attach_disk(domid, disk.clone())).unwrap();
-    let again = host.run(toolstack.attach_disk(domid, disk)).unwrap_err();
+    host.run(toolstack.attach_disk(domid, disk.clone(), &Interrupt::default())).unwrap();
+    let again = host.run(toolstack.attach_disk(domid, disk, &Interrupt::default())).unwrap_err();
     assert_eq!(again.to_string(), "disk xvdb: device already exists in xenstore");
     let front = format!("/local/domain/{}/device/vbd/51712", domid.0);
     host.store.put(&format!("{front}/ring-ref"), "8");
@@ -161,7 +161,8 @@ fn a_restarted_guest_keeps_its_uuid_and_later_disks() {
     let host = host();
     let (toolstack, domid) = started(&host, DISK);
     let uuid = host.control.machine.borrow().domains[&domid].handle;
-    host.run(toolstack.attach_disk(domid, Disk::parse("phy:/dev/loop1,xvdb,w").unwrap())).unwrap();
+    let disk = Disk::parse("phy:/dev/loop1,xvdb,w").unwrap();
+    host.run(toolstack.attach_disk(domid, disk, &Interrupt::default())).unwrap();
     host.control.shut_down(domid, shutdown::REBOOT);
     follow_up(&host, &toolstack);
     assert_eq!(ids(&host), [2]);
@@ -201,7 +202,7 @@ fn a_guest_that_somebody_else_ended_is_cleared_away() {
     assert!(host.store.names("/libxl").is_empty() && host.store.names("/vm").is_empty());
     assert_eq!(host.store.names("/local/domain"), ["0"]);
     assert!(host.run(toolstack.find("win")).is_err());
-    host.run(toolstack.create(config(DISK), false)).unwrap();
+    host.run(toolstack.create(config(DISK), false, &Interrupt::default())).unwrap();
 }
 
 #[test]
@@ -212,10 +213,11 @@ fn domains_are_found_by_id_and_name() {
     assert_eq!(host.run(toolstack.find("1")), Ok(domid));
     // A domain that was not made here, but has a name.
     let other = host
-        .run(
-            Toolstack::new(&host)
-                .create(crate::config::DomainConfig { name: "other".into(), ..config("") }, true),
-        )
+        .run(Toolstack::new(&host).create(
+            crate::config::DomainConfig { name: "other".into(), ..config("") },
+            true,
+            &Interrupt::default(),
+        ))
         .unwrap();
     assert_eq!(host.run(toolstack.find("other")), Ok(other));
     for unknown in ["2222", "lose", "", "-1", "99999"] {

@@ -25,6 +25,26 @@ fn prompt_is_not_disturbed() {
 }
 
 #[test]
+fn commands_are_interrupted() {
+    rust_dom0::commands_are_interrupted(Ours);
+}
+
+#[test]
+fn guests_are_listed_at_length() {
+    rust_dom0::guests_are_listed_at_length(Ours);
+}
+
+#[test]
+fn debian_guest_gets_its_device_tree() {
+    rust_dom0::debian_guest_gets_its_device_tree(Ours);
+}
+
+#[test]
+fn debian_guest_takes_any_memory() {
+    rust_dom0::debian_guest_takes_any_memory(Ours);
+}
+
+#[test]
 fn guests_are_managed() {
     rust_dom0::guests_are_managed(Ours);
 }

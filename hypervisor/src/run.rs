@@ -70,7 +70,10 @@ fn run_guest(current: &mut Current<'_, Board>) {
         match arch::enter(current.regs) {
             arch::Exit::Trap(arch::HYPERCALL) => current.hv.handle(current, Exit::Hvc(HVC_TAG)),
             arch::Exit::Trap(syndrome) => serve_trap(current, syndrome),
-            arch::Exit::Interrupt => serve_interrupt(current.hv, current.cpu, Some(current)),
+            arch::Exit::Interrupt => {
+                current.vcpu.exits.count(&Exit::Interrupt);
+                serve_interrupt(current.hv, current.cpu, Some(current));
+            }
         }
     }
 }

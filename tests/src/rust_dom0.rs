@@ -156,6 +156,20 @@ pub fn prompt_answers(on: Hypervisor) {
     p.types(b"ls -l /ro\tdisk.\t\r", "/root/disk.img\n");
 }
 
+/// A key shows how often dom0 left for the hypervisor, and why.
+pub fn exits_are_shown(on: Hypervisor) {
+    let mut p = Prompt::boot(&name("exits", on), on, artifacts::data_disk());
+    // Its lines come on the serial line too.
+    p.run("xl debug-keys p");
+    let log = p.run("xl dmesg");
+    // Among the hypercalls console_io and sysctl, the key's own.
+    for what in ["interrupts", "data aborts", "hypercall 18", "hypercall 35"] {
+        let line = log.lines().find(|line| line.starts_with("(XEN) d0: ") && line.ends_with(what));
+        let count = line.and_then(|line| line.split_whitespace().nth(2)?.parse().ok());
+        assert!(count.is_some_and(|count: u32| count > 0), "no {what} in {log}");
+    }
+}
+
 /// A guest is stopped, looked at, spoken to, restarted and ended.
 pub fn guests_are_managed(on: Hypervisor) {
     let mut p = Prompt::boot(&name("manage", on), on, artifacts::data_disk());

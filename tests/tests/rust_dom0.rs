@@ -20,6 +20,11 @@ fn prompt_answers() {
 }
 
 #[test]
+fn exits_are_shown() {
+    rust_dom0::exits_are_shown(Ours);
+}
+
+#[test]
 fn prompt_is_not_disturbed() {
     rust_dom0::prompt_is_not_disturbed(Ours);
 }

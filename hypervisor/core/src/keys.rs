@@ -4,9 +4,10 @@ use xen_abi::{PAGE_SHIFT, xen::virq};
 
 use crate::{Hypervisor, machine::Machine};
 
-const HELP: [&str; 4] = [
+const HELP: [&str; 5] = [
     "h: show this help",
     "m: show how much memory is free",
+    "p: show how often domains left their guests, and why",
     "q: show domains, and raise VIRQ_DEBUG in their vCPUs",
     "R: reboot",
 ];
@@ -17,6 +18,7 @@ impl<M: Machine> Hypervisor<M> {
         match key {
             b'h' => HELP.iter().for_each(|line| log::info!("{line}")),
             b'm' => log::info!("memory: {}kB free", u64::from(self.frames.free()) << (PAGE_SHIFT - 10)),
+            b'p' => self.show_exits(),
             b'q' => self.show_domains(),
             b'R' => {
                 log::info!("'R' pressed: rebooting");

@@ -21,6 +21,7 @@ pub mod domain_build;
 pub mod domctl;
 mod entry;
 pub mod event_channel;
+pub mod exits;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fake;
 pub mod frames;

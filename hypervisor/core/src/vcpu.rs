@@ -12,6 +12,7 @@ use spin::Mutex;
 use crate::{
     domain::Domain,
     event_channel::VcpuEvents,
+    exits::Exits,
     machine::Machine,
     sched::{Runstate, VcpuSched},
     timers::VcpuTimers,
@@ -37,6 +38,8 @@ pub struct Vcpu<M: Machine> {
     pub(crate) runstate_due: AtomicBool,
     /// Its timers.
     pub timers: VcpuTimers,
+    /// How often it left its guest, and why.
+    pub exits: Exits,
     /// The timer that is emulated for it.
     pub physical_timer: Mutex<PhysicalTimer>,
     /// Whether its list registers are up to date.
@@ -59,6 +62,7 @@ impl<M: Machine> Vcpu<M> {
             runstate_area: AtomicU64::new(0),
             runstate_due: AtomicBool::new(false),
             timers: VcpuTimers::new(),
+            exits: Exits::new(),
             physical_timer: Mutex::new(PhysicalTimer::new()),
             delivery: Delivery::default(),
             initialised: AtomicBool::new(false),

@@ -57,6 +57,7 @@ impl<M: Machine> Current<'_, M> {
     /// Serves the `HVC` that the guest made.
     pub(crate) fn hypercall(&mut self) {
         let number = u32::try_from(self.regs.hypercall_number()).unwrap_or(COUNT);
+        self.vcpu.exits.count_hypercall(number);
         let (first, second) = (self.regs.arg(0), self.regs.arg(1));
         // The frequent ones without collecting what they do not use.
         let result = match number {

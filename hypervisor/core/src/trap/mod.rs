@@ -53,6 +53,7 @@ impl<M: Machine> Hypervisor<M> {
     /// Kept apart from hypercalls, which are quicker without what this needs.
     #[inline(never)]
     fn handle_other(&self, current: &mut Current<'_, M>, exit: Exit) {
+        current.vcpu.exits.count(&exit);
         match exit {
             Exit::Hvc(0) => current.smccc(),
             Exit::DataAbort(abort) => current.data_abort(&abort),

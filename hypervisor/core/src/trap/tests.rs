@@ -104,6 +104,25 @@ fn an_instruction_whose_condition_fails_is_passed_by() {
 }
 
 #[test]
+fn exits_are_counted_by_kind_and_hypercalls_by_number() {
+    let hv = hypervisor(64, 1);
+    let domain = start(&hv, 1);
+    let cpu = &mut cpu(&hv);
+    for syndrome in [cp15(CNTP_CTL, 3, true), cp15(CNTP_TVAL, 3, true), 0x01 << 26 | NEVER] {
+        trap(cpu, syndrome);
+    }
+    for number in [17, 29, 17, 63, 64, u32::MAX] {
+        cpu.regs.r[12] = number;
+        trap(cpu, 0x12 << 26 | ALWAYS | u32::from(HVC_TAG));
+    }
+    let exits = &domain.vcpus()[0].exits;
+    let kinds: Vec<_> = exits.kinds().filter(|(_, count)| *count != 0).collect();
+    assert_eq!(kinds, [("waits for an interrupt", 1), ("system registers", 2)]);
+    let calls: Vec<_> = exits.hypercalls().enumerate().filter(|(_, count)| *count != 0).collect();
+    assert_eq!(calls, [(17, 2), (29, 1), (63, 1)]);
+}
+
+#[test]
 fn calls_with_other_numbers_are_undefined() {
     let hv = hypervisor(64, 1);
     let _domain = start(&hv, 1);

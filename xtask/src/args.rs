@@ -14,7 +14,10 @@ pub enum Command {
     Build,
     Run(Run),
     Test(Test),
-    Bench,
+    Bench {
+        /// By the clock instead of by instructions.
+        wall: bool,
+    },
     Doctor,
     Help,
 }
@@ -64,7 +67,7 @@ impl Args {
         let mut hypervisor = Hypervisor::Ours;
         let mut gic_version = 2;
         let mut dom0 = None;
-        let (mut dry_run, mut help) = (false, false);
+        let (mut dry_run, mut help, mut wall) = (false, false, false);
         let mut test = Test::default();
         let mut seen = vec![];
         while let Some(arg) = p.next()? {
@@ -87,6 +90,10 @@ impl Args {
                 Long("dry-run") => {
                     seen.push(("--dry-run", "run"));
                     dry_run = true;
+                }
+                Long("wall") => {
+                    seen.push(("--wall", "bench"));
+                    wall = true;
                 }
                 Long("all") => {
                     seen.push(("--all", "test"));
@@ -115,7 +122,7 @@ impl Args {
             ["run", "linux"] => run(Subject::Linux),
             ["run", "debian"] => run(Subject::Debian),
             ["test"] => Command::Test(test),
-            ["bench"] => Command::Bench,
+            ["bench"] => Command::Bench { wall },
             ["doctor"] => Command::Doctor,
             _ => return Err(format!("unknown command '{}'", words.join(" ")).into()),
         };

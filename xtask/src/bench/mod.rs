@@ -2,6 +2,8 @@
 mod picture;
 mod report;
 mod results;
+mod session;
+pub mod wall;
 
 use crate::{
     Result, build, debian, debian_dom0,

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use device_tree::{Tree, Writer, gic};
+use device_tree::{Node, Property, Tree, Writer, gic};
 use vm_fdt::FdtWriter;
 use xen_abi::arch::layout;
 use xen_abi::psci;
@@ -43,22 +43,31 @@ impl Board<'_> {
     }
 
     /// Makes the device tree, with what a partial one has below `/passthrough` and `/aliases` (xl's
-    /// `device_tree`).
+    /// `device_tree`). What is there for the hypervisor only is left out, and a node `/gic` stands for the
+    /// interrupt controller, whose phandle it chooses (Xen's `docs/misc/arm/passthrough.txt`).
     pub fn tree_with_partial(&self, partial: &[u8]) -> Result<Vec<u8>, Error> {
         let own = self.tree()?;
         let (own, partial) = (Tree::parse(&own)?, Tree::parse(partial)?);
-        if partial.nodes().any(|node| node.phandle() == Some(PHANDLE_GIC)) {
-            return Err(Error::Phandle(PHANDLE_GIC));
+        let added = ["passthrough", "aliases"].map(|name| partial.root().child(name));
+        let gic = partial.root().child("gic").and_then(|node| node.phandle()).unwrap_or(PHANDLE_GIC);
+        if added.iter().flatten().any(|node| has_phandle(node, gic)) {
+            return Err(Error::Phandle(gic));
         }
         let mut out = Writer::new([], 0);
         out.begin_node("");
-        for property in own.root().properties() {
-            out.copy(&property);
-        }
-        let added = ["passthrough", "aliases"].into_iter().filter_map(|name| partial.root().child(name));
-        for node in own.root().children().chain(added) {
-            out.copy_node(&node);
-        }
+        let ours = |out: &mut Writer, property: &Property<'_>| match property.name {
+            // There is no other phandle in it.
+            "interrupt-parent" | "phandle" | "linux,phandle" => drop(out.u32(property.name, gic)),
+            _ => drop(out.copy(property)),
+        };
+        let theirs = |out: &mut Writer, property: &Property<'_>| {
+            if !passthrough::ALL.contains(&property.name) {
+                out.copy(property);
+            }
+        };
+        own.root().properties().for_each(|property| ours(&mut out, &property));
+        own.root().children().for_each(|node| copy(&mut out, &node, &ours));
+        added.iter().flatten().for_each(|node| copy(&mut out, node, &theirs));
         out.end_node();
         Ok(out.finish())
     }
@@ -135,6 +144,31 @@ impl Board<'_> {
         interrupts(fdt, &gic::ppi(layout::EVTCHN_PPI))?;
         Ok(fdt.end_node(node)?)
     }
+}
+
+/// Properties of a partial tree's nodes that tell the hypervisor what to give to the guest.
+pub mod passthrough {
+    /// Device memory: physical address, size, and address for the guest.
+    pub const REG: &str = "xen,reg";
+    /// The node of the board's tree whose interrupts are meant.
+    pub const PATH: &str = "xen,path";
+    /// The device is given away though nothing confines what it reads and writes.
+    pub const FORCE: &str = "xen,force-assign-without-iommu";
+    /// All of them.
+    pub const ALL: [&str; 3] = [REG, PATH, FORCE];
+}
+
+/// Whether the node or one below it has a phandle.
+fn has_phandle(node: &Node<'_>, phandle: u32) -> bool {
+    node.phandle() == Some(phandle) || node.children().any(|child| has_phandle(&child, phandle))
+}
+
+/// Copies a node with all below it, each property by `write`.
+fn copy(out: &mut Writer, node: &Node<'_>, write: &dyn Fn(&mut Writer, &Property<'_>)) {
+    out.begin_node(node.name());
+    node.properties().for_each(|property| write(out, &property));
+    node.children().for_each(|child| copy(out, &child, write));
+    out.end_node();
 }
 
 fn write_psci(fdt: &mut FdtWriter) -> Result<(), Error> {

@@ -17,5 +17,6 @@ mod place;
 pub use appended::{Appended, appended};
 pub use board::{Arch, Board, Gic, affinity, banks};
 pub use device_tree::Region;
+pub use domu::passthrough;
 pub use error::Error;
 pub use place::{Placement, place};

@@ -108,7 +108,7 @@ fn build_dom0(
 }
 
 fn build_guest(hv: &'static Hypervisor<Board>, node: &Node<'static>) -> Option<Arc<Domain<Board>>> {
-    let built = hv.build_guest(node, &|region| file(hv, region));
+    let built = hv.build_guest(node, &|region| file(hv, region), hv.machine.gic.lines());
     built.inspect_err(|why| log::error!("{node} is left out: {why}")).ok()
 }
 

@@ -40,6 +40,9 @@ const MAX_PORT: u32 = 1023;
 /// them would not be the one that was asked for.
 const UNSUPPORTED: [&str; 3] = ["direct-map", "xen,static-mem", "domain-cpupool"];
 
+/// Nodes of the binding below a guest's that are not to be had either, by what they are compatible with.
+const UNSUPPORTED_NODES: [&str; 2] = ["xen,domain-shared-memory-v1", "xen,evtchn-v1"];
+
 /// Reads a boot module.
 pub type File<'f, 'a> = &'f dyn Fn(Region) -> Option<&'a [u8]>;
 
@@ -61,10 +64,15 @@ struct Wish<'a> {
 }
 
 impl<'a> Wish<'a> {
-    fn read(node: &Node<'a>, file: File<'_, 'a>, most: u32) -> Result<Self, BuildError<'a>> {
+    fn read(node: &Node<'a>, file: File<'_, 'a>, (most, lines): (u32, u32)) -> Result<Self, BuildError<'a>> {
         let bad = |name| BuildError::Host(host::Error::Property(*node, name));
         if let Some(name) = UNSUPPORTED.into_iter().find(|name| node.has(name)) {
             return Err(BuildError::Unsupported(*node, name));
+        }
+        for child in node.children() {
+            if let Some(name) = UNSUPPORTED_NODES.into_iter().find(|name| child.is_compatible(&[name])) {
+                return Err(BuildError::Unsupported(child, name));
+            }
         }
         let kib = node.property("memory").and_then(|property| property.as_u64());
         let memory = kib.and_then(|kib| kib.checked_mul(1 << 10)).ok_or(bad("memory"))?;
@@ -78,7 +86,7 @@ impl<'a> Wish<'a> {
         let mut wish = Self {
             memory,
             vcpus,
-            nr_spis: node.u32("nr_spis").unwrap_or(0),
+            nr_spis: node.u32("nr_spis").unwrap_or(lines.saturating_sub(LOCAL)),
             tables: node.u32("xen,domain-p2m-mem-mb").map_or(default_tables(memory, vcpus), |mib| mib << 8),
             hypervisor,
             xenstore,
@@ -134,15 +142,16 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     /// Builds the domain that a node describes, ready to run but for its pause. `file` finds its
-    /// modules. The board is known: dom0 has been built, or [`learn_board`](Self::learn_board) has read it.
+    /// modules; `lines` are the interrupts of the board's controller. The board is known: dom0 has been built, or [`learn_board`](Self::learn_board) has read it.
     /// A failure leaves nothing behind.
     pub fn build_guest<'a>(
         &self,
         node: &Node<'a>,
         file: File<'_, 'a>,
+        lines: u32,
     ) -> Result<Arc<Domain<M>>, BuildError<'a>> {
         let version = self.gic_version();
-        let wish = Wish::read(node, file, max_vcpus(version))?;
+        let wish = Wish::read(node, file, (max_vcpus(version), lines))?;
         let config = DomainConfig {
             flags: cdf::HVM | cdf::HAP,
             console: true,
@@ -156,14 +165,19 @@ impl<M: Machine> Hypervisor<M> {
             ..DomainConfig::default()
         };
         let domain = self.create_domain(Domid(0), config)?;
-        let built = self.fill_guest(&wish, &domain);
+        let built = self.fill_guest(&wish, &domain, &node.tree());
         if built.is_err() {
             self.destroy_domain(&domain, &mut || false);
         }
         built.map(|()| domain)
     }
 
-    fn fill_guest<'a>(&self, wish: &Wish<'a>, domain: &Arc<Domain<M>>) -> Result<(), BuildError<'a>> {
+    fn fill_guest<'a>(
+        &self,
+        wish: &Wish<'a>,
+        domain: &Arc<Domain<M>>,
+        board: &Tree<'a>,
+    ) -> Result<(), BuildError<'a>> {
         self.map_virtual_cpu_interface(domain, layout::GICC_BASE, layout::GICC_SIZE)?;
         self.update_wallclock(domain);
         let banks = guest_board::banks(wish.memory)?;
@@ -192,6 +206,9 @@ impl<M: Machine> Hypervisor<M> {
         }
         if wish.uart {
             self.give_uart(domain);
+        }
+        if let Some(fragment) = wish.fragment {
+            self.pass_through(domain, fragment, board)?;
         }
         domain.set_aarch32(place.arch == Arch::Arm32);
         self.create_vcpus(domain)?;

@@ -5,6 +5,7 @@ mod dom0;
 mod dom0less;
 mod load;
 mod memory;
+mod passthrough;
 
 use core::fmt;
 

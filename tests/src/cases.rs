@@ -5,8 +5,9 @@ use crate::{
     artifacts::{self, Hypervisor},
     host_disk::{self, HostDisk},
 };
-use machine::{Arch, Disk, DomU, Domain, Machine};
-use std::time::Duration;
+use device_tree::Writer;
+use machine::{Arch, Disk, DomU, Domain, Machine, paths};
+use std::{fs, time::Duration};
 
 const BOOT: Duration = Duration::from_secs(180);
 const COMMAND: Duration = Duration::from_secs(60);
@@ -104,6 +105,7 @@ fn debian_on_a_uart(mix: Mix) -> DomU {
         vcpus: 1,
         vpl011: true,
         enhanced: None,
+        fragment: None,
     }
 }
 
@@ -160,11 +162,53 @@ pub fn hello_starts_without_dom0(on: Hypervisor, guest: Arch) {
         vcpus: 1,
         vpl011: false,
         enhanced: Some("no-xenstore"),
+        fragment: None,
     });
     let name = on.with(on.arch(), guest).name("hello-dom0less");
     let mut c = Console::boot(&name, &machine);
     c.expect("hello from a guest on Xen", COMMAND);
     c.expect("greeting=hi", COMMAND);
+}
+
+/// A guest that the hypervisor starts drives the board's clock, which its fragment of the device tree gives to it:
+/// registers at another place than the board's, and the interrupt.
+pub fn a_guest_drives_a_device_of_the_board(on: Hypervisor) {
+    let name = format!("passthrough-{on:?}").to_lowercase();
+    let folder = paths::target_dir().join("system-tests");
+    let fragment = folder.join(format!("{name}.dtb"));
+    fs::create_dir_all(&folder).expect("a folder for tests");
+    fs::write(&fragment, clock_fragment()).expect("room for a device tree");
+    let mut machine = on.machine();
+    machine.hypervisor_args += " guest_loglvl=all";
+    machine.domus.push(DomU {
+        boot: Domain { kernel: on.image("passthrough"), ramdisk: None, args: String::new() },
+        memory_kib: 32 << 10,
+        vcpus: 1,
+        vpl011: false,
+        enhanced: Some("no-xenstore"),
+        fragment: Some(fragment),
+    });
+    let mut c = Console::boot(&name, &machine);
+    c.expect("clock: part 0x31 at 0x2a000000, interrupt 34", COMMAND);
+    c.expect("clock: the alarm came", COMMAND);
+}
+
+/// A fragment that gives a guest QEMU's PL031.
+fn clock_fragment() -> Vec<u8> {
+    const GIC: u32 = 1;
+    let mut w = Writer::new([], 0);
+    w.begin_node("").u32("#address-cells", 2).u32("#size-cells", 2);
+    w.begin_node("gic").u32("phandle", GIC).u32("#interrupt-cells", 3);
+    w.property("interrupt-controller", &[]).end_node();
+    w.begin_node("passthrough").str("compatible", "simple-bus").property("ranges", &[]);
+    w.u32("#address-cells", 2).u32("#size-cells", 2);
+    w.begin_node("clock@2a000000").strs("compatible", &["arm,pl031", "arm,primecell"]);
+    w.cells("reg", &[0, 0x2a00_0000, 0, 0x1000]);
+    w.cells("interrupts", &[0, 2, 4]).u32("interrupt-parent", GIC);
+    w.cells("xen,reg", &[0, 0x901_0000, 0, 0x1000, 0, 0x2a00_0000]);
+    w.str("xen,path", "/pl031@9010000").property("xen,force-assign-without-iommu", &[]);
+    w.end_node().end_node().end_node();
+    w.finish()
 }
 
 /// The clock guest ticks on each of its vCPUs.

@@ -606,6 +606,7 @@ pub fn outlives_a_hostile_guest(on: Hypervisor) {
         vcpus: 1,
         vpl011: false,
         enhanced: Some("no-xenstore"),
+        fragment: None,
     });
     let mut p = Prompt::start(&name("hostile", on), &machine);
     p.0.expect("refused", COMMAND);

@@ -112,6 +112,7 @@ fn domu(on: Hypervisor, args: &str) -> DomU {
         vcpus: 1,
         vpl011: false,
         enhanced: Some("no-xenstore"),
+        fragment: None,
     }
 }
 

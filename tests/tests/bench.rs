@@ -25,6 +25,7 @@ fn domu(mix: Mix, args: &str) -> DomU {
         vcpus: 1,
         vpl011: false,
         enhanced: Some("no-xenstore"),
+        fragment: None,
     }
 }
 

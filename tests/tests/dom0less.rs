@@ -24,3 +24,8 @@ fn hello_starts_without_dom0() {
 fn hello_starts_without_dom0_on_a_gicv3() {
     cases::hello_starts_without_dom0(OursGicv3, Arch::Arm32);
 }
+
+#[test]
+fn a_guest_drives_a_device_of_the_board() {
+    cases::a_guest_drives_a_device_of_the_board(Ours);
+}

@@ -36,3 +36,8 @@ fn hello_starts_without_dom0() {
 fn ticker_runs_on_two_vcpus() {
     cases::ticker_runs_on_two_vcpus(Xen);
 }
+
+#[test]
+fn a_guest_drives_a_device_of_the_board() {
+    cases::a_guest_drives_a_device_of_the_board(Xen);
+}

@@ -67,6 +67,9 @@ fn fill_chosen(machine: &Machine, chosen: &mut DeviceTreeNode, modules: &mut Mod
             set(&mut n, "xen,enhanced", enhanced);
         }
         modules.add(&mut n, &domu.boot, Some(&domu.boot.args))?;
+        if let Some(fragment) = &domu.fragment {
+            n.add_child(modules.module("device-tree", fragment, None)?);
+        }
         chosen.add_child(n);
     }
     Ok(())
@@ -144,7 +147,14 @@ mod tests {
         let mut machine = Machine::new(Arch::Arm32, "xen".into());
         machine.dom0 = Some(domain(&file, Some(&file)));
         let boot = domain(&file, None);
-        machine.domus.push(DomU { boot, memory_kib: 65536, vcpus: 2, vpl011: true, enhanced: None });
+        machine.domus.push(DomU {
+            boot,
+            memory_kib: 65536,
+            vcpus: 2,
+            vpl011: true,
+            enhanced: None,
+            fragment: None,
+        });
 
         let mut board = DeviceTree::new();
         board.root.add_child(node("pcie@10000000"));

@@ -32,6 +32,8 @@ pub struct DomU {
     /// What of the PV interfaces it gets: none, all (`enabled`), or all but a xenstore
     /// (`no-xenstore`), which is what there is without dom0.
     pub enhanced: Option<&'static str>,
+    /// A part of its device tree, which gives it devices of the board.
+    pub fragment: Option<PathBuf>,
 }
 
 /// A virtio-blk disk.

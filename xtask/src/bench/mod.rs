@@ -116,6 +116,7 @@ fn measure(setup: &Setup, name: &str, hypervisor: &Path) -> Result<Measured> {
         vcpus: 1,
         vpl011: false,
         enhanced: Some("no-xenstore"),
+        fragment: None,
     };
     let mut machine = Machine::new(setup.arch, hypervisor.to_owned());
     machine.cpus = 1;

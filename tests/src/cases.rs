@@ -12,6 +12,8 @@ use std::{fs, time::Duration};
 const BOOT: Duration = Duration::from_secs(180);
 const COMMAND: Duration = Duration::from_secs(60);
 const PROMPT: &str = "dom0# ";
+/// Hands the keyboard on.
+const SWITCH: &[u8] = b"\x01\x01\x01";
 
 /// Boots Debian's dom0 to its shell.
 #[track_caller]
@@ -112,7 +114,6 @@ fn debian_on_a_uart(mix: Mix) -> DomU {
 /// Ctrl-A three times hands the keyboard on: from dom0 to the guest, whose shell then answers, to the
 /// hypervisor, and back to dom0.
 pub fn keyboard_goes_round(mix: impl Into<Mix>) {
-    const SWITCH: &[u8] = b"\x01\x01\x01";
     let mix = mix.into();
     let mut machine = debian_machine(mix, mix.on.data_disk());
     machine.domus.push(debian_on_a_uart(mix));
@@ -220,4 +221,49 @@ pub fn ticker_runs_on_two_vcpus(mix: impl Into<Mix>) {
     let rest = c.expect("all vCPUs are done", COMMAND);
     assert!(rest.contains("vCPU 1: tick 2"), "{rest}");
     c.expect(PROMPT, COMMAND);
+}
+
+/// A Debian kernel without any dom0 runs on all CPUs of a board: each does its part of the same work, and all come
+/// to the same result.
+pub fn debian_guest_uses_all_cpus(mix: impl Into<Mix>, cpu: &'static str, cpus: u32) {
+    const PROMPT: &str = "/ # ";
+    let mix = mix.into();
+    let mut machine = mix.on.machine();
+    (machine.cpu, machine.cpus) = (cpu, cpus);
+    machine.domus.push(DomU { vcpus: cpus, ..debian_on_a_uart(mix) });
+    let name = format!("all-cpus-{cpus}-{}", cpu.split(',').next().unwrap_or(cpu));
+    let mut c = Console::boot(&mix.name(&name), &machine);
+    c.expect("DOM1: initrd: /dev/xvda cannot be mounted; a shell instead", BOOT);
+    c.send(SWITCH);
+    c.expect("*** Serial input to DOM1", COMMAND);
+    // There is a prompt already; this brings a new one.
+    c.send(b"echo rea''dy\r");
+    c.expect("ready", COMMAND);
+    c.expect(PROMPT, COMMAND);
+    work_on_all(&mut c, cpus, PROMPT);
+}
+
+/// Debian's dom0 runs on all CPUs of a board in the same way.
+pub fn debian_dom0_uses_all_cpus(mix: impl Into<Mix>, cpu: &'static str, cpus: u32) {
+    let mix = mix.into();
+    let mut machine = debian_machine(mix, mix.on.data_disk());
+    machine.deterministic = false;
+    (machine.cpu, machine.cpus) = (cpu, cpus);
+    let mut c = Console::boot(&mix.name(&format!("dom0-cpus-{cpus}")), &machine);
+    c.expect("init: dom0 is ready", BOOT);
+    c.expect(PROMPT, COMMAND);
+    work_on_all(&mut c, cpus, PROMPT);
+}
+
+/// Has a shell count its processors, and do the same on each.
+#[track_caller]
+fn work_on_all(c: &mut Console, cpus: u32, prompt: &str) {
+    let count = c.command("grep -c ^processor /proc/cpuinfo", prompt, COMMAND);
+    assert_eq!(count.trim(), cpus.to_string());
+    // Lines that are longer than the terminal is wide would be echoed with breaks.
+    c.command("on() { taskset $1 sh -c 'seq 1 20000 | sha256sum'; }", prompt, COMMAND);
+    let masks: Vec<_> = (0..cpus).map(|n| format!("{:x}", 1 << n)).collect();
+    let all = format!("(for m in {}; do on $m & done; wait) | uniq -c", masks.join(" "));
+    let sums = c.command(&all, prompt, BOOT);
+    assert!(sums.trim_start().starts_with(&format!("{cpus} ")), "{sums}");
 }

@@ -5,6 +5,9 @@ use system_tests::{
     cases, debian_net, rust_dom0,
 };
 
+/// All that QEMU emulates, with pointer authentication by an algorithm that is not too slow.
+const NEWEST: &str = "max,pauth-impdef=on";
+
 #[test]
 fn debian_guest_keeps_its_disk_under_the_rust_dom0() {
     rust_dom0::debian_guest_keeps_its_disk(OursArm64);
@@ -143,4 +146,54 @@ fn keyboard_goes_round_dom0_a_32_bit_guest_and_hypervisor() {
 #[ignore = "takes a minute"]
 fn two_guests_fetch_a_file_by_tcp() {
     debian_net::two_guests_fetch_a_file_by_tcp(OursArm64);
+}
+
+#[test]
+fn debian_guest_uses_four_cpus() {
+    cases::debian_guest_uses_all_cpus(OursArm64, "cortex-a57", 4);
+}
+
+#[test]
+fn debian_guest_uses_four_of_the_newest_cpus_with_a_gicv3() {
+    cases::debian_guest_uses_all_cpus(OursArm64Gicv3, NEWEST, 4);
+}
+
+#[test]
+#[ignore = "a combination of what quick tests show"]
+fn debian_guest_uses_two_of_the_newest_cpus() {
+    cases::debian_guest_uses_all_cpus(OursArm64, NEWEST, 2);
+}
+
+#[test]
+#[ignore = "a combination of what quick tests show"]
+fn debian_guest_uses_four_cortex_a53_with_a_gicv3() {
+    cases::debian_guest_uses_all_cpus(OursArm64Gicv3, "cortex-a53", 4);
+}
+
+#[test]
+#[ignore = "a combination of what quick tests show"]
+fn debian_guest_uses_two_cortex_a72_with_a_gicv3() {
+    cases::debian_guest_uses_all_cpus(OursArm64Gicv3, "cortex-a72", 2);
+}
+
+#[test]
+#[ignore = "a combination of what quick tests show"]
+fn debian_guest_uses_eight_cpus_with_a_gicv3() {
+    cases::debian_guest_uses_all_cpus(OursArm64Gicv3, "cortex-a57", 8);
+}
+
+#[test]
+fn a_32_bit_ticker_runs_on_two_cpus() {
+    rust_dom0::runs_ticker(OursArm64.with(Arm64, Arm32));
+}
+
+#[test]
+#[ignore = "a combination of what quick tests show"]
+fn a_32_bit_ticker_runs_on_two_cpus_under_a_32_bit_rust_dom0() {
+    rust_dom0::runs_ticker(OursArm64.with(Arm32, Arm32));
+}
+
+#[test]
+fn debian_dom0_uses_four_cpus_with_a_gicv3() {
+    cases::debian_dom0_uses_all_cpus(OursArm64Gicv3, "cortex-a57", 4);
 }

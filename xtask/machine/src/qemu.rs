@@ -71,6 +71,8 @@ pub struct Machine {
     pub disks: Vec<Disk>,
     /// Its number of CPUs.
     pub cpus: u32,
+    /// What they are, by QEMU's name.
+    pub cpu: &'static str,
     /// The version of its interrupt controller, 2 or 3.
     pub gic_version: u32,
     /// Its memory, in MiB.
@@ -95,6 +97,7 @@ impl Machine {
             domus: vec![],
             disks: vec![],
             cpus: 2,
+            cpu: arch.cpu(),
             gic_version: 2,
             memory_mib: 1024,
             deterministic: false,
@@ -148,7 +151,7 @@ impl Machine {
         let cpus = self.cpus.to_string();
         let memory = self.memory_mib.to_string();
         let mut c = Command::new(self.arch.emulator());
-        c.args(["-M", &(board + machine_options), "-cpu", self.arch.cpu()]);
+        c.args(["-M", &(board + machine_options), "-cpu", self.cpu]);
         // Without the network card that the board has by default, whose ROM is in a package of its own.
         c.args(["-smp", &cpus, "-m", &memory, "-nic", "none"]);
         c

@@ -93,8 +93,8 @@ pub fn run(arch: Arch) -> Result<()> {
     let table = CLOCKS.map(|clock| table(arch, clock, &ours, &xen)).join("\n");
     print!("{table}");
     let to = paths::target_dir().join("bench");
-    write(&to.join("wall.json"), json(&ours, &xen).as_bytes())?;
-    write(&to.join("wall.md"), table.as_bytes())?;
+    write(&to.join(format!("{}-wall.json", arch.name())), json(&ours, &xen).as_bytes())?;
+    write(&to.join(format!("{}-wall.md", arch.name())), table.as_bytes())?;
     eprintln!("xtask: figures and table are in {}", to.display());
     Ok(())
 }

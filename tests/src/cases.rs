@@ -212,6 +212,26 @@ fn clock_fragment() -> Vec<u8> {
     w.finish()
 }
 
+/// The copying guest's second disk is as its first one when it has ended.
+pub fn disk_is_copied(mix: impl Into<Mix>) {
+    let mix = mix.into();
+    let mut c = debian_dom0("disk-copy", mix);
+    for line in [
+        "cd /run; dd if=/dev/urandom of=from bs=65536 count=64 2>/dev/null",
+        "dd if=/dev/zero of=to bs=65536 count=64 2>/dev/null",
+        "losetup /dev/loop0 from; losetup /dev/loop1 to",
+    ] {
+        c.command(line, PROMPT, COMMAND);
+    }
+    c.send_line(&format!("xl create -c /root/{}disk-copy.cfg", mix.folder()));
+    c.expect("copied 8192 sectors", COMMAND);
+    c.expect("both are equal", COMMAND);
+    c.expect(PROMPT, COMMAND);
+    gone(&mut c, "disk-copy");
+    let compared = c.command("losetup -d /dev/loop1; cmp from to && echo the same", PROMPT, COMMAND);
+    assert!(compared.contains("the same"), "{compared}");
+}
+
 /// The clock guest ticks on each of its vCPUs.
 pub fn ticker_runs_on_two_vcpus(mix: impl Into<Mix>) {
     let mix = mix.into();

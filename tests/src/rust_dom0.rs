@@ -172,7 +172,7 @@ pub fn exits_are_shown(on: Hypervisor) {
 
 /// A guest is stopped, looked at, spoken to, restarted and ended.
 pub fn guests_are_managed(on: Hypervisor) {
-    let mut p = Prompt::boot(&name("manage", on), on, artifacts::data_disk());
+    let mut p = Prompt::boot(&name("manage", on), on, on.data_disk());
     let create = "xl create /root/ticker.cfg 'extra=\"ticks=100000 period=100\"'";
     p.says(create, &["Parsing config from /root/ticker.cfg"]);
     p.says(create, &["Domain with name \"ticker\" already exists (1)"]);

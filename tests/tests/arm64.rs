@@ -2,7 +2,7 @@
 use machine::Arch;
 use system_tests::{
     artifacts::Hypervisor::{OursArm64, OursArm64Gicv3},
-    cases, rust_dom0,
+    cases, debian_net, rust_dom0,
 };
 
 #[test]
@@ -33,4 +33,19 @@ fn hello_starts_without_dom0() {
 #[test]
 fn a_32_bit_hello_starts_without_dom0() {
     cases::hello_starts_without_dom0(OursArm64, Arch::Arm32);
+}
+
+#[test]
+fn rust_dom0_manages_guests() {
+    rust_dom0::guests_are_managed(OursArm64);
+}
+
+#[test]
+fn disk_is_copied() {
+    cases::disk_is_copied(OursArm64);
+}
+
+#[test]
+fn echo_server_sends_a_file_back() {
+    debian_net::echo_server_sends_a_file_back(OursArm64);
 }

@@ -67,3 +67,38 @@ fn a_32_bit_debian_guest_starts_without_dom0() {
 fn two_guests_fetch_a_file_by_tcp() {
     debian_net::two_guests_fetch_a_file_by_tcp(XenArm64);
 }
+
+#[test]
+fn rust_dom0_runs_hello() {
+    rust_dom0::runs_hello(XenArm64);
+}
+
+#[test]
+fn rust_dom0_runs_hello_on_a_gicv3() {
+    rust_dom0::runs_hello(XenArm64Gicv3);
+}
+
+#[test]
+fn rust_dom0_manages_guests() {
+    rust_dom0::guests_are_managed(XenArm64);
+}
+
+#[test]
+fn hello_starts_without_dom0() {
+    cases::hello_starts_without_dom0(XenArm64, Arm64);
+}
+
+#[test]
+fn ticker_runs_on_two_vcpus() {
+    cases::ticker_runs_on_two_vcpus(XenArm64);
+}
+
+#[test]
+fn disk_is_copied() {
+    cases::disk_is_copied(XenArm64);
+}
+
+#[test]
+fn echo_server_sends_a_file_back() {
+    debian_net::echo_server_sends_a_file_back(XenArm64);
+}

@@ -29,21 +29,47 @@ fn eight_cpus_are_found_with_a_gicv3_on_arm64() {
     finds(OursArm64Gicv3, &[(8, 1024)]);
 }
 
+/// Each processor, with each interrupt controller, with one CPU to eight.
+#[test]
+#[ignore = "long"]
+fn all_processors_boot() {
+    for cpu in Arch::Arm64.cpus() {
+        for on in [OursArm64, OursArm64Gicv3] {
+            for cpus in 1..=8 {
+                finds_with(on, cpu, cpus, 1024);
+            }
+        }
+    }
+}
+
+/// The newest processor that the emulator has, with all that it can do.
+#[test]
+fn the_newest_processor_boots() {
+    finds_with(OursArm64, "max", 2, 1024);
+    finds_with(OursArm64Gicv3, "max", 2, 1024);
+}
+
 fn finds(on: Hypervisor, boards: &[(u32, u32)]) {
     for &(cpus, mib) in boards {
-        let mut machine = on.machine();
-        machine.deterministic = false;
-        machine.cpus = cpus;
-        machine.memory_mib = mib;
-        machine.hypervisor_args += " dom0_mem=64M";
-        machine.dom0 = Some(Domain { kernel: on.image("hello"), ramdisk: None, args: String::new() });
-        let mut c = Console::boot(&format!("boot-{on:?}").to_lowercase(), &machine);
-        c.expect(on.arch().name(), SOON);
-        c.expect(&format!("{cpus} CPUs, "), SOON);
-        let found = c.expect(" MiB of RAM", SOON);
-        let found: u32 = found.parse().unwrap_or_else(|_| panic!("'{found}' is no number"));
-        assert!(found <= mib && found + 8 > mib, "{found} of {mib} MiB");
+        finds_with(on, on.arch().cpus()[0], cpus, mib);
     }
+}
+
+fn finds_with(on: Hypervisor, cpu: &'static str, cpus: u32, mib: u32) {
+    let mut machine = on.machine();
+    machine.deterministic = false;
+    machine.cpus = cpus;
+    machine.cpu = cpu;
+    machine.memory_mib = mib;
+    machine.hypervisor_args += " dom0_mem=64M";
+    machine.dom0 = Some(Domain { kernel: on.image("hello"), ramdisk: None, args: String::new() });
+    let mut c = Console::boot(&format!("boot-{on:?}-{cpu}-{cpus}").to_lowercase(), &machine);
+    c.expect(on.arch().name(), SOON);
+    c.expect(&format!("{cpus} CPUs, "), SOON);
+    let found = c.expect(" MiB of RAM", SOON);
+    let found: u32 = found.parse().unwrap_or_else(|_| panic!("'{found}' is no number"));
+    assert!(found <= mib && found + 8 > mib, "{found} of {mib} MiB");
+    c.expect("hello from a guest on Xen", SOON);
 }
 
 /// Where the image is linked.

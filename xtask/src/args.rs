@@ -27,6 +27,8 @@ pub struct Run {
     pub what: Subject,
     pub hypervisor: Hypervisor,
     pub gic_version: u32,
+    /// The emulated processor, if not the usual one.
+    pub cpu: Option<&'static str>,
     /// The state that dom0 is built for, if not the hypervisor's.
     pub dom0: Option<Arch>,
     pub dry_run: bool,
@@ -67,6 +69,7 @@ impl Args {
         let mut hypervisor = Hypervisor::Ours;
         let mut gic_version = 2;
         let mut dom0 = None;
+        let mut cpu = None;
         let (mut dry_run, mut help, mut wall) = (false, false, false);
         let mut test = Test::default();
         let mut seen = vec![];
@@ -86,6 +89,10 @@ impl Args {
                 Long("dom0") => {
                     seen.push(("--dom0", "run"));
                     dom0 = Some(Arch::parse(&p.value()?.string()?)?);
+                }
+                Long("cpu") => {
+                    seen.push(("--cpu", "run"));
+                    cpu = Some(p.value()?.string()?);
                 }
                 Long("dry-run") => {
                     seen.push(("--dry-run", "run"));
@@ -113,7 +120,11 @@ impl Args {
         {
             return Err(format!("{option} belongs to '{of}', not to '{command}'").into());
         }
-        let run = |what| Command::Run(Run { what, hypervisor, gic_version, dom0, dry_run });
+        let cpu = match cpu {
+            Some(name) => Some(processor(arch, &name)?),
+            None => None,
+        };
+        let run = |what| Command::Run(Run { what, hypervisor, gic_version, cpu, dom0, dry_run });
         let command = match words[..] {
             _ if help => Command::Help,
             [] | ["help"] => Command::Help,
@@ -128,6 +139,14 @@ impl Args {
         };
         Ok(Self { command, arch })
     }
+}
+
+fn processor(arch: Arch, name: &str) -> std::result::Result<&'static str, String> {
+    let cpus = arch.cpus();
+    let known = cpus.iter().find(|cpu| **cpu == name);
+    known
+        .copied()
+        .ok_or_else(|| format!("unknown processor '{name}' for {} ({})", arch.name(), cpus.join(", ")))
 }
 
 fn gic(version: &str) -> std::result::Result<u32, String> {
@@ -173,6 +192,8 @@ mod tests {
     #[test]
     fn unknown_words_are_named() {
         assert!(parse("run windows").err().unwrap().contains("run windows"));
+        assert!(parse("run --cpu cortex-a53").err().unwrap().contains("'cortex-a53' for arm32"));
+        assert!(parse("run --arch arm64 --cpu cortex-a53").is_ok());
         assert!(parse("run --gic 4").err().unwrap().contains("'4'"));
         assert!(parse("--arch mips build").err().unwrap().contains("mips"));
     }

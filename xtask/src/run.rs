@@ -35,6 +35,9 @@ pub fn run(arch: Arch, what: &Run) -> Result<()> {
     let mut machine = Machine::new(arch, hypervisor(arch, &what.hypervisor)?);
     machine.console = Console::Terminal;
     machine.gic_version = what.gic_version;
+    if let Some(cpu) = what.cpu {
+        machine.cpu = cpu;
+    }
     machine.dom0 = Some(dom0(dom0_arch, what.what)?);
     if what.what == Subject::Debian {
         machine.memory_mib = 2048;

@@ -59,10 +59,11 @@ impl Arch {
         }
     }
 
-    pub(crate) fn cpu(self) -> &'static str {
+    /// Gives the emulator's names of processors that are supported, the usual one first.
+    pub fn cpus(self) -> &'static [&'static str] {
         match self {
-            Self::Arm32 => "cortex-a15",
-            Self::Arm64 => "cortex-a57",
+            Self::Arm32 => &["cortex-a15"],
+            Self::Arm64 => &["cortex-a57", "cortex-a53", "cortex-a72", "max"],
         }
     }
 }

@@ -97,7 +97,7 @@ impl Machine {
             domus: vec![],
             disks: vec![],
             cpus: 2,
-            cpu: arch.cpu(),
+            cpu: arch.cpus()[0],
             gic_version: 2,
             memory_mib: 1024,
             deterministic: false,

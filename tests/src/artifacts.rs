@@ -79,6 +79,11 @@ pub fn image_for(arch: Arch, name: &str) -> PathBuf {
     made(paths::images(arch).join(name))
 }
 
+/// Gives Debian's U-Boot.
+pub fn u_boot(arch: Arch) -> PathBuf {
+    made(paths::debian_u_boot(arch))
+}
+
 /// Gives Debian's dom0 of 32-bit ARM.
 pub fn debian_dom0() -> Domain {
     debian_dom0_for(Arch::Arm32)

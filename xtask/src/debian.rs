@@ -21,6 +21,11 @@ pub fn xen(arch: Arch) -> Result<()> {
     Apt::open(arch)?.unpack(&[format!("xen-hypervisor-{XEN}-{}", arch.debian())])
 }
 
+/// Fetches U-Boot for the emulated boards.
+pub fn u_boot(arch: Arch) -> Result<()> {
+    Apt::open(arch)?.unpack(&["u-boot-qemu".into()])
+}
+
 /// Fetches Xen's toolstack and daemons with the libraries that they need.
 pub fn toolstack(arch: Arch) -> Result<()> {
     let mut packages: Vec<String> = [

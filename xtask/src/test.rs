@@ -17,6 +17,7 @@ pub fn run(what: &Test) -> Result<()> {
         build::all(arch)?;
         data_disk(arch)?;
         debian::xen(arch)?;
+        debian::u_boot(arch)?;
         debian_dom0::make(arch)?;
     }
     build::test_guests(Arch::Arm32)?;

@@ -12,9 +12,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Where the hypervisor's image lies for a firmware that is to boot it.
+pub const HYPERVISOR: u64 = 0x4400_0000;
+
 /// Where boot modules start: above the kernel image and QEMU's place for the device tree, both in
 /// the first 128 MiB of RAM.
-const MODULES: u64 = 0x5000_0000;
+pub const MODULES: u64 = 0x5000_0000;
 const MODULE_ALIGN: u64 = 2 << 20;
 /// Offset and bytes by which a zImage is known (Linux `arch/arm/boot/compressed/head.S`).
 const ZIMAGE_MAGIC: (usize, [u8; 4]) = (0x24, 0x016f_2818_u32.to_le_bytes());

@@ -12,4 +12,5 @@ pub mod paths;
 mod qemu;
 
 pub use arch::Arch;
+pub use board::{HYPERVISOR, MODULES};
 pub use qemu::{Console, Disk, DomU, Domain, Machine};

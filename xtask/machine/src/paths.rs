@@ -54,6 +54,15 @@ pub fn debian_xen(arch: Arch) -> Result<PathBuf, String> {
     in_boot(arch, "xen-", arch.debian())
 }
 
+/// Gives Debian's U-Boot among the unpacked packages.
+pub fn debian_u_boot(arch: Arch) -> PathBuf {
+    let board = match arch {
+        Arch::Arm32 => "qemu_arm",
+        Arch::Arm64 => "qemu_arm64",
+    };
+    debian_root(arch).join("usr/lib/u-boot").join(board).join("u-boot.bin")
+}
+
 /// Finds Debian's kernel among the unpacked packages.
 pub fn debian_kernel(arch: Arch) -> Result<PathBuf, String> {
     in_boot(arch, "vmlinuz-", "")

@@ -61,6 +61,10 @@ pub struct Machine {
     pub arch: Arch,
     /// The hypervisor's image.
     pub hypervisor: PathBuf,
+    /// What boots it, by commands on the serial line: it lies in memory at [`HYPERVISOR`](crate::HYPERVISOR),
+    /// the modules from [`MODULES`](crate::MODULES) on, and the device tree is the board's own. If there is
+    /// none, QEMU boots it with a tree that has all of that.
+    pub firmware: Option<PathBuf>,
     /// The hypervisor's command line.
     pub hypervisor_args: String,
     /// The control domain, if any.
@@ -92,6 +96,7 @@ impl Machine {
         Self {
             arch,
             hypervisor,
+            firmware: None,
             hypervisor_args: "console=dtuart dtuart=/pl011@9000000 bootscrub=0".into(),
             dom0: None,
             domus: vec![],
@@ -110,7 +115,7 @@ impl Machine {
     pub fn prepare(&self, work: &Path) -> Result<Command, String> {
         fs::create_dir_all(work).map_err(|e| format!("{}: {e}", work.display()))?;
         let dtb = self.dump_dtb(&work.join("board.dtb"))?;
-        let (dtb, modules) = board::describe(self, &dtb)?;
+        let (dtb, mut modules) = board::describe(self, &dtb)?;
         let tree = work.join("boot.dtb");
         fs::write(&tree, dtb).map_err(|e| format!("{}: {e}", tree.display()))?;
 
@@ -124,7 +129,13 @@ impl Machine {
             c.args(["-icount", "shift=0,sleep=off", "-seed", "1"]);
             c.args(["-rtc", "base=2024-01-01T00:00:00,clock=vm"]);
         }
-        c.arg("-kernel").arg(&self.hypervisor).arg("-dtb").arg(tree);
+        match &self.firmware {
+            None => c.arg("-kernel").arg(&self.hypervisor).arg("-dtb").arg(tree),
+            Some(firmware) => {
+                modules.push(board::Loaded { file: self.hypervisor.clone(), address: board::HYPERVISOR });
+                c.arg("-bios").arg(firmware)
+            }
+        };
         for m in modules {
             let tail = format!(",addr={:#x},force-raw=on", m.address);
             c.arg("-device").arg(option("loader,file=", &m.file, &tail));

@@ -141,11 +141,11 @@ impl Context {
     #[inline(never)]
     pub fn load(&self, regs: &mut Regs, gic: &Gic) {
         let state = self.0.lock();
-        VTTBR_EL2::write(state.vttbr);
         VMPIDR_EL2::write(state.vmpidr);
         HCR_EL2::write(state.hcr);
         CNTVOFF_EL2::write(state.counter_offset);
         state.own.load(state.hcr);
+        guest_tlb::enter(state.vttbr);
         state.timer.load();
         gic.load(&state.gic);
         arch::isb();
@@ -164,6 +164,7 @@ impl Context {
         CNTV_CTL_EL0::write(0);
         let hcr = state.hcr;
         state.own.save(hcr);
+        guest_tlb::leave();
         gic.save(&mut state.gic);
         // HCR.VSE is cleared by hardware when the guest takes the abort.
         state.hcr = HCR_EL2::read();

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::AtomicU64;
 
-use hv_core::machine::Vmid;
+use hv_core::{errata::Errata, machine::Vmid};
 use xen_abi::Gfn;
 
 use crate::{
@@ -41,6 +41,25 @@ fn with_loaded(vmid: Vmid, flush: impl FnOnce()) {
     flush();
     arch::registers::set_stage2(loaded);
     arch::isb();
+}
+
+/// Called before a guest's registers are replaced by another's: where translation runs ahead in the mix, it
+/// finds no second stage.
+#[inline]
+pub fn leave() {
+    if arch::errata::found(Errata::SPECULATIVE_AT) {
+        arch::registers::set_stage2(arch::image_to_physical(&EMPTY_ROOT));
+        arch::isb();
+    }
+}
+
+/// Enters the second stage of the guest whose registers are there by now.
+#[inline]
+pub fn enter(stage2: u64) {
+    if arch::errata::found(Errata::SPECULATIVE_AT) {
+        arch::isb();
+    }
+    arch::registers::set_stage2(stage2);
 }
 
 /// vCPUs of a domain may use an ASID for different things, and a core that ran one of them may

@@ -80,6 +80,9 @@ fn run_guest(current: &mut Current<'_, Board>) {
 
 #[inline(never)]
 fn serve_trap(current: &mut Current<'_, Board>, syndrome: u32) {
+    if arch::errata::is_misreported(syndrome) {
+        return;
+    }
     let exit = if arch::is_asynchronous(syndrome) {
         Exit::SError
     } else {

@@ -20,6 +20,7 @@ pub mod domain;
 pub mod domain_build;
 pub mod domctl;
 mod entry;
+pub mod errata;
 pub mod event_channel;
 pub mod exits;
 #[cfg(any(test, feature = "fakes"))]

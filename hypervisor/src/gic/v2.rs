@@ -13,7 +13,7 @@ use super::{
     Acknowledged, FIRST_SPI, HCR_ENABLE, HCR_UNDERFLOW, KICK, MAX_LIST_REGISTERS, PRIORITIES, PRIORITY_MASK,
     SPECIAL, VirtualState, bits,
 };
-use crate::mmio::Registers;
+use crate::{arch::gic_sysregs, mmio::Registers};
 
 const GICD_CTLR: usize = 0x000;
 const GICD_TYPER: usize = 0x004;
@@ -115,6 +115,7 @@ impl Gic {
 
     /// Sets up this CPU's banked part; its private interrupts are off but for the kick.
     pub fn start_cpu(&self, cpu: usize) {
+        gic_sysregs::leave_to_memory();
         let d = &self.blocks.distributor;
         // The byte of a banked interrupt reads as this CPU's own bit.
         let own = d.read(GICD_ITARGETSR) as u8;

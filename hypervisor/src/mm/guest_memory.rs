@@ -12,7 +12,7 @@ use core::{
     sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
 };
 
-use hv_core::machine::CacheOp;
+use hv_core::{errata::Errata, machine::CacheOp};
 use xen_abi::Mfn;
 use zerocopy::FromBytes;
 
@@ -153,6 +153,8 @@ impl Ram {
     /// Maintains the cache lines of part of a frame.
     pub fn cache(&self, mfn: Mfn, offset: usize, len: usize, op: CacheOp) {
         let start = self.bytes(mfn, offset, len);
+        let clean_loses = op == CacheOp::Clean && arch::errata::found(Errata::CLEAN);
+        let op = if clean_loses { CacheOp::CleanInvalidate } else { op };
         let line = data_line();
         arch::barrier();
         for va in (start & !(line - 1)..start + len).step_by(line) {

@@ -136,3 +136,11 @@ pub fn complete() {
     // SAFETY: a barrier has no other effect.
     unsafe { asm!("dsb sy", options(nostack, preserves_flags)) }
 }
+
+/// Has the CPU interface of a GICv2 be in memory, on a CPU that could have it in registers too.
+pub fn leave_to_memory() {
+    if super::identity::register(true, 1, 1) >> 28 & 0xf != 0 {
+        ICC_SRE_EL2::write(0);
+        crate::arch::isb();
+    }
+}

@@ -6,6 +6,7 @@
 
 pub mod context;
 pub mod device;
+pub mod errata;
 pub mod fault;
 pub mod gic_sysregs;
 pub mod identity;

@@ -3,7 +3,7 @@
 use xen_abi::arch::{CoreRegs, SCTLR_GUEST_INIT, VcpuGuestContext};
 use zerocopy::FromZeros;
 
-use super::{Regs, fp::Fp, identity, sysregs::*};
+use super::{Regs, fp::Fp, identity, sysregs::*, translate};
 use crate::context::registers;
 
 /// HCR beside what all guests have: error records trap, EL1 is in AArch64 state unless it is said to be
@@ -148,7 +148,9 @@ impl Own {
     /// Takes them off this CPU.
     #[inline(always)]
     pub fn save(&mut self, hcr: Word) {
+        translate::par_barrier();
         self.el1.save();
+        translate::par_barrier();
         if is_aarch32(hcr) {
             self.aarch32.save();
         }

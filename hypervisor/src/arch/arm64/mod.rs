@@ -6,6 +6,7 @@
 
 pub mod context;
 pub mod device;
+pub mod errata;
 pub mod fault;
 mod fp;
 pub mod gic_sysregs;
@@ -26,6 +27,7 @@ use hv_core::trap::FaultRegisters;
 
 use super::{image_to_physical, set_image_offset};
 use crate::{mm::tables, percpu::PerCpu};
+pub use maintenance::flush_own_tlb;
 use sysregs::*;
 
 /// General registers that a trap saves.
@@ -134,12 +136,6 @@ unsafe extern "C" fn primary_entry(dtb: u64, image: u64, level: u64) -> ! {
     crate::boot::start(dtb)
 }
 
-/// Drops what this and all other CPUs have cached of the hypervisor's own map.
-pub fn flush_own_tlb() {
-    // SAFETY: a translation that is needed again is walked for again.
-    unsafe { asm!("dsb ish", "tlbi alle2is", "dsb ish", "isb", options(nostack, preserves_flags)) }
-}
-
 /// VTCR_EL2: 40 bits from level 1 on, two tables side by side; walks write-back, inner shareable.
 const VTCR: u64 = 1 << 31 | 3 << 12 | 1 << 10 | 1 << 8 | 1 << 6 | 24;
 const VTCR_PS_SHIFT: u32 = 16;
@@ -163,6 +159,7 @@ const AFFINITY: u64 = 0xff_00ff_ffff;
 /// Sets up this CPU for guests.
 pub fn init_cpu() {
     identity::add_cpu();
+    errata::add_cpu();
     let physical = (ID_AA64MMFR0_EL1::read() & 0xf).min(PS_40_BITS);
     VTCR_EL2::write(VTCR | physical << VTCR_PS_SHIFT);
     CPTR_EL2::write(CPTR);

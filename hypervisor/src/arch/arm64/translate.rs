@@ -4,9 +4,9 @@
 
 use core::arch::asm;
 
-use hv_core::machine::Access;
+use hv_core::{errata::Errata, machine::Access};
 
-use super::sysregs::*;
+use super::{errata, sysregs::*};
 
 const PAR_FAILED: u64 = 1 << 0;
 const PAR_ADDRESS: u64 = 0x0000_ffff_ffff_f000;
@@ -34,12 +34,23 @@ pub fn both_stages(va: u64, access: Access) -> Option<u64> {
     })
 }
 
+/// To be before and after reads of PAR (Cortex-A77 1508412).
+#[inline(always)]
+pub fn par_barrier() {
+    if errata::found(Errata::PAR_READ) {
+        // SAFETY: a barrier has no other effect.
+        unsafe { asm!("dmb sy", options(nostack, preserves_flags)) }
+    }
+}
+
 #[inline(always)]
 fn walk(va: u64, operation: impl FnOnce()) -> Option<u64> {
+    par_barrier();
     let saved = PAR_EL1::read();
     operation();
     crate::arch::isb();
     let par = PAR_EL1::read();
+    par_barrier();
     PAR_EL1::write(saved);
     (par & PAR_FAILED == 0).then_some(par & PAR_ADDRESS | va & 0xfff)
 }

@@ -103,6 +103,17 @@ pub fn runs_hello(mix: impl Into<Mix>) {
     p.alone();
 }
 
+/// The guest that checks everything is content, on a processor by the emulator's name.
+pub fn selftest_passes(mix: impl Into<Mix>, cpu: &'static str) {
+    let mix = mix.into();
+    let mut machine = machine(mix, mix.on.data_disk());
+    machine.cpu = cpu;
+    let mut p = Prompt::start(&format!("{}-{cpu}", mix.name("rust-dom0-selftest")), &machine);
+    p.0.send_line(&format!("xl create -c /root/{}selftest.cfg", mix.folder()));
+    p.0.expect("selftest: all passed", COMMAND);
+    p.0.expect(PROMPT, COMMAND);
+}
+
 /// Two vCPUs of a guest tick on two CPUs.
 pub fn runs_ticker(mix: impl Into<Mix>) {
     let mix = mix.into();

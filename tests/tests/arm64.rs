@@ -49,3 +49,12 @@ fn disk_is_copied() {
 fn echo_server_sends_a_file_back() {
     debian_net::echo_server_sends_a_file_back(OursArm64);
 }
+
+/// What guests are not to see is there on the newest processor, and most of it not on the oldest.
+#[test]
+fn selftest_passes() {
+    for cpu in ["max", "cortex-a53"] {
+        rust_dom0::selftest_passes(OursArm64, cpu);
+        rust_dom0::selftest_passes(OursArm64Gicv3, cpu);
+    }
+}

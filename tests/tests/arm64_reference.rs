@@ -102,3 +102,8 @@ fn disk_is_copied() {
 fn echo_server_sends_a_file_back() {
     debian_net::echo_server_sends_a_file_back(XenArm64);
 }
+
+#[test]
+fn selftest_passes() {
+    rust_dom0::selftest_passes(XenArm64, "cortex-a57");
+}

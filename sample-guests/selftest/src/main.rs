@@ -6,6 +6,8 @@ extern crate alloc;
 
 mod crash;
 mod events;
+#[cfg(target_arch = "aarch64")]
+mod features;
 mod grants;
 mod memory;
 mod store;
@@ -61,6 +63,11 @@ async fn main(env: Env) -> Result<(), String> {
     if env.bootarg("echo").is_some() {
         return echo(env.console()).await.at("console");
     }
+    #[cfg(target_arch = "aarch64")]
+    let features =
+        cases![env: features::what_no_guest_has_is_undefined, features::debug_registers_read_as_zero];
+    #[cfg(not(target_arch = "aarch64"))]
+    let features: [Case; 0] = [];
     let cases: [Case; _] = cases![env:
         memory::the_heap_grows_and_is_used_again,
         memory::pages_are_zeroed_and_know_their_address,
@@ -79,7 +86,7 @@ async fn main(env: Env) -> Result<(), String> {
         toolstack::a_domain_is_made_and_destroyed,
     ];
     let mut failed = 0;
-    for (name, case) in cases {
+    for (name, case) in cases.into_iter().chain(features) {
         match case.await {
             Ok(()) => info!("ok {name}"),
             Err(why) => {

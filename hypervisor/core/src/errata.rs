@@ -1,7 +1,7 @@
 //! Errata of Arm's cores that a hypervisor has to work around, by MIDR.
 //!
-//! Which revisions have which is in the cores' Software Developers Errata Notices. Those that a compiler or
-//! linker works around are in `.cargo/config.toml`.
+//! Which revisions have which is in the cores' Software Developers Errata Notices. What the linker works
+//! around is in `.cargo/config.toml`.
 
 /// A set of errata.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

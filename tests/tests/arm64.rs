@@ -58,3 +58,8 @@ fn selftest_passes() {
         rust_dom0::selftest_passes(OursArm64Gicv3, cpu);
     }
 }
+
+#[test]
+fn a_guest_drives_a_device_of_the_board() {
+    cases::a_guest_drives_a_device_of_the_board(OursArm64);
+}

@@ -165,6 +165,7 @@ pub fn prompt_answers(on: Hypervisor) {
     p.types(b"\x1b[A\r", "Domain-0\n");
     p.types(b"xl domna\t0\r", "Domain-0\n");
     p.types(b"ls -l /ro\tdisk.\t\r", "/root/disk.img\n");
+    p.types(b"ls -l disk.\t\r", "67108864 disk.img\n");
 }
 
 /// A key shows how often dom0 left for the hypervisor, and why.
@@ -555,6 +556,11 @@ pub fn bad_input_leaves_nothing(on: Hypervisor) {
         ("xl create /root/hello.cfg 'kernel=\"/root/liar\"'", "/root/liar: device tree after the kernel"),
         ("xl create /root/hello.cfg 'kernel=\"/root/syntax.cfg\"'", "kernel file is a text file"),
         ("xl create /root/hello.cfg 'ramdisk=\"/root/none\"'", "/root/none: No such file or directory"),
+        (
+            "xl create /root/hello.cfg 'vcpus=9'",
+            "9 vCPUs are more than the guest's interrupt controller takes",
+        ),
+        ("xl create hello.cfg 'kernel=\"none\"'", "none: No such file or directory"),
         ("xl create /root/hello.cfg 'memory=4000'", "not enough memory: "),
         ("xl create /root/win.cfg 'memory=8'", "/root/image: the file is larger than the guest's memory"),
         ("xl create /root/linux.cfg 'memory=8'", "of memory, the guest has 8 MiB"),

@@ -18,6 +18,12 @@ pub fn run(arch: Arch, what: &Run) -> Result<()> {
     if what.what != Subject::Dom0 || what.hypervisor == Hypervisor::DebianXen {
         purposes.push(Purpose::Debian);
     }
+    // Before anything is built or installed.
+    if let Hypervisor::File(file) = &what.hypervisor
+        && !file.is_file()
+    {
+        return Err(format!("{}: no such file", file.display()));
+    }
     setup::ensure(&purposes)?;
     for guests in guest_archs(arch) {
         build::images(guests, &build::samples()?)?;

@@ -118,15 +118,16 @@ impl<D: Disk + Clone + 'static> Session<D> {
     }
 
     async fn store_paths(&self, directory: &str) -> Vec<String> {
+        let directory = if directory.is_empty() { "/" } else { directory };
         let parent = if directory == "/" { directory } else { directory.trim_end_matches('/') };
         let children = self.store.directory(parent).await.unwrap_or_default();
         children.iter().map(|child| format!("{directory}{child}")).collect()
     }
 }
 
-/// The part of a path up to its last slash.
+/// The part of a path up to its last slash; nothing for a name in the directory that one is in.
 fn directory(word: &str) -> &str {
-    word.rfind('/').map_or("/", |slash| &word[..=slash])
+    word.rfind('/').map_or("", |slash| &word[..=slash])
 }
 
 #[cfg(test)]
@@ -166,6 +167,6 @@ mod tests {
             assert_eq!(kind(&words, word), expected, "{line}");
         }
         assert_eq!(split("cat a\\ b"), (alloc::vec!["cat"], "a\\ b"));
-        assert_eq!(directory("/root/a"), "/root/");
+        assert_eq!((directory("/root/a"), directory("a")), ("/root/", ""));
     }
 }

@@ -5,7 +5,7 @@ use core::fmt::Write;
 
 use super::{Failure, Outcome, Session, fail, options};
 use crate::{
-    storage::{DirEntry, Disk},
+    storage::{DirEntry, Disk, HOME},
     terminal::Terminal,
 };
 
@@ -18,7 +18,7 @@ const CHUNK: usize = 4096;
 impl<D: Disk + Clone + 'static> Session<D> {
     pub(super) async fn ls(&self, args: &[String], out: &mut Terminal) -> Outcome {
         let (flags, mut paths) = options(args, "l")?;
-        let here = ["/root".into()];
+        let here = [HOME.into()];
         if paths.is_empty() {
             paths = &here;
         }

@@ -100,6 +100,9 @@ impl Geometry {
     }
 }
 
+/// Where the names of files begin that have no slash in front.
+pub const HOME: &str = "/root";
+
 /// A mounted volume.
 pub struct Volume<D: Disk + Clone> {
     disk: D,
@@ -156,10 +159,13 @@ impl<D: Disk + Clone> Volume<D> {
 
     /// The directory entry of `path`, none for the root.
     async fn lookup(&self, path: &str) -> Result<Option<fat::FileEntry>, FsError> {
-        if path.split('/').all(|part| part.is_empty() || part == ".") {
+        let from = if path.starts_with('/') { "" } else { HOME };
+        let parts = from.split('/').chain(path.split('/')).filter(|part| !matches!(*part, "" | "."));
+        let path: String = parts.flat_map(|part| ["/", part]).collect();
+        if path.is_empty() {
             return Ok(None);
         }
-        self.fat.open_path(path).await.map(Some).map_err(convert)
+        self.fat.open_path(&path).await.map(Some).map_err(convert)
     }
 
     async fn extents(&self, entry: &fat::FileEntry) -> Result<Vec<Extent>, FsError> {

@@ -8,7 +8,7 @@ mod virtio;
 
 use core::fmt;
 
-pub use fat::{DirEntry, File, FsError, Volume};
+pub use fat::{DirEntry, File, FsError, HOME, Volume};
 pub use virtio::VirtioDisk;
 
 /// Why a disk did not serve a request.

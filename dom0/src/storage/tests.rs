@@ -125,6 +125,18 @@ fn a_directory_lists_long_names_and_sizes() {
 }
 
 #[test]
+fn names_without_a_slash_in_front_are_those_of_root() {
+    let (_, volume) = mounted();
+    for path in ["/root/win.cfg", "win.cfg", "./win.cfg", "//root/./win.cfg"] {
+        assert_eq!(ready(volume.open(path)).map(|file| file.len()), Ok(13), "{path}");
+    }
+    let names = |path| ready(volume.read_dir(path)).unwrap().into_iter().map(|e| e.name).collect::<Vec<_>>();
+    assert_eq!(names(""), names("/root"));
+    assert_eq!(names("/."), ["root"]);
+    assert!(ready(volume.open("root/win.cfg")).is_err());
+}
+
+#[test]
 fn a_file_in_several_pieces_reads_back_whole() {
     let (_, volume) = mounted();
     let file = ready(volume.open("/root/image")).unwrap();

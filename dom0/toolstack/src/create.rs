@@ -4,7 +4,7 @@ use alloc::rc::Rc;
 
 use xen_abi::domctl::CreateDomain;
 use xen_abi::types::DomainHandle;
-use xen_abi::{Domid, PAGE_SIZE};
+use xen_abi::{Domid, Errno, PAGE_SIZE};
 
 use crate::build::{self, Built, Plan};
 use crate::config::DomainConfig;
@@ -20,6 +20,9 @@ use crate::interrupt::Interrupt;
 use crate::nodes;
 use crate::store::Store;
 use crate::toolstack::Toolstack;
+
+/// vCPUs for which a GICv2 has registers.
+const GICV2_VCPUS: u32 = 8;
 
 impl<H: Host> Toolstack<H> {
     /// Makes a guest and starts it, unless it is to stay paused. When this fails, or is interrupted, there is nothing
@@ -70,7 +73,13 @@ fn make<C: Control>(
     config: &DomainConfig,
     handle: DomainHandle,
 ) -> Result<(Domid, CreateDomain)> {
-    control.create(&build::domain_request(config, handle)).map_err(Error::hypercall("create the domain"))
+    control.create(&build::domain_request(config, handle)).map_err(|errno| match errno {
+        Errno::EINVAL if config.max_vcpus > GICV2_VCPUS => Error::guest(alloc::format!(
+            "{} vCPUs are more than the guest's interrupt controller takes: with a GICv2 {GICV2_VCPUS}",
+            config.max_vcpus
+        )),
+        errno => Error::hypercall("create the domain")(errno),
+    })
 }
 
 /// Does all that makes a guest of an empty domain.

@@ -1,8 +1,8 @@
 //! Debian's kernels and xl on 64-bit ARM, with dom0 and guests of either state.
 use machine::Arch::{Arm32, Arm64};
 use system_tests::{
-    artifacts::Hypervisor::{OursArm64, OursArm64Gicv3},
-    cases, debian_net, rust_dom0,
+    artifacts::Hypervisor::{OursArm64, OursArm64Gicv3, XenArm64},
+    cases, debian_net, debian_xl, rust_dom0,
 };
 
 /// All that QEMU emulates, with pointer authentication by an algorithm that is not too slow.
@@ -196,4 +196,16 @@ fn a_32_bit_ticker_runs_on_two_cpus_under_a_32_bit_rust_dom0() {
 #[test]
 fn debian_dom0_uses_four_cpus_with_a_gicv3() {
     cases::debian_dom0_uses_all_cpus(OursArm64Gicv3, "cortex-a57", 4);
+}
+
+#[test]
+#[ignore = "a minute"]
+fn a_32_bit_debian_guest_uses_two_cpus() {
+    cases::debian_guest_uses_all_cpus(OursArm64.with(Arm64, Arm32), "cortex-a57", 2);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn answers_of_xl_are_the_references() {
+    debian_xl::answers_are_the_references(OursArm64, XenArm64);
 }

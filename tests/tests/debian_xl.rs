@@ -6,7 +6,7 @@ use system_tests::{
 
 #[test]
 fn answers_are_the_references() {
-    debian_xl::answers_are_the_references();
+    debian_xl::answers_are_the_references(Ours, Xen);
 }
 
 #[test]

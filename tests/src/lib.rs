@@ -11,6 +11,7 @@ pub mod debian_failures;
 pub mod debian_net;
 pub mod debian_xl;
 pub mod host_disk;
+pub mod hostile;
 mod mix;
 pub mod rust_dom0;
 pub mod transcript;

@@ -4,20 +4,20 @@ use crate::{
     artifacts::{self, Hypervisor},
     host_disk::{self, HostDisk},
 };
-use machine::{Arch, Disk, DomU, Domain, Machine};
+use machine::{Arch, Disk, Domain, Machine};
 use std::time::{Duration, Instant};
 
-const BOOT: Duration = Duration::from_secs(180);
-const COMMAND: Duration = Duration::from_secs(60);
-const PROMPT: &str = "dom0# ";
-const LEAVE_CONSOLE: &[u8] = b"\x1d";
+pub(crate) const BOOT: Duration = Duration::from_secs(180);
+pub(crate) const COMMAND: Duration = Duration::from_secs(60);
+pub(crate) const PROMPT: &str = "dom0# ";
+pub(crate) const LEAVE_CONSOLE: &[u8] = b"\x1d";
 
-fn name(case: &str, on: Hypervisor) -> String {
+pub(crate) fn name(case: &str, on: Hypervisor) -> String {
     format!("rust-dom0-{case}-{on:?}").to_lowercase()
 }
 
 /// A machine with this dom0.
-fn machine(mix: impl Into<Mix>, disk: Disk) -> Machine {
+pub(crate) fn machine(mix: impl Into<Mix>, disk: Disk) -> Machine {
     let mix = mix.into();
     let mut machine = mix.on.machine();
     machine.hypervisor_args += " dom0_mem=128M";
@@ -27,16 +27,16 @@ fn machine(mix: impl Into<Mix>, disk: Disk) -> Machine {
 }
 
 /// Dom0's prompt.
-struct Prompt(Console);
+pub(crate) struct Prompt(pub(crate) Console);
 
 impl Prompt {
     #[track_caller]
-    fn boot(name: &str, mix: impl Into<Mix>, disk: Disk) -> Self {
+    pub(crate) fn boot(name: &str, mix: impl Into<Mix>, disk: Disk) -> Self {
         Self::start(name, &machine(mix, disk))
     }
 
     #[track_caller]
-    fn start(name: &str, machine: &Machine) -> Self {
+    pub(crate) fn start(name: &str, machine: &Machine) -> Self {
         let mut c = Console::boot(name, machine);
         c.expect("This is the Rust dom0", BOOT);
         c.expect(PROMPT, COMMAND);
@@ -45,7 +45,7 @@ impl Prompt {
 
     /// Runs a command; gives what it printed.
     #[track_caller]
-    fn run(&mut self, line: &str) -> String {
+    pub(crate) fn run(&mut self, line: &str) -> String {
         self.0.send_line(line);
         // The prompt may have been drawn again before, under what dom0 said of its own accord.
         self.0.expect(&format!("{line}\n"), COMMAND);
@@ -54,7 +54,7 @@ impl Prompt {
 
     /// Runs a command that says all of `expected`.
     #[track_caller]
-    fn says(&mut self, line: &str, expected: &[&str]) {
+    pub(crate) fn says(&mut self, line: &str, expected: &[&str]) {
         let text = self.run(line);
         for part in expected {
             assert!(text.contains(part), "{line} does not say {part:?}:\n{text}");
@@ -63,14 +63,14 @@ impl Prompt {
 
     /// Runs a command that says nothing.
     #[track_caller]
-    fn quiet(&mut self, line: &str) {
+    pub(crate) fn quiet(&mut self, line: &str) {
         let text = self.run(line);
         assert!(text.is_empty(), "{line} says:\n{text}");
     }
 
     /// Types bytes, and takes a line of output that they lead to and the prompt after it.
     #[track_caller]
-    fn types(&mut self, bytes: &[u8], expected: &str) {
+    pub(crate) fn types(&mut self, bytes: &[u8], expected: &str) {
         self.0.send(bytes);
         self.0.expect(expected, COMMAND);
         self.0.expect(PROMPT, COMMAND);
@@ -78,7 +78,7 @@ impl Prompt {
 
     /// Waits until only dom0 is left.
     #[track_caller]
-    fn alone(&mut self) {
+    pub(crate) fn alone(&mut self) {
         let deadline = Instant::now() + BOOT;
         while Instant::now() < deadline {
             let list = self.run("xl list");
@@ -505,7 +505,7 @@ pub fn a_hundred_guests_fit(on: Hypervisor) {
 
 /// Free memory, to the page: of a guest that is too large it is told.
 #[track_caller]
-fn free_kib(p: &mut Prompt) -> u64 {
+pub(crate) fn free_kib(p: &mut Prompt) -> u64 {
     let text = p.run("xl create -q /root/hello.cfg 'memory=4000'");
     let free =
         text.trim_end().strip_suffix(" KiB free").and_then(|rest| rest.rsplit(' ').next()?.parse().ok());
@@ -622,35 +622,6 @@ fn bad_files() -> Vec<(&'static str, Vec<u8>)> {
         ("odd", vec![0; 1000]),
         ("part", partial_tree()),
     ]
-}
-
-/// A guest that makes every hypercall with bad arguments, again and again, disturbs nobody: dom0 answers, and starts
-/// another guest that does its work and ends.
-pub fn outlives_a_hostile_guest(on: Hypervisor) {
-    let mut machine = machine(on, artifacts::data_disk());
-    // The hostile guest prints on the hypervisor's console, which shows that at this level only.
-    machine.hypervisor_args += " guest_loglvl=all";
-    machine.domus.push(DomU {
-        boot: Domain { kernel: artifacts::image("hostile"), ramdisk: None, args: "rounds=1000000".into() },
-        memory_kib: 32 << 10,
-        vcpus: 1,
-        vpl011: false,
-        enhanced: Some("no-xenstore"),
-        fragment: None,
-    });
-    let mut p = Prompt::start(&name("hostile", on), &machine);
-    p.0.expect("refused", COMMAND);
-    for _ in 0..2 {
-        p.0.expect("still here", COMMAND);
-        p.0.send_line("xl create -c /root/hello.cfg");
-        p.0.expect("xenstore calls me \"hello\"", COMMAND);
-        p.0.expect(PROMPT, COMMAND);
-    }
-    p.0.expect("still here", COMMAND);
-    // The hostile guest's lines may come between the letters of the echo.
-    p.0.send_line("xl list");
-    p.0.expect("Domain-0", COMMAND);
-    p.0.expect("r-----", COMMAND);
 }
 
 /// Two guests work at the same time, each on a CPU of its own.

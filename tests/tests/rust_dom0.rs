@@ -115,11 +115,6 @@ fn dom0_says_what_is_wrong_with_its_disk() {
 }
 
 #[test]
-fn outlives_a_hostile_guest() {
-    rust_dom0::outlives_a_hostile_guest(Ours);
-}
-
-#[test]
 fn two_guests_run_on_two_cpus() {
     rust_dom0::two_guests_run_on_two_cpus(Ours);
 }

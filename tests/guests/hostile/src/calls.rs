@@ -32,11 +32,36 @@ pub fn fill_scratch(word: u64) {
     }
 }
 
+/// How many calls were made, and how many of them failed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    /// All.
+    pub made: u32,
+    /// Those with a negative result.
+    pub refused: u32,
+}
+
+impl Tally {
+    /// Makes a hypercall and counts it.
+    pub fn call(&mut self, registers: Registers) -> isize {
+        let result = hypercall(registers);
+        self.made += 1;
+        self.refused += u32::from(result < 0);
+        result
+    }
+
+    /// Makes a call of a number, a command and one structure, and counts it.
+    pub fn op<T>(&mut self, number: u32, command: u32, structure: &mut T) -> isize {
+        let at = core::ptr::from_mut(structure) as usize;
+        self.call([number as usize, command as usize, at, 1, 0, 0])
+    }
+}
+
 /// Makes a hypercall.
-#[cfg(all(target_os = "none", target_arch = "arm"))]
 pub fn hypercall([nr, a, b, c, d, e]: Registers) -> isize {
     let result: usize;
-    // SAFETY: what the hypervisor writes to lies in the scratch pages, or is refused.
+    // SAFETY: what the hypervisor writes to lies in the scratch pages or in the caller's structures, or is refused.
+    #[cfg(all(target_os = "none", target_arch = "arm"))]
     unsafe {
         core::arch::asm!(
             ".arch_extension virt",
@@ -49,14 +74,33 @@ pub fn hypercall([nr, a, b, c, d, e]: Registers) -> isize {
             inout("r12") nr => _,
         );
     }
+    // SAFETY: as above.
+    #[cfg(all(target_os = "none", target_arch = "aarch64"))]
+    unsafe {
+        core::arch::asm!(
+            "hvc #0xea1",
+            inout("x0") a => result,
+            inout("x1") b => _,
+            inout("x2") c => _,
+            inout("x3") d => _,
+            inout("x4") e => _,
+            inout("x16") nr => _,
+        );
+    }
+    // There is no hypervisor to annoy on the host.
+    #[cfg(not(target_os = "none"))]
+    {
+        let _ = (nr, a, b, c, d, e);
+        result = usize::MAX;
+    }
     result as isize
 }
 
 /// Makes a call to firmware.
-#[cfg(all(target_os = "none", target_arch = "arm"))]
-pub fn firmware(id: usize, args: [usize; 3]) -> isize {
+pub fn firmware(id: usize, args: [usize; 3]) -> i32 {
     let result: usize;
-    // SAFETY: no call that `nonsense` lets through changes what runs here.
+    // SAFETY: no call that is made so changes what runs here.
+    #[cfg(all(target_os = "none", target_arch = "arm"))]
     unsafe {
         core::arch::asm!(
             ".arch_extension virt",
@@ -67,17 +111,24 @@ pub fn firmware(id: usize, args: [usize; 3]) -> isize {
             inout("r3") args[2] => _,
         );
     }
-    result as isize
-}
-
-/// There is no hypervisor to annoy on the host.
-#[cfg(not(all(target_os = "none", target_arch = "arm")))]
-pub fn hypercall(_: Registers) -> isize {
-    -38
-}
-
-/// There is no firmware to annoy on the host.
-#[cfg(not(all(target_os = "none", target_arch = "arm")))]
-pub fn firmware(_: usize, _: [usize; 3]) -> isize {
-    -1
+    // SAFETY: as above. The convention lets x4 to x17 come back as anything.
+    #[cfg(all(target_os = "none", target_arch = "aarch64"))]
+    unsafe {
+        core::arch::asm!(
+            "hvc #0",
+            inout("x0") id => result,
+            inout("x1") args[0] => _,
+            inout("x2") args[1] => _,
+            inout("x3") args[2] => _,
+            out("x4") _, out("x5") _, out("x6") _, out("x7") _, out("x8") _, out("x9") _, out("x10") _,
+            out("x11") _, out("x12") _, out("x13") _, out("x14") _, out("x15") _, out("x16") _, out("x17") _,
+        );
+    }
+    // There is no firmware to annoy on the host.
+    #[cfg(not(target_os = "none"))]
+    {
+        let _ = (id, args);
+        result = usize::MAX;
+    }
+    result as i32
 }

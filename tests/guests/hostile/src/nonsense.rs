@@ -2,7 +2,7 @@
 
 use guest_sdk::abi::{event_channel, hypercall as nr, memory, psci, sched};
 
-use crate::calls;
+use crate::calls::{self, Tally};
 
 /// Commands that are tried of each hypercall; beyond the last there are some large ones.
 const COMMANDS: usize = 48;
@@ -23,19 +23,17 @@ fn pointers() -> [usize; 8] {
     [0, 1, 0x20_0000, 0xdead_0000, 0xffff_fff8, good, good + 1, good + 4090]
 }
 
-/// What came of the calls.
-pub struct Walked {
-    pub made: u32,
-    pub refused: u32,
-}
-
 /// Whether the call is made for stopping its caller, or takes away what this program prints with.
 fn stops_us(number: usize, command: usize) -> bool {
     let (Ok(number), Ok(command)) = (u32::try_from(number), u32::try_from(command)) else { return false };
     match number {
         nr::SCHED_OP => matches!(
             command,
-            sched::op::BLOCK | sched::op::SHUTDOWN | sched::op::POLL | sched::op::SHUTDOWN_CODE
+            sched::op::BLOCK
+                | sched::op::SHUTDOWN
+                | sched::op::POLL
+                | sched::op::SHUTDOWN_CODE
+                | sched::op::WATCHDOG
         ),
         nr::SCHED_OP_COMPAT => matches!(command, sched::op::BLOCK | sched::op::SHUTDOWN),
         nr::EVENT_CHANNEL_OP => matches!(
@@ -52,8 +50,8 @@ fn stops_us(number: usize, command: usize) -> bool {
 }
 
 /// Every hypercall number with every command, filling and pointer.
-pub fn walk() -> Walked {
-    let mut walked = Walked { made: 0, refused: 0 };
+pub fn run() -> Tally {
+    let mut walked = Tally::default();
     for number in (0..64).chain(LARGE) {
         for command in (0..COMMANDS).chain(LARGE) {
             if stops_us(number, command) {
@@ -62,9 +60,7 @@ pub fn walk() -> Walked {
             for filling in FILLINGS {
                 for pointer in pointers() {
                     calls::fill_scratch(filling);
-                    let result = calls::hypercall([number, command, pointer, 1, pointer, 0]);
-                    walked.made += 1;
-                    walked.refused += u32::from(result < 0);
+                    walked.call([number, command, pointer, 1, pointer, 0]);
                 }
             }
         }
@@ -123,6 +119,11 @@ impl Random {
         self.0 as usize
     }
 
+    /// A number.
+    pub fn word(&mut self) -> u32 {
+        self.next() as u32
+    }
+
     fn of<T: Copy, const N: usize>(&mut self, list: [T; N]) -> T {
         list[self.next() % N]
     }
@@ -138,7 +139,7 @@ impl Random {
     /// Makes one.
     pub fn call(&mut self) {
         let number = self.next() % 45;
-        let command = if self.next() % 8 == 0 { self.next() } else { self.next() % COMMANDS };
+        let command = if self.next().is_multiple_of(8) { self.next() } else { self.next() % COMMANDS };
         let filling = self.of(FILLINGS) ^ (self.next() % 4) as u64;
         let arguments = [self.argument(), self.argument(), self.argument(), self.argument()];
         if !stops_us(number, command) {

@@ -1,0 +1,12 @@
+//! What a hostile guest does to others.
+use system_tests::{artifacts::Hypervisor::Ours, hostile};
+
+#[test]
+fn hypervisor_outlives_a_guest() {
+    hostile::outlives_a_guest(Ours);
+}
+
+#[test]
+fn back_ends_outlive_a_guest() {
+    hostile::back_ends_outlive_a_guest(Ours);
+}

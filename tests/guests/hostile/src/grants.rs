@@ -11,6 +11,7 @@ use guest_sdk::{
         hypercall::GRANT_TABLE_OP,
         memory::mapspace,
     },
+    hypercall::sched::yield_cpu,
     smp,
 };
 use log::error;
@@ -34,6 +35,7 @@ const MOST: usize = 3000;
 static ENTRY: AtomicUsize = AtomicUsize::new(0);
 static FRAMES: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 static DONE: AtomicBool = AtomicBool::new(false);
+static STOPPED: AtomicBool = AtomicBool::new(false);
 
 fn op<T>(tally: &mut Tally, command: u32, structure: &mut T) -> isize {
     tally.op(GRANT_TABLE_OP, command, structure)
@@ -64,6 +66,10 @@ pub fn run(edge: &Edge, vcpus: usize) -> Tally {
             use_entry(&mut tally, me);
         }
         DONE.store(true, Ordering::Release);
+        // It may be about to write to the table, which goes further down.
+        while !STOPPED.load(Ordering::Acquire) {
+            tally.refused += u32::from(yield_cpu().is_err());
+        }
     }
     write_entry(table, STEADY, gtf::PERMIT_ACCESS, me, edge.page().0);
     many(&mut tally, me);
@@ -174,6 +180,7 @@ fn flip() {
         edge::write(entry, words[n % words.len()]);
         n += 1;
     }
+    STOPPED.store(true, Ordering::Release);
 }
 
 /// Many uses of one entry, of which each has to be ended.

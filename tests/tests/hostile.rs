@@ -1,5 +1,8 @@
 //! What a hostile guest does to others.
-use system_tests::{artifacts::Hypervisor::Ours, hostile};
+use system_tests::{
+    artifacts::Hypervisor::{Ours, Xen},
+    hostile,
+};
 
 #[test]
 fn hypervisor_outlives_a_guest() {
@@ -9,4 +12,9 @@ fn hypervisor_outlives_a_guest() {
 #[test]
 fn back_ends_outlive_a_guest() {
     hostile::back_ends_outlive_a_guest(Ours);
+}
+
+#[test]
+fn back_ends_outlive_a_guest_on_the_reference() {
+    hostile::back_ends_outlive_a_guest(Xen);
 }

@@ -1,7 +1,7 @@
 //! A guest that does to hypervisor and back ends what none should, while others work. It says `WRONG` when it got
 //! something that it must not get, or lost something that it must not lose.
 use crate::{
-    artifacts::{self, Hypervisor},
+    artifacts::Hypervisor,
     host_disk::HostDisk,
     rust_dom0::{BOOT, COMMAND, LEAVE_CONSOLE, PROMPT, Prompt, free_kib, machine, name},
 };
@@ -66,7 +66,7 @@ pub fn outlives_a_guest(on: Hypervisor) {
 pub fn back_ends_outlive_a_guest(on: Hypervisor) {
     let name = name("hostile-back-ends", on);
     let disk = HostDisk::copy(&name, on).expect("space for a copy of the disk");
-    for (file, bytes) in files() {
+    for (file, bytes) in files(on) {
         disk.put(file, &bytes).expect("space on the disk");
     }
     let mut p = Prompt::boot(&name, on, disk.attach());
@@ -121,7 +121,7 @@ fn nodes(p: &mut Prompt) -> String {
 }
 
 /// The guest with its config, and disks.
-fn files() -> Vec<(&'static str, Vec<u8>)> {
+fn files(on: Hypervisor) -> Vec<(&'static str, Vec<u8>)> {
     let config = format!(
         "kernel = \"/root/hostile\"\nname = \"hostile\"\nmemory = 32\nvcpus = 3\n\
          disk = [ 'phy:/dev/loop0,xvda,w' ]\nextra = \"attacks={} rounds=1000000\"\n",
@@ -133,7 +133,7 @@ fn files() -> Vec<(&'static str, Vec<u8>)> {
         (state >> 24) as u8
     };
     vec![
-        ("hostile", std::fs::read(artifacts::image("hostile")).expect("hostile was built")),
+        ("hostile", std::fs::read(on.image("hostile")).expect("hostile was built")),
         ("hostile.cfg", config.into_bytes()),
         ("victim.img", vec![0; 1 << 20]),
         ("from.img", (0..2 << 20).map(|_| byte()).collect()),

@@ -1,6 +1,6 @@
 //! What a hostile guest does to others.
 use system_tests::{
-    artifacts::Hypervisor::{Ours, Xen},
+    artifacts::Hypervisor::{Ours, OursArm64, Xen},
     hostile,
 };
 
@@ -10,8 +10,18 @@ fn hypervisor_outlives_a_guest() {
 }
 
 #[test]
+fn hypervisor_outlives_a_guest_on_arm64() {
+    hostile::outlives_a_guest(OursArm64);
+}
+
+#[test]
 fn back_ends_outlive_a_guest() {
     hostile::back_ends_outlive_a_guest(Ours);
+}
+
+#[test]
+fn back_ends_outlive_a_guest_on_arm64() {
+    hostile::back_ends_outlive_a_guest(OursArm64);
 }
 
 #[test]

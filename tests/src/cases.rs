@@ -32,7 +32,7 @@ fn debian_dom0_with(case: &str, mix: Mix, disk: Disk) -> Console {
 
 /// A machine with Debian's dom0.
 fn debian_machine(mix: Mix, disk: Disk) -> Machine {
-    let mut machine = mix.on.machine();
+    let mut machine = mix.machine();
     machine.memory_mib = 2048;
     machine.hypervisor_args += " dom0_mem=512M";
     machine.dom0 = Some(mix.debian_dom0());
@@ -93,7 +93,7 @@ pub fn debian_guest_keeps_its_disk(mix: impl Into<Mix>) {
 /// emulated UART.
 pub fn debian_guest_starts_without_dom0(mix: impl Into<Mix>) {
     let mix = mix.into();
-    let mut machine = mix.on.machine();
+    let mut machine = mix.machine();
     machine.domus.push(debian_on_a_uart(mix));
     let mut c = Console::boot(&mix.name("dom0less"), &machine);
     c.expect("DOM1: initrd: /dev/xvda cannot be mounted; a shell instead", BOOT);
@@ -149,13 +149,14 @@ pub fn hello_runs_under_xl(mix: impl Into<Mix>) {
 }
 
 /// The sample guest runs with no dom0 about, started from the device tree.
-pub fn hello_starts_without_dom0(on: Hypervisor, guest: Arch) {
-    let mut machine = on.machine();
+pub fn hello_starts_without_dom0(mix: impl Into<Mix>) {
+    let mix = mix.into();
+    let mut machine = mix.machine();
     // Its console is the hypervisor's own, which shows guests' output at this level only.
     machine.hypervisor_args += " guest_loglvl=all";
     machine.domus.push(DomU {
         boot: Domain {
-            kernel: artifacts::image_for(guest, "hello"),
+            kernel: artifacts::image_for(mix.guest, "hello"),
             ramdisk: None,
             args: "greeting=hi".into(),
         },
@@ -165,8 +166,7 @@ pub fn hello_starts_without_dom0(on: Hypervisor, guest: Arch) {
         enhanced: Some("no-xenstore"),
         fragment: None,
     });
-    let name = on.with(on.arch(), guest).name("hello-dom0less");
-    let mut c = Console::boot(&name, &machine);
+    let mut c = Console::boot(&mix.name("hello-dom0less"), &machine);
     c.expect("hello from a guest on Xen", COMMAND);
     c.expect("greeting=hi", COMMAND);
 }
@@ -245,17 +245,15 @@ pub fn ticker_runs_on_two_vcpus(mix: impl Into<Mix>) {
 
 /// A Debian kernel without any dom0 runs on all CPUs of a board: each does its part of the same work, and all come
 /// to the same result.
-pub fn debian_guest_uses_all_cpus(mix: impl Into<Mix>, cpu: &'static str, cpus: u32) {
+pub fn debian_guest_uses_all_cpus(mix: impl Into<Mix>) {
     const PROMPT: &str = "/ # ";
     let mix = mix.into();
-    let mut machine = mix.on.machine();
-    (machine.cpu, machine.cpus) = (cpu, cpus);
+    let mut machine = mix.machine();
     // A 32-bit kernel cleans caches by set and way, while another CPU waits for a lock. An emulator that counts
     // instructions does not switch between the two for long.
     machine.deterministic = mix.guest == Arch::Arm64;
-    machine.domus.push(DomU { vcpus: cpus, ..debian_on_a_uart(mix) });
-    let name = format!("all-cpus-{cpus}-{}", cpu.split(',').next().unwrap_or(cpu));
-    let mut c = Console::boot(&mix.name(&name), &machine);
+    machine.domus.push(DomU { vcpus: mix.cpus, ..debian_on_a_uart(mix) });
+    let mut c = Console::boot(&mix.name("all-cpus"), &machine);
     c.expect("DOM1: initrd: /dev/xvda cannot be mounted; a shell instead", BOOT);
     c.send(SWITCH);
     c.expect("*** Serial input to DOM1", COMMAND);
@@ -263,19 +261,16 @@ pub fn debian_guest_uses_all_cpus(mix: impl Into<Mix>, cpu: &'static str, cpus: 
     c.send(b"echo rea''dy\r");
     c.expect("ready", COMMAND);
     c.expect(PROMPT, COMMAND);
-    work_on_all(&mut c, cpus, PROMPT);
+    work_on_all(&mut c, mix.cpus, PROMPT);
 }
 
-/// Debian's dom0 runs on all CPUs of a board in the same way.
-pub fn debian_dom0_uses_all_cpus(mix: impl Into<Mix>, cpu: &'static str, cpus: u32) {
+/// Debian's dom0 runs on all CPUs of a board in the same way, and has the board's interrupt controller.
+pub fn debian_dom0_uses_all_cpus(mix: impl Into<Mix>) {
     let mix = mix.into();
-    let mut machine = debian_machine(mix, mix.on.data_disk());
-    machine.deterministic = false;
-    (machine.cpu, machine.cpus) = (cpu, cpus);
-    let mut c = Console::boot(&mix.name(&format!("dom0-cpus-{cpus}")), &machine);
-    c.expect("init: dom0 is ready", BOOT);
-    c.expect(PROMPT, COMMAND);
-    work_on_all(&mut c, cpus, PROMPT);
+    let mut c = debian_dom0("dom0-cpus", mix);
+    work_on_all(&mut c, mix.cpus, PROMPT);
+    let gicv3 = c.command("grep -c GICv3 /proc/interrupts", PROMPT, COMMAND);
+    assert_eq!(gicv3.trim() != "0", mix.on.gic_version() == 3, "{gicv3}");
 }
 
 /// Has a shell count its processors, and do the same on each.

@@ -19,7 +19,7 @@ pub(crate) fn name(case: &str, on: Hypervisor) -> String {
 /// A machine with this dom0.
 pub(crate) fn machine(mix: impl Into<Mix>, disk: Disk) -> Machine {
     let mix = mix.into();
-    let mut machine = mix.on.machine();
+    let mut machine = mix.machine();
     machine.hypervisor_args += " dom0_mem=128M";
     machine.dom0 = Some(mix.rust_dom0());
     machine.disks.push(disk);
@@ -127,13 +127,10 @@ pub fn runs_disk_copy(on: Hypervisor) {
     p.quiet("losetup -d /dev/loop1");
 }
 
-/// Two vCPUs of a guest tick on two CPUs.
+/// Two vCPUs of a guest tick.
 pub fn runs_ticker(mix: impl Into<Mix>) {
     let mix = mix.into();
-    let mut machine = machine(mix, mix.on.data_disk());
-    machine.deterministic = false;
-    machine.cpus = 2;
-    let mut p = Prompt::start(&mix.name("rust-dom0-ticker"), &machine);
+    let mut p = Prompt::boot(&mix.name("rust-dom0-ticker"), mix, mix.on.data_disk());
     p.0.send_line(&format!("xl create -c /root/{}ticker.cfg", mix.folder()));
     p.0.expect("vCPU 1: tick 2", COMMAND);
     p.0.expect("all vCPUs are done", COMMAND);
@@ -625,13 +622,12 @@ fn bad_files() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// Two guests work at the same time, each on a CPU of its own.
-pub fn two_guests_run_on_two_cpus(on: Hypervisor) {
-    let mut machine = machine(on, artifacts::data_disk());
-    (machine.cpus, machine.deterministic) = (2, false);
-    let mut p = Prompt::start(&name("two", on), &machine);
+pub fn two_guests_run_on_two_cpus(mix: impl Into<Mix>) {
+    let mix = mix.into();
+    let mut p = Prompt::boot(&mix.name("rust-dom0-two"), mix, mix.on.data_disk());
     for cpu in ["0", "1"] {
         let own = format!("'name=\"on-{cpu}\"' 'vcpus=1' 'cpus=\"{cpu}\"' 'extra=\"ticks=1000\"'");
-        p.says(&format!("xl create -p /root/ticker.cfg {own}"), &["Parsing config"]);
+        p.says(&format!("xl create -p /root/{}ticker.cfg {own}", mix.folder()), &["Parsing config"]);
         p.says(&format!("xl vcpu-list on-{cpu}"), &[&format!("{cpu} / all")]);
     }
     p.quiet("xl unpause on-0");

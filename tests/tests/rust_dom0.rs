@@ -5,16 +5,6 @@ use system_tests::{
 };
 
 #[test]
-fn hello() {
-    rust_dom0::runs_hello(Ours);
-}
-
-#[test]
-fn hello_on_the_reference() {
-    rust_dom0::runs_hello(Xen);
-}
-
-#[test]
 fn disk_copy() {
     rust_dom0::runs_disk_copy(Ours);
 }
@@ -65,16 +55,6 @@ fn guests_are_managed() {
 }
 
 #[test]
-fn debian_guest_keeps_its_disk() {
-    rust_dom0::debian_guest_keeps_its_disk(Ours);
-}
-
-#[test]
-fn debian_guest_keeps_its_disk_on_the_reference() {
-    rust_dom0::debian_guest_keeps_its_disk(Xen);
-}
-
-#[test]
 fn bad_input_leaves_nothing() {
     rust_dom0::bad_input_leaves_nothing(Ours);
 }
@@ -115,21 +95,6 @@ fn dom0_says_what_is_wrong_with_its_disk() {
 }
 
 #[test]
-fn two_guests_run_on_two_cpus() {
-    rust_dom0::two_guests_run_on_two_cpus(Ours);
-}
-
-#[test]
-fn hello_on_a_gicv3() {
-    rust_dom0::runs_hello(OursGicv3);
-}
-
-#[test]
 fn guests_are_managed_on_a_gicv3() {
     rust_dom0::guests_are_managed(OursGicv3);
-}
-
-#[test]
-fn two_guests_run_on_two_cpus_with_a_gicv3() {
-    rust_dom0::two_guests_run_on_two_cpus(OursGicv3);
 }

@@ -44,7 +44,8 @@ fn host_tests(what: &Test) -> Result<()> {
     // What the workspace denies fails here; the rest is shown.
     lint("clippy", &["--all-targets"])?;
     lint("clippy", &["--package", "system-tests", "--all-targets"])?;
-    check(cargo().arg("test").args(&what.filter).envs(headers::environment()?))
+    check(cargo().arg("test").args(&what.filter).envs(headers::environment()?))?;
+    check(cargo().args(["test", "--package", "system-tests", "--test", "combinations", "readme"]))
 }
 
 /// Runs a tool that not every toolchain has.

@@ -1,7 +1,7 @@
 //! The architectures that images are built for and machines emulated.
 
 /// An architecture of hypervisor and guests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Arch {
     /// ARMv7-A with the virtualization extensions, AArch32.
     Arm32,

@@ -18,7 +18,7 @@ use hv_core::{
     },
     machine::{CpuId, Trigger},
 };
-use spin::Once;
+use lock::Once;
 use xen_abi::Mfn;
 
 use crate::{

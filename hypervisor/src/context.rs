@@ -4,7 +4,7 @@
 //! stage. Which registers there are besides says each state's `Own`.
 
 use hv_core::machine::Vmid;
-use spin::Mutex;
+use lock::Mutex;
 use xen_abi::{Mfn, PAGE_SHIFT, arch::VcpuGuestContext};
 
 use crate::{

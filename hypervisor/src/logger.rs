@@ -6,7 +6,7 @@ use heapless::String;
 use log::{LevelFilter, Log, Metadata, Record};
 
 use hv_core::Hypervisor;
-use spin::{Mutex, Once};
+use lock::{Mutex, Once};
 
 use crate::{board::Board, uart};
 

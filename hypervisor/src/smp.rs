@@ -69,7 +69,7 @@ fn start(
         if arch::ticks() > deadline {
             return Err("it does not arrive");
         }
-        core::hint::spin_loop();
+        lock::relax();
     }
     hv.machine.add_cpu();
     Ok(())

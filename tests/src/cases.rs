@@ -249,8 +249,8 @@ pub fn debian_guest_uses_all_cpus(mix: impl Into<Mix>) {
     const PROMPT: &str = "/ # ";
     let mix = mix.into();
     let mut machine = mix.machine();
-    // A 32-bit kernel cleans caches by set and way, while another CPU waits for a lock. An emulator that counts
-    // instructions does not switch between the two for long.
+    // While a 32-bit kernel stops its other CPUs, it spins without YIELD. An emulator that counts instructions runs
+    // only the CPU that spins, then, for two thousand million of them.
     machine.deterministic = mix.guest == Arch::Arm64;
     machine.domus.push(DomU { vcpus: mix.cpus, ..debian_on_a_uart(mix) });
     let mut c = Console::boot(&mix.name("all-cpus"), &machine);

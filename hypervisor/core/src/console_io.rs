@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::{fmt, iter};
 
-use spin::Mutex;
+use lock::Mutex;
 use xen_abi::{Domid, Errno, console_io::op, xen::virq};
 
 use crate::{

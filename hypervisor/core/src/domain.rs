@@ -13,7 +13,7 @@ mod vmids;
 use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, Ordering};
 
-use spin::{Mutex, Once};
+use lock::{Mutex, Once};
 use xen_abi::{Domid, Errno, Gfn, Mfn, domctl::cdf, types::DomainHandle, xen::SharedInfo};
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -198,7 +198,7 @@ impl<M: Machine> Domain<M> {
     }
 
     /// As long as the guard lives no mapping of its memory goes away.
-    pub(crate) fn keep_mapped(&self) -> spin::MutexGuard<'_, P2m> {
+    pub(crate) fn keep_mapped(&self) -> lock::MutexGuard<'_, P2m> {
         self.p2m.lock()
     }
 

@@ -9,7 +9,7 @@ mod setup;
 use alloc::{collections::BTreeMap, vec, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use spin::Mutex;
+use lock::Mutex;
 use xen_abi::{Errno, Gfn, Mfn, PAGE_SIZE, arch::VcpuGuestContext};
 
 use crate::{

@@ -11,7 +11,7 @@ extern crate alloc;
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use spin::{Mutex, Once};
+use lock::{Mutex, Once};
 
 pub mod cmdline;
 pub mod console_io;

@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use spin::Mutex;
+use lock::Mutex;
 
 struct Ring {
     /// A power of two long.

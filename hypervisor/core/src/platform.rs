@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
-use spin::Mutex;
+use lock::Mutex;
 use xen_abi::{
     Errno,
     platform::{INTERFACE_VERSION, PlatformOp, SetTime64, op},

@@ -7,7 +7,7 @@ use core::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use spin::Mutex;
+use lock::Mutex;
 
 use crate::{
     domain::Domain,

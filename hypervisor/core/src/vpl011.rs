@@ -10,7 +10,7 @@
 
 use alloc::{collections::VecDeque, sync::Arc};
 
-use spin::{Mutex, MutexGuard};
+use lock::{Mutex, MutexGuard};
 use xen_abi::{arch::layout, io::console};
 
 use crate::{Hypervisor, domain::Domain, machine::Machine, vgic::Unhandled};

@@ -7,7 +7,7 @@
 use core::sync::atomic::{AtomicU8, Ordering};
 
 use hv_core::machine::{ListRegister, Trigger};
-use spin::Mutex;
+use lock::Mutex;
 
 use super::{
     Acknowledged, FIRST_SPI, HCR_ENABLE, HCR_UNDERFLOW, KICK, MAX_LIST_REGISTERS, PRIORITIES, PRIORITY_MASK,

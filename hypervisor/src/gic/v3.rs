@@ -11,7 +11,7 @@ use hv_core::{
     host,
     machine::{ListRegister, Trigger},
 };
-use spin::Mutex;
+use lock::Mutex;
 
 use super::{
     Acknowledged, FIRST_SPI, HCR_ENABLE, HCR_UNDERFLOW, KICK, MAX_LIST_REGISTERS, PRIORITIES, PRIORITY_MASK,

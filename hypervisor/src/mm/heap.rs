@@ -16,7 +16,7 @@ const GROWTH: u32 = 8;
 pub const RESERVE: u32 = 2 << GROWTH;
 
 #[global_allocator]
-static HEAP: TalcLock<spin::mutex::Mutex<()>, Manual> = TalcLock::new(Manual);
+static HEAP: TalcLock<lock::Mutex<()>, Manual> = TalcLock::new(Manual);
 
 /// Gives memory to the heap for good.
 ///

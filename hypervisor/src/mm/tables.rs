@@ -9,7 +9,7 @@ use core::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use spin::Mutex;
+use lock::Mutex;
 
 use crate::arch;
 

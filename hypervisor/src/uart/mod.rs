@@ -2,7 +2,7 @@
 
 mod pl011;
 
-use spin::{Mutex, Once};
+use lock::{Mutex, Once};
 
 pub use pl011::Block;
 use pl011::Pl011;

@@ -5,7 +5,7 @@
 
 use alloc::{sync::Arc, vec::Vec};
 
-use spin::{Mutex, RwLock};
+use lock::{Mutex, RwLock};
 use xen_abi::{Domid, Errno};
 
 use super::{Domain, vmids::Vmids};

@@ -1,6 +1,6 @@
 //! The TLB tags of stage-2 tables: eight bits everywhere, 0 never a guest's.
 
-use spin::Mutex;
+use lock::Mutex;
 
 use crate::machine::Vmid;
 

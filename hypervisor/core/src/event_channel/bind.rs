@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
-use spin::MutexGuard;
+use lock::MutexGuard;
 use xen_abi::{
     Domid, Errno, EvtchnPort,
     event_channel::{AllocUnbound, BindInterdomain, BindIpi, BindVcpu, BindVirq, Status, status},

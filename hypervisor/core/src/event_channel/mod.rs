@@ -19,7 +19,7 @@ mod virq;
 use alloc::{boxed::Box, sync::Arc};
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use spin::{Mutex, MutexGuard};
+use lock::{Mutex, MutexGuard};
 use xen_abi::{Errno, event_channel::NR_CHANNELS_2L, event_channel::fifo::NR_CHANNELS};
 
 use crate::{Hypervisor, domain::Domain, machine::Machine, vcpu::Vcpu};

@@ -7,7 +7,7 @@
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use spin::{Mutex, Once};
+use lock::{Mutex, Once};
 use xen_abi::{Domid, Errno, event_channel::fifo};
 
 use crate::{domain::Domain, machine::Machine};

@@ -17,7 +17,7 @@ use core::{
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
-use spin::Mutex;
+use lock::Mutex;
 use xen_abi::{Domid, Errno, Mfn, PAGE_SIZE};
 
 use crate::machine::{CacheOp, Machine};

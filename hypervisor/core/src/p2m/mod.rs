@@ -13,7 +13,7 @@ mod walk;
 
 use alloc::sync::Arc;
 
-use spin::MutexGuard;
+use lock::MutexGuard;
 use xen_abi::{Errno, Gfn, Mfn};
 
 use crate::{

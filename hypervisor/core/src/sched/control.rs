@@ -101,7 +101,7 @@ impl<M: Machine> Hypervisor<M> {
     /// be the vCPU itself.
     pub fn wait_until_off(&self, vcpu: &Vcpu<M>) {
         while vcpu.sched.is_loaded() {
-            core::hint::spin_loop();
+            lock::relax();
         }
     }
 

@@ -16,7 +16,7 @@ mod tests;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use spin::Mutex;
+use lock::Mutex;
 use xen_abi::{Errno, vcpu::runstate as state_of};
 
 use crate::{

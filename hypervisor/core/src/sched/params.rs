@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use spin::Mutex;
+use lock::Mutex;
 
 use crate::timers::{SoftTimer, WATCHDOGS};
 

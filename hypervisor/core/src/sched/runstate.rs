@@ -1,6 +1,6 @@
 //! What a vCPU did when: the record behind getvcpuinfo, cpu_time and the guest's runstate area.
 
-use spin::Mutex;
+use lock::Mutex;
 use xen_abi::vcpu::{RunstateInfo, runstate};
 
 use crate::time::Clock;

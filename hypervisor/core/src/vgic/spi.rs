@@ -3,7 +3,7 @@
 use alloc::{collections::BTreeMap, sync::Arc};
 use core::sync::atomic::Ordering;
 
-use spin::RwLock;
+use lock::RwLock;
 
 use super::state::LOCAL;
 use crate::{

@@ -87,6 +87,7 @@ combinations! {
         Always hello_under_debian:         DebianDom0(Arm64), Hello(Arm64),       1;
         Always ticker32_under_debian:      DebianDom0(Arm64), Ticker(Arm32),      1;
         Always debian_under_debian:        DebianDom0(Arm64), DebianGuest(Arm64), 1;
+        Always debian_under_debian_on_2:   DebianDom0(Arm64), DebianGuest(Arm64), 2;
         All    debian32_under_debian:      DebianDom0(Arm64), DebianGuest(Arm32), 1;
         Always hello_under_debian32:       DebianDom0(Arm32), Hello(Arm64),       1;
         All    debian_under_debian32:      DebianDom0(Arm32), DebianGuest(Arm64), 1;

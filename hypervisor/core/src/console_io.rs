@@ -1,7 +1,10 @@
 //! The hypervisor's console: output of domains that may write to it, and who gets what is typed.
 
 use alloc::vec::Vec;
-use core::{fmt, iter};
+use core::{
+    fmt::{self, Write as _},
+    iter,
+};
 
 use lock::Mutex;
 use xen_abi::{Domid, Errno, console_io::op, xen::virq};
@@ -19,6 +22,8 @@ use crate::{
 const CHUNK: usize = 128;
 /// The longest line of a domain that is put together.
 const LINE: usize = 200;
+/// Room for what says whose a line is.
+const PREFIX: usize = 24;
 /// Bytes of input that wait for the domain; a power of two.
 const INPUT: usize = 128;
 /// How often the switch character has to be typed.
@@ -209,8 +214,9 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     fn end_line(&self, whose: fmt::Arguments<'_>, line: &mut Vec<u8>) {
-        let whose = alloc::format!("{whose}");
-        for part in [whose.as_bytes(), line, b"\n"] {
+        let mut prefix = heapless::String::<PREFIX>::new();
+        let _ = prefix.write_fmt(whose);
+        for part in [prefix.as_bytes(), line, b"\n"] {
             self.machine.console_write(part);
             self.log.write(part);
         }

@@ -26,6 +26,7 @@ use crate::{
     p2m::{P2m, P2mGuard},
     resources::Resources,
     sched::DomainSched,
+    shared::share,
     vcpu::Vcpu,
     vgic::{GuestInterrupts, Vgic},
     vpl011::Uart,
@@ -126,7 +127,7 @@ impl<M: Machine> Domain<M> {
         if mem.frames.is_low() {
             return Err(Errno::ENOMEM);
         }
-        let account = Arc::new(Account::new(id));
+        let account = share(Account::new(id)).map_err(|_| Errno::ENOMEM)?;
         mem.frames.open(&account)?;
         Self::with_account(hv, account, config).inspect_err(|_| mem.frames.forget(id))
     }
@@ -141,7 +142,7 @@ impl<M: Machine> Domain<M> {
         let vgic = Vgic::new(config.max_vcpus, config.nr_spis)?;
         let events = Events::new(config.max_evtchn_port)?;
         let parts = Parts::new(hv, mem, id, &account, &config)?;
-        Ok(Arc::new(Self {
+        let domain = Self {
             id,
             lifecycle: Mutex::new(Lifecycle::new()),
             account,
@@ -166,7 +167,11 @@ impl<M: Machine> Domain<M> {
             serves: AtomicU16::new(Domid::INVALID.0),
             vcpus: Once::new(),
             config,
-        }))
+        };
+        share(domain).map_err(|domain| {
+            domain.give_back(hv);
+            Errno::ENOMEM
+        })
     }
 
     /// Its vCPUs; none before `XEN_DOMCTL_max_vcpus`.

@@ -42,6 +42,7 @@ pub mod regs;
 pub mod resources;
 pub mod sched;
 mod sched_op;
+mod shared;
 pub mod sysctl;
 pub mod time;
 pub mod timers;

@@ -58,8 +58,12 @@ impl RangeSet {
         }
         let before = (self.0[from].0, first);
         let after = (end, self.0[to - 1].1);
-        let left = [before, after].into_iter().filter(|range| range.0 < range.1);
-        self.0.splice(from..to, left);
+        self.0.drain(from..to);
+        for range in [after, before] {
+            if range.0 < range.1 {
+                self.0.insert(from, range);
+            }
+        }
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use alloc::{sync::Arc, vec::Vec};
 use xen_abi::{Domid, Errno};
 
 use super::{Domain, DomainConfig};
-use crate::{Hypervisor, frames::Account, machine::Machine, vcpu::Vcpu};
+use crate::{Hypervisor, frames::Account, machine::Machine, shared::share_all, vcpu::Vcpu};
 
 /// The uniprocessor-extensions bit of MPIDR that always reads as one.
 const MPIDR_RES1: u64 = 1 << 31;
@@ -77,7 +77,7 @@ impl<M: Machine> Hypervisor<M> {
         if let Some(first) = vcpus.first() {
             first.events.use_shared(domain.shared_info);
         }
-        domain.set_vcpus(vcpus.into());
+        domain.set_vcpus(share_all(vcpus).inspect_err(|_| self.forget_vcpus(count))?);
         Ok(())
     }
 }

@@ -124,7 +124,7 @@ impl<M: Machine> Current<'_, M> {
         let mut fifo = Fifo::new(self.domain.vcpus().len())?;
         fifo.set_control(v, held.keep(), op.offset as usize);
         self.carry_over();
-        *delivery = Delivery::Fifo(alloc::boxed::Box::new(fifo));
+        *delivery = Delivery::Fifo(fifo);
         Ok(())
     }
 

@@ -16,7 +16,7 @@ mod two_level;
 mod vcpu;
 mod virq;
 
-use alloc::{boxed::Box, sync::Arc};
+use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use lock::{Mutex, MutexGuard};
@@ -33,7 +33,7 @@ pub use virq::VirqHandlers;
 /// How a domain learns of events.
 enum Delivery {
     TwoLevel,
-    Fifo(Box<Fifo>),
+    Fifo(Fifo),
 }
 
 /// What raising an event changed.

@@ -182,7 +182,7 @@ impl Frames {
         self.alloc_own(machine, order, self.reserve.load(Ordering::Relaxed))
     }
 
-    /// The same, from the reserve as well: for the heap, whose users cannot fail.
+    /// The same, from the reserve as well: for the heap.
     pub fn alloc_reserved<M: Machine>(&self, machine: &M, order: u32) -> Option<Mfn> {
         self.alloc_own(machine, order, 0)
     }

@@ -1,6 +1,6 @@
 //! Hardware interrupts that belong to guests.
 
-use alloc::{collections::BTreeMap, sync::Arc};
+use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::Ordering;
 
 use lock::RwLock;
@@ -17,16 +17,30 @@ use crate::{
 const END: u32 = 1020;
 
 struct Route<M: Machine> {
+    spi: u32,
     domain: Arc<Domain<M>>,
     trigger: Trigger,
 }
 
+/// Those that have one, by number.
+struct Routes<M: Machine>(Vec<Route<M>>);
+
+impl<M: Machine> Routes<M> {
+    fn place(&self, spi: u32) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&spi, |route| route.spi)
+    }
+
+    fn get(&self, spi: u32) -> Option<&Route<M>> {
+        self.place(spi).ok().map(|at| &self.0[at])
+    }
+}
+
 /// Which domain each hardware interrupt belongs to. The guest sees it under the same number.
-pub struct SpiTable<M: Machine>(RwLock<BTreeMap<u32, Route<M>>>);
+pub struct SpiTable<M: Machine>(RwLock<Routes<M>>);
 
 impl<M: Machine> SpiTable<M> {
     pub(crate) const fn new() -> Self {
-        Self(RwLock::new(BTreeMap::new()))
+        Self(RwLock::new(Routes(Vec::new())))
     }
 }
 
@@ -37,6 +51,8 @@ pub enum RouteError {
     NoSuchInterrupt,
     /// It belongs to a domain already.
     Taken,
+    /// There is no memory to note it.
+    NoMemory,
 }
 
 impl From<RouteError> for xen_abi::Errno {
@@ -44,6 +60,7 @@ impl From<RouteError> for xen_abi::Errno {
         match error {
             RouteError::NoSuchInterrupt => Self::EINVAL,
             RouteError::Taken => Self::EBUSY,
+            RouteError::NoMemory => Self::ENOMEM,
         }
     }
 }
@@ -61,9 +78,8 @@ impl<M: Machine> Hypervisor<M> {
         if !(LOCAL..END.min(vgic.lines())).contains(&spi) {
             return Err(RouteError::NoSuchInterrupt);
         }
-        if routes.contains_key(&spi) {
-            return Err(RouteError::Taken);
-        }
+        let Err(place) = routes.place(spi) else { return Err(RouteError::Taken) };
+        routes.0.try_reserve(1).map_err(|_| RouteError::NoMemory)?;
         let v = vgic.target(spi).unwrap_or(0);
         let bit = 1 << (spi % 32);
         let mut enabled = false;
@@ -72,7 +88,7 @@ impl<M: Machine> Hypervisor<M> {
             enabled = bank.enabled & bit != 0;
         }
         drop(vgic);
-        routes.insert(spi, Route { domain: domain.clone(), trigger });
+        routes.0.insert(place, Route { spi, domain: domain.clone(), trigger });
         self.machine.route_spi(spi, trigger, self.cpu_of(domain, v));
         self.machine.enable_spi(spi, enabled);
         Ok(())
@@ -81,7 +97,8 @@ impl<M: Machine> Hypervisor<M> {
     /// Takes a hardware interrupt from a domain; false if it was not the domain's.
     pub fn unroute_guest_spi(&self, domain: &Arc<Domain<M>>, spi: u32) -> bool {
         let mut routes = self.spis.0.write();
-        if !routes.get(&spi).is_some_and(|route| Arc::ptr_eq(&route.domain, domain)) {
+        let Ok(place) = routes.place(spi) else { return false };
+        if !Arc::ptr_eq(&routes.0[place].domain, domain) {
             return false;
         }
         self.machine.enable_spi(spi, false);
@@ -98,7 +115,7 @@ impl<M: Machine> Hypervisor<M> {
             }
         }
         drop(vgic);
-        routes.remove(&spi);
+        routes.0.remove(place);
         true
     }
 
@@ -107,7 +124,7 @@ impl<M: Machine> Hypervisor<M> {
         loop {
             let next = {
                 let routes = self.spis.0.read();
-                routes.iter().find(|(_, route)| Arc::ptr_eq(&route.domain, domain)).map(|(spi, _)| *spi)
+                routes.0.iter().find(|route| Arc::ptr_eq(&route.domain, domain)).map(|route| route.spi)
             };
             match next {
                 Some(spi) => self.unroute_guest_spi(domain, spi),
@@ -119,7 +136,7 @@ impl<M: Machine> Hypervisor<M> {
     /// A hardware interrupt was acknowledged, but not deactivated, on this CPU.
     pub fn guest_spi(&self, spi: u32) {
         let routes = self.spis.0.read();
-        match routes.get(&spi) {
+        match routes.get(spi) {
             Some(route) => self.inject_spi(&route.domain, spi),
             None => {
                 self.machine.enable_spi(spi, false);
@@ -134,7 +151,7 @@ impl<M: Machine> Hypervisor<M> {
 
     /// The guest sent an SPI to another vCPU: sends the hardware interrupt to that one's CPU.
     pub(super) fn redirect_spi(&self, domain: &Arc<Domain<M>>, spi: u32, v: usize) {
-        if let Some(route) = self.spis.0.read().get(&spi) {
+        if let Some(route) = self.spis.0.read().get(spi) {
             self.machine.route_spi(spi, route.trigger, self.cpu_of(domain, v));
         }
     }
@@ -150,10 +167,10 @@ impl<M: Machine> Hypervisor<M> {
         if !domain.vgic.lock().hardware_of(v) {
             return;
         }
-        for (spi, route) in self.spis.0.read().iter() {
-            let here = Arc::ptr_eq(&route.domain, domain) && domain.vgic.lock().target(*spi) == Some(v);
+        for route in &self.spis.0.read().0 {
+            let here = Arc::ptr_eq(&route.domain, domain) && domain.vgic.lock().target(route.spi) == Some(v);
             if here {
-                self.machine.route_spi(*spi, route.trigger, cpu);
+                self.machine.route_spi(route.spi, route.trigger, cpu);
             }
         }
     }

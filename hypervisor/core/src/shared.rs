@@ -1,0 +1,29 @@
+//! Sharing values when memory may be short: `alloc` has no stable way to be told.
+//!
+//! The room that a value needs is tried first. Between that and its use another CPU would have to take it, and the
+//! heap's reserve of RAM with it, without which no domain is made.
+
+use alloc::{sync::Arc, vec::Vec};
+
+use xen_abi::Errno;
+
+/// Shares a value, or gives it back.
+pub(crate) fn share<T>(value: T) -> Result<Arc<T>, T> {
+    match try_room::<T>(1) {
+        Ok(()) => Ok(Arc::new(value)),
+        Err(_) => Err(value),
+    }
+}
+
+/// Shares values that are next to each other.
+pub(crate) fn share_all<T>(values: Vec<T>) -> Result<Arc<[T]>, Errno> {
+    try_room::<T>(values.len())?;
+    Ok(values.into())
+}
+
+/// Whether there is room for so many values and the two counts in front of them.
+fn try_room<T>(count: usize) -> Result<(), Errno> {
+    let bytes =
+        count.saturating_mul(size_of::<T>()).saturating_add(size_of::<[usize; 2]>() + 2 * align_of::<T>());
+    Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| Errno::ENOMEM)
+}

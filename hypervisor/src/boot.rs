@@ -59,6 +59,11 @@ pub fn hypervisor() -> &'static Hypervisor<Board> {
     HYPERVISOR.wait()
 }
 
+/// The same, if it exists yet.
+pub fn started() -> Option<&'static Hypervisor<Board>> {
+    HYPERVISOR.get()
+}
+
 /// Why the hypervisor cannot start.
 enum Failure<'a> {
     /// The board, or its description.

@@ -14,7 +14,6 @@ use crate::{
     board::Board,
     context,
     gic::{self, KICK},
-    mm::heap,
     panic, uart,
 };
 
@@ -29,13 +28,11 @@ pub fn run(hv: &'static Hypervisor<Board>) -> ! {
             Next::Same => {}
             Next::Switch(vcpu) => {
                 unload(hv, cpu, loaded.take(), &regs);
-                heap::replenish(hv);
                 vcpu.context.load(&mut regs, &hv.machine.gic);
                 hv.switched_in(cpu, &vcpu);
                 loaded = Some(vcpu);
             }
             Next::Wait => {
-                heap::replenish(hv);
                 arch::wait();
                 let mut current = loaded.as_ref().map(|vcpu| Current::new(hv, vcpu, &mut regs, cpu));
                 serve_interrupt(hv, cpu, current.as_mut());
@@ -43,7 +40,6 @@ pub fn run(hv: &'static Hypervisor<Board>) -> ! {
             }
             Next::Idle => {
                 unload(hv, cpu, loaded.take(), &regs);
-                heap::replenish(hv);
                 arch::wait();
                 serve_interrupt(hv, cpu, None);
                 continue;

@@ -2,21 +2,25 @@
 #![allow(unsafe_code)]
 // UNSAFETY: an allocator has to be told which memory is its own.
 
-use hv_core::Hypervisor;
-use talc::{TalcLock, source::Manual};
+use core::alloc::Layout;
 
-use crate::board::Board;
+use talc::{
+    TalcLock,
+    base::{Talc, binning::Binning},
+    source::Source,
+};
 
-/// Below this the heap grows. It is more than what serving one trap allocates: growing takes locks,
-/// so it is only done between traps.
-const LOW_WATER: usize = 512 << 10;
-/// log2 of the frames that it grows by: 1 MiB.
+use crate::{boot, mm::tables::PAGE_SIZE};
+
+/// log2 of the frames that it grows by, unless more is asked for: 1 MiB.
 const GROWTH: u32 = 8;
 /// Frames that only the heap may have.
 pub const RESERVE: u32 = 2 << GROWTH;
+/// What is lost in a block besides what alignment costs, at most.
+const OVERHEAD: usize = 64;
 
 #[global_allocator]
-static HEAP: TalcLock<lock::Mutex<()>, Manual> = TalcLock::new(Manual);
+static HEAP: TalcLock<lock::Mutex<()>, FreeRam> = TalcLock::new(FreeRam);
 
 /// Gives memory to the heap for good.
 ///
@@ -29,14 +33,22 @@ pub unsafe fn add(start: usize, len: usize) {
     assert!(claimed.is_some(), "{len} bytes are too few for a heap");
 }
 
-/// Makes sure that serving the next trap finds enough. To be called with no lock held.
-pub fn replenish(hv: &Hypervisor<Board>) {
-    if HEAP.lock().counters().available_bytes >= LOW_WATER {
-        return;
-    }
-    let frames = hv.frames.alloc_reserved(&hv.machine, GROWTH);
-    if let Some(start) = frames.and_then(|start| hv.machine.ram.address(start)) {
+/// Lets the heap grow in the midst of an allocation: of all locks only that of the free frames comes after
+/// its own.
+#[derive(Debug)]
+struct FreeRam;
+
+// SAFETY: taking frames allocates nothing, and the heap is only used through `talc`.
+unsafe impl Source for FreeRam {
+    fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
+        let hv = boot::started().ok_or(())?;
+        let bytes = layout.size().saturating_add(layout.align() + OVERHEAD);
+        let least = bytes.div_ceil(PAGE_SIZE).checked_next_power_of_two().ok_or(())?.trailing_zeros();
+        // RAM that is nearly used up has few large blocks.
+        let take = |order| Some((hv.frames.alloc_reserved(&hv.machine, order)?, order));
+        let (start, order) = [GROWTH.max(least), least].into_iter().find_map(take).ok_or(())?;
+        let start = hv.machine.ram.address(start).ok_or(())?;
         // SAFETY: these frames have just become the hypervisor's and nobody else knows them.
-        unsafe { add(start, crate::mm::tables::PAGE_SIZE << GROWTH) };
+        unsafe { talc.claim(start as *mut u8, PAGE_SIZE << order) }.map(drop).ok_or(())
     }
 }

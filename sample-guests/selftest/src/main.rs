@@ -84,6 +84,7 @@ async fn main(env: Env) -> Result<(), String> {
         toolstack::the_machine_is_described,
         toolstack::the_log_can_be_read,
         toolstack::a_domain_is_made_and_destroyed,
+        toolstack::memory_runs_out_and_comes_back,
     ];
     let mut failed = 0;
     for (name, case) in cases.into_iter().chain(features) {

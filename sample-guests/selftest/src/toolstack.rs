@@ -1,6 +1,6 @@
 //! The operations of the toolstack, for dom0.
 
-use alloc::{string::String, vec, vec::Vec};
+use alloc::{format, string::String, vec, vec::Vec};
 
 use guest_sdk::{
     Env,
@@ -105,6 +105,84 @@ pub async fn a_domain_is_made_and_destroyed(env: Env) -> Outcome {
     info!("three domains cost {} pages", free.saturating_sub(left));
     check!(left + 16 >= free);
     Ok(())
+}
+
+/// Domains are made until memory is used up, each with as many vCPUs and ports as it gets, without a pause: each is
+/// made whole or refused, and all memory comes back.
+pub async fn memory_runs_out_and_comes_back(env: Env) -> Outcome {
+    if !env.is_dom0() || env.bootarg("fill").is_none() {
+        return Ok(());
+    }
+    let first = fill()?;
+    let free = sysctl::physinfo().at("physinfo")?.free_pages;
+    let second = fill()?;
+    let left = sysctl::physinfo().at("physinfo")?.free_pages;
+    info!("{} domains with {} ports, then {} with {}", first.0, first.1, second.0, second.1);
+    // The hypervisor may keep for later what it took for itself.
+    check!(second.0 >= first.0 && left + ROOM + 16 >= free);
+    Ok(())
+}
+
+/// Pages that are left for domains and their ports.
+const ROOM: u64 = 8 << 8;
+
+/// Fills memory and empties it again; says how many domains and ports there were.
+fn fill() -> Result<(usize, usize), String> {
+    let (large, _) = domctl::create(None, &config()).at("create")?;
+    let mut made = Vec::from([large]);
+    let filled = take_memory(large).and_then(|()| make_domains(&mut made));
+    let domains = made.len() - 1;
+    for domid in made {
+        destroy(domid)?;
+    }
+    Ok((domains, filled?))
+}
+
+/// Gives a domain all memory but a little.
+fn take_memory(domid: Domid) -> Outcome {
+    domctl::max_vcpus(domid, 1).at("max_vcpus")?;
+    domctl::max_mem(domid, u64::from(u32::MAX)).at("max_mem")?;
+    domctl::set_paging_mempool_size(domid, 2 << 20).at("mempool")?;
+    let base = Gfn::containing(layout::RAM0_BASE);
+    for order in [9, 4] {
+        for index in 0.. {
+            let free = sysctl::physinfo().at("physinfo")?.free_pages;
+            // Blocks of either order have places of their own.
+            let to = Gfn(base.0 + (u64::from(9 - order) << 15) + (index << order));
+            if free < ROOM + (1 << order)
+                || memory::populate_physmap(domid, &[to], order, 0).at("populate")? == 0
+            {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes domains until one is refused; says how many ports they have.
+fn make_domains(made: &mut Vec<Domid>) -> Result<usize, String> {
+    let mut ports = 0;
+    let wanted = CreateDomain { max_vcpus: 8, max_evtchn_port: u32::MAX, ..config() };
+    loop {
+        let domid = match domctl::create(None, &wanted) {
+            Ok((domid, _)) => domid,
+            Err(Errno::ENOMEM) => return Ok(ports),
+            Err(other) => return Err(format!("create: {other}")),
+        };
+        made.push(domid);
+        match domctl::max_vcpus(domid, 8) {
+            Ok(()) => {}
+            Err(Errno::ENOMEM) => continue,
+            Err(other) => return Err(format!("max_vcpus: {other}")),
+        }
+        loop {
+            match event_channel::alloc_unbound(domid, Domid(0)) {
+                Ok(_) => ports += 1,
+                Err(Errno::ENOMEM | Errno::ENOSPC) => break,
+                Err(other) => return Err(format!("alloc_unbound: {other}")),
+            }
+        }
+    }
 }
 
 fn config() -> CreateDomain {

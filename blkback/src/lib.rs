@@ -11,6 +11,7 @@ mod pages;
 pub mod persistent;
 mod queue;
 mod ram;
+mod reports;
 pub mod request;
 mod stop;
 mod store;

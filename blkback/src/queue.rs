@@ -19,10 +19,12 @@ use guest_sdk::event::Port;
 use guest_sdk::exec::{race, yield_now};
 use guest_sdk::grant::Mapping;
 use guest_sdk::ring::{BackRing, RingError};
+use log::Level;
 use zerocopy::{FromZeros, IntoBytes};
 
 use crate::connect::Connection;
 use crate::pages::Pages;
+use crate::reports::Reports;
 use crate::request::{self, Action, Indirect, Kind, Refusal, Rules, Segment, Tag, Transfer};
 use crate::store::{Store, StoreError};
 
@@ -95,6 +97,7 @@ pub(crate) struct Queue<S> {
     ring: BackRing<blkif::Request, blkif::Response, Mapping>,
     port: Rc<Port>,
     pages: Pages,
+    reports: Reports,
     store: Rc<S>,
     rules: Rules,
     limits: Limits,
@@ -114,6 +117,7 @@ impl<S: Store + 'static> Queue<S> {
     pub(crate) fn new(
         connection: Connection,
         peer: Domid,
+        reports: Reports,
         store: Rc<S>,
         rules: Rules,
         limits: Limits,
@@ -123,6 +127,7 @@ impl<S: Store + 'static> Queue<S> {
             ring: connection.ring,
             port: Rc::new(connection.port),
             pages: Pages::new(peer, persistent),
+            reports,
             store,
             rules,
             limits,
@@ -366,7 +371,7 @@ impl<S: Store + 'static> Queue<S> {
     /// Logs the first of a connection's requests that failed; a guest can make any number of them.
     fn report(&mut self, why: &dyn fmt::Display) {
         if self.statistics.failed == 0 {
-            log::warn!("blkback: {}: {why}", self.pages.peer());
+            self.reports.say(Level::Warn, format_args!("{why}"));
         }
     }
 

@@ -12,10 +12,12 @@ use core::time::Duration;
 use guest_sdk::exec::{Either, race, sleep};
 use guest_sdk::xenbus::{Device, XenbusState};
 use guest_sdk::xenstore::{self, Watch};
+use log::Level;
 
 use crate::connect::{self, ConnectError};
 use crate::disks::{Description, Disks, OpenError};
 use crate::queue::{Limits, Queue};
+use crate::reports::Reports;
 use crate::request::Rules;
 use crate::stop::Stop;
 use crate::store::{Geometry, Store};
@@ -27,6 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) struct Vbd<S> {
     device: Device,
     disk: Description,
+    reports: Reports,
     store: Rc<S>,
     rules: Rules,
     limits: Limits,
@@ -80,7 +83,8 @@ impl<S: Store + 'static> Vbd<S> {
         geometry.discard = geometry.discard.filter(|_| !disk.no_discard);
         let rules = Rules { geometry, max_indirect: limits.indirect_segments.min(4096) };
         let state = device.state().await?;
-        Ok(Self { device, disk, store, rules, limits, queue: None, state, stop })
+        let reports = Reports::new(&disk);
+        Ok(Self { device, disk, reports, store, rules, limits, queue: None, state, stop })
     }
 
     /// Serves the disk until the toolstack removes it, or the back end is stopped.
@@ -175,9 +179,10 @@ impl<S: Store + 'static> Vbd<S> {
         }
         match connect::connect(&self.device, &self.limits).await {
             Ok(connection) => {
-                log::info!("blkback: {} connected", self.disk);
+                self.reports.say(Level::Info, format_args!("connected"));
                 let (store, rules, limits) = (self.store.clone(), self.rules, self.limits);
-                self.queue = Some(Queue::new(connection, self.disk.domid, store, rules, limits));
+                let (peer, reports) = (self.disk.domid, self.reports.clone());
+                self.queue = Some(Queue::new(connection, peer, reports, store, rules, limits));
                 self.switch(XenbusState::CONNECTED).await
             }
             Err(ConnectError::Node(xenstore::Error::Closed)) => Err(xenstore::Error::Closed),
@@ -187,7 +192,7 @@ impl<S: Store + 'static> Vbd<S> {
 
     /// Ends the connection with a front end that broke the protocol. It may close its end and start anew.
     async fn cut_off(&mut self, error: &impl fmt::Display) -> xenstore::Result<()> {
-        log::warn!("blkback: {}: {error}", self.disk);
+        self.reports.say(Level::Warn, format_args!("{error}"));
         self.disconnect().await;
         report(&self.device, error).await;
         self.switch(XenbusState::CLOSING).await
@@ -197,7 +202,7 @@ impl<S: Store + 'static> Vbd<S> {
     async fn disconnect(&mut self) {
         if let Some(mut queue) = self.queue.take() {
             queue.drain().await;
-            log::info!("blkback: {} disconnected: {}", self.disk, queue.statistics());
+            self.reports.say(Level::Info, format_args!("disconnected: {}", queue.statistics()));
         }
     }
 

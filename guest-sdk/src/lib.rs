@@ -3,6 +3,7 @@
 
 extern crate alloc;
 
+pub mod allowance;
 mod arch;
 #[cfg(any(test, target_os = "none"))]
 mod board;

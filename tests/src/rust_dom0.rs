@@ -445,7 +445,7 @@ fn disk_comes_and_goes(p: &mut Prompt) {
     let with = in_guest(p, 3);
     assert_eq!(with.matches("131072\n").count(), 2, "{with}");
     p.types(LEAVE_CONSOLE, "\n");
-    p.says("xl block-detach linux xvdc", &["(/dev/loop2) disconnected"]);
+    p.says("xl block-detach linux xvdc", &["(/dev/loop2): disconnected"]);
     p.says("xl block-detach linux xvdc", &["xvdc: not connected"]);
     p.quiet("losetup -d /dev/loop2");
     let without = in_guest(p, 2);

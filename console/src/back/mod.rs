@@ -7,7 +7,6 @@
 //! The ring is looked at anew for each transfer, so that a guest may clear its page and start over. Indices that
 //! make no sense are left alone until they do.
 
-mod allowance;
 mod backlog;
 mod page;
 
@@ -20,6 +19,7 @@ use core::future::poll_fn;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 
+use guest_sdk::allowance::Allowance;
 use guest_sdk::byte_ring::{Consumer, Direction, Producer};
 use guest_sdk::event::Port;
 use guest_sdk::exec::{race, sleep_until};
@@ -27,7 +27,6 @@ use guest_sdk::ring::RingError;
 use guest_sdk::shared::Memory;
 use guest_sdk::time;
 
-use allowance::Allowance;
 use backlog::Backlog;
 pub use page::{OpenError, Page};
 

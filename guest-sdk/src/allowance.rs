@@ -1,8 +1,8 @@
-//! How often a guest may keep the daemon busy.
+//! How often somebody else may cause something.
 
 use core::time::Duration;
 
-use guest_sdk::time::Instant;
+use crate::time::Instant;
 
 /// Turns in each period; the period begins with the first turn after the last one ended.
 #[derive(Debug)]

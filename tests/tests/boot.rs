@@ -1,5 +1,5 @@
 //! The hypervisor's own start.
-use machine::{Arch, Domain, paths};
+use machine::{Arch, Domain, Machine, paths};
 use std::{fs, time::Duration};
 use symbol_table::{MAGIC, Table};
 use system_tests::{
@@ -103,4 +103,56 @@ fn a_bug_of_its_own_is_reported_with_the_names_of_functions() {
     c.expect(&format!(" {FUNCTION}+0x0"), SOON);
     c.expect("primary_entry+0x", SOON);
     c.expect("(XEN) halted", SOON);
+}
+
+/// What it is given, and what it has to say of it.
+struct Bad {
+    name: &'static str,
+    change: fn(&mut Machine),
+    says: &'static str,
+}
+
+/// Cuts the second half of dom0's file off.
+fn halve_dom0(machine: &mut Machine) {
+    let dom0 = machine.dom0.as_mut().expect("there is a dom0");
+    let whole = fs::read(&dom0.kernel).expect("dom0 is built");
+    dom0.kernel = paths::images(machine.arch).join("half-a-dom0");
+    fs::write(&dom0.kernel, &whole[..whole.len() / 2]).expect("room for an image");
+}
+
+#[test]
+fn what_cannot_be_started_is_named() {
+    let bad = [
+        Bad { name: "half", change: halve_dom0, says: "cannot start: no dom0: kernel file is truncated: " },
+        Bad {
+            name: "none",
+            change: |machine| machine.dom0 = None,
+            says: "cannot start: no dom0: no kernel among the boot modules in /chosen",
+        },
+        Bad {
+            name: "little",
+            change: |machine| machine.hypervisor_args += " dom0_mem=900M",
+            says: "cannot start: no dom0: there are not 900 MiB of free memory",
+        },
+        Bad {
+            name: "tight",
+            change: |machine| machine.hypervisor_args += " dom0_mem=256K",
+            says: "cannot start: no dom0: kernel, initrd and device tree need 1 MiB of memory",
+        },
+        // The module lies beyond this.
+        Bad {
+            name: "outside",
+            change: |machine| machine.memory_mib = 128,
+            says: "cannot start: no dom0: the boot module at 0x50000000+",
+        },
+    ];
+    for Bad { name, change, says } in bad {
+        let mut machine = Ours.machine();
+        machine.memory_mib = 512;
+        machine.hypervisor_args += " dom0_mem=64M";
+        machine.dom0 = Some(Domain { kernel: Ours.image("hello"), ramdisk: None, args: String::new() });
+        change(&mut machine);
+        let mut c = Console::boot(&format!("cannot-start-{name}"), &machine);
+        c.expect(says, SOON);
+    }
 }

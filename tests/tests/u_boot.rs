@@ -15,8 +15,8 @@ const PROMPT: &str = "=> ";
 /// Where the board's device tree is.
 const TREE: u64 = 0x4000_0000;
 
-/// Has U-Boot edit the board's tree and start the hypervisor; the Rust dom0 comes to its prompt.
-fn boots(on: Hypervisor) {
+/// Has U-Boot edit the board's tree, also with `more`, and start the hypervisor with the Rust dom0.
+fn start(name: &str, on: Hypervisor, more: &[&str]) -> Console {
     let dom0 = Mix::from(on).rust_dom0();
     let size = fs::metadata(&dom0.kernel).expect("dom0 is built").len();
     let mut machine = on.machine();
@@ -29,11 +29,11 @@ fn boots(on: Hypervisor) {
     };
     let module = format!("/chosen/module@{MODULES:x}");
 
-    let mut c = Console::boot(&format!("u-boot-{on:?}").to_lowercase(), &machine);
+    let mut c = Console::boot(&format!("{name}-{on:?}").to_lowercase(), &machine);
     c.expect("Hit any key to stop autoboot", SOON);
     c.send(b" ");
     c.expect(PROMPT, SOON);
-    for line in [
+    let lines = [
         &format!("fdt addr {TREE:#x}"),
         "fdt resize 4096",
         "fdt set /chosen \\#address-cells <2>",
@@ -42,13 +42,32 @@ fn boots(on: Hypervisor) {
         &format!("fdt mknod /chosen module@{MODULES:x}"),
         &format!("fdt set {module} compatible \"multiboot,kernel\" \"multiboot,module\""),
         &format!("fdt set {module} reg <0 {MODULES:#x} 0 {size:#x}>"),
-    ] {
+    ];
+    for line in lines.iter().chain(more) {
         c.command(line, PROMPT, SOON);
     }
     c.send_line(&format!("{boot} {HYPERVISOR:#x} - {TREE:#x}"));
     c.expect("Starting kernel", SOON);
+    c
+}
+
+/// The Rust dom0 comes to its prompt.
+fn boots(on: Hypervisor) {
+    let mut c = start("u-boot", on, &[]);
     c.expect("This is the Rust dom0", BOOT);
     c.expect("dom0# ", SOON);
+}
+
+/// A loader that says that the initial RAM disk is larger than memory is told so.
+#[test]
+fn a_ramdisk_of_the_wrong_size_is_named() {
+    let lie = [
+        "fdt mknod /chosen ramdisk",
+        "fdt set /chosen/ramdisk compatible \"multiboot,ramdisk\" \"multiboot,module\"",
+        "fdt set /chosen/ramdisk reg <0 0x58000000 1 0>",
+    ];
+    let mut c = start("wrong-ramdisk", Ours, &lie);
+    c.expect("cannot start: no dom0: the boot module at 0x58000000+0x100000000 is not in RAM", SOON);
 }
 
 #[test]

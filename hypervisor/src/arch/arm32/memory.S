@@ -25,12 +25,21 @@ __aeabi_memcpy8:
     subs    r2, r2, #32
     blo     2f
     push    {{r4-r9, lr}}
-1:  ldm     r1!, {{r3-r9, lr}}
     subs    r2, r2, #32
+    blo     3f
+1:  ldm     r1!, {{r3-r9, lr}}
+    subs    r2, r2, #64
+    stm     r12!, {{r3-r9, lr}}
+    ldm     r1!, {{r3-r9, lr}}
     stm     r12!, {{r3-r9, lr}}
     bhs     1b
+3:  tst     r2, #32
+    ldmne   r1!, {{r3-r9, lr}}
+    stmne   r12!, {{r3-r9, lr}}
     pop     {{r4-r9, lr}}
 2:  @ Bits 4 to 0 of r2 say what is left.
+    tst     r2, #31
+    bxeq    lr
     push    {{r4, r5}}
     lsls    r3, r2, #28             @ C: bit 4, N: bit 3
     ldmcs   r1!, {{r3-r5}}

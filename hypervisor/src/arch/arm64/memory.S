@@ -14,28 +14,43 @@ memcpy:
     orr     x4, x0, x1
     tst     x4, #7
     b.ne    4f
-    subs    x2, x2, #64
+    subs    x2, x2, #128
     b.lo    2f
-1:  ldp     x4, x5, [x1]
-    ldp     x6, x7, [x1, #16]
-    ldp     x8, x9, [x1, #32]
-    ldp     x10, x11, [x1, #48]
-    add     x1, x1, #64
-    stp     x4, x5, [x3]
-    stp     x6, x7, [x3, #16]
-    stp     x8, x9, [x3, #32]
-    stp     x10, x11, [x3, #48]
-    add     x3, x3, #64
-    subs    x2, x2, #64
+1:  ldp     x4, x5, [x1], #128
+    ldp     x6, x7, [x1, #-112]
+    ldp     x8, x9, [x1, #-96]
+    ldp     x10, x11, [x1, #-80]
+    stp     x4, x5, [x3], #128
+    stp     x6, x7, [x3, #-112]
+    stp     x8, x9, [x3, #-96]
+    stp     x10, x11, [x3, #-80]
+    ldp     x4, x5, [x1, #-64]
+    ldp     x6, x7, [x1, #-48]
+    ldp     x8, x9, [x1, #-32]
+    ldp     x10, x11, [x1, #-16]
+    stp     x4, x5, [x3, #-64]
+    stp     x6, x7, [x3, #-48]
+    stp     x8, x9, [x3, #-32]
+    stp     x10, x11, [x3, #-16]
+    subs    x2, x2, #128
     b.hs    1b
-2:  // Bits 5 to 0 of x2 say what is left.
-    tbz     x2, #5, 1f
-    ldp     x4, x5, [x1]
-    ldp     x6, x7, [x1, #16]
-    add     x1, x1, #32
-    stp     x4, x5, [x3]
-    stp     x6, x7, [x3, #16]
-    add     x3, x3, #32
+2:  // Bits 6 to 0 of x2 say what is left.
+    ands    x2, x2, #127
+    b.eq    8f
+    tbz     x2, #6, 3f
+    ldp     x4, x5, [x1], #64
+    ldp     x6, x7, [x1, #-48]
+    ldp     x8, x9, [x1, #-32]
+    ldp     x10, x11, [x1, #-16]
+    stp     x4, x5, [x3], #64
+    stp     x6, x7, [x3, #-48]
+    stp     x8, x9, [x3, #-32]
+    stp     x10, x11, [x3, #-16]
+3:  tbz     x2, #5, 1f
+    ldp     x4, x5, [x1], #32
+    ldp     x6, x7, [x1, #-16]
+    stp     x4, x5, [x3], #32
+    stp     x6, x7, [x3, #-16]
 1:  tbz     x2, #4, 1f
     ldp     x4, x5, [x1], #16
     stp     x4, x5, [x3], #16
@@ -51,7 +66,8 @@ memcpy:
 1:  tbz     x2, #0, 1f
     ldrb    w4, [x1]
     strb    w4, [x3]
-1:  ret
+1:
+8:  ret
 
 4:  tst     x4, #3
     b.ne    6f

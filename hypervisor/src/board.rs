@@ -7,7 +7,7 @@ use hv_core::{
     machine::{Access, CacheOp, CpuId, ListRegister, Machine, SysReg, Trigger, Vmid},
 };
 use xen_abi::{Errno, Gfn, Mfn, arch::VcpuGuestContext};
-use zerocopy::FromBytes;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::{
     arch,
@@ -134,8 +134,8 @@ impl Machine for Board {
     }
 
     #[inline]
-    fn write_at(&self, address: u64, from: &[u8]) -> bool {
-        self.ram.write_at(address, from)
+    fn write_value_at<T: IntoBytes + Immutable>(&self, address: u64, value: &T) -> bool {
+        self.ram.write_value_at(address, value)
     }
 
     #[inline]
@@ -143,6 +143,7 @@ impl Machine for Board {
         self.ram.write(mfn, offset, from);
     }
 
+    #[inline(always)]
     fn copy_frame(&self, to: (Mfn, usize), from: (Mfn, usize), len: usize) {
         self.ram.copy(to, from, len);
     }
@@ -183,6 +184,16 @@ impl Machine for Board {
     #[inline]
     fn compare_exchange32(&self, mfn: Mfn, offset: usize, old: u32, new: u32) -> Result<u32, u32> {
         self.ram.compare_exchange32(mfn, offset, old, new)
+    }
+
+    #[inline(always)]
+    fn try_change32(&self, mfn: Mfn, offset: usize, tries: u32, change: impl Fn(u32) -> Option<u32>) -> bool {
+        self.ram.try_change32(mfn, offset, tries, change)
+    }
+
+    #[inline(always)]
+    fn change64(&self, mfn: Mfn, offset: usize, change: impl FnOnce(u64) -> Option<u64>) -> bool {
+        self.ram.change64(mfn, offset, change)
     }
 
     fn fetch_or64(&self, mfn: Mfn, offset: usize, bits: u64) -> u64 {

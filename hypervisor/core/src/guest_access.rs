@@ -194,8 +194,13 @@ impl<'c, 'a, M: Machine> Window<'c, 'a, M> {
         {
             return Ok(value);
         }
+        self.read_of_list(va)
+    }
+
+    #[inline(never)]
+    fn read_of_list<T: FromBytes + IntoBytes>(&mut self, va: u64) -> Result<T, Errno> {
         match self.find(va, size_of::<T>())? {
-            Some((mfn, offset)) => Ok(machine.read_value(mfn, offset)),
+            Some((mfn, offset)) => Ok(self.cur.hv.machine.read_value(mfn, offset)),
             None => self.read_across(va),
         }
     }
@@ -214,14 +219,19 @@ impl<'c, 'a, M: Machine> Window<'c, 'a, M> {
     /// Writes a value.
     #[inline]
     pub(crate) fn write<T: IntoBytes + Immutable>(&mut self, va: u64, value: &T) -> Result<(), Errno> {
-        let (machine, bytes) = (&self.cur.hv.machine, value.as_bytes());
+        let machine = &self.cur.hv.machine;
         if self.single
-            && self.cur.at(va, bytes.len(), |pa| machine.write_at(pa, bytes).then_some(())).is_some()
+            && self.cur.at(va, size_of::<T>(), |pa| Some(machine.write_value_at(pa, value))) == Some(true)
         {
             return Ok(());
         }
+        self.write_of_list(va, value.as_bytes())
+    }
+
+    #[inline(never)]
+    fn write_of_list(&mut self, va: u64, bytes: &[u8]) -> Result<(), Errno> {
         match self.find(va, bytes.len())? {
-            Some((mfn, offset)) => machine.write_frame(mfn, offset, bytes),
+            Some((mfn, offset)) => self.cur.hv.machine.write_frame(mfn, offset, bytes),
             None => self.cur.copy_to_guest(va, bytes)?,
         }
         Ok(())

@@ -5,7 +5,7 @@
 //! loaded here". None blocks, none allocates.
 
 use xen_abi::{Gfn, Mfn, PAGE_SIZE, errno::Errno};
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::regs::GuestRegs;
 
@@ -126,17 +126,19 @@ pub trait Machine: Sync + Send + Sized + 'static {
         self.read_frame(mfn, offset, value.as_mut_bytes());
         value
     }
-    /// Copies a value from a physical address, in one frame; `None` outside RAM.
+    /// Copies a value from a physical address, in one frame; `None` outside RAM, or where it cannot
+    /// be had word by word.
     fn read_value_at<T: FromBytes + IntoBytes>(&self, address: u64) -> Option<T> {
         let mfn = Mfn::containing(address);
         self.is_ram(mfn).then(|| self.read_value(mfn, address as usize % PAGE_SIZE))
     }
-    /// Copies bytes to a physical address, in one frame; false outside RAM.
-    fn write_at(&self, address: u64, from: &[u8]) -> bool {
+    /// Copies a value to a physical address, in one frame; false, with nothing done, where
+    /// [`Machine::read_value_at`] gives none.
+    fn write_value_at<T: IntoBytes + Immutable>(&self, address: u64, value: &T) -> bool {
         let mfn = Mfn::containing(address);
         let is_ram = self.is_ram(mfn);
         if is_ram {
-            self.write_frame(mfn, address as usize % PAGE_SIZE, from);
+            self.write_frame(mfn, address as usize % PAGE_SIZE, value.as_bytes());
         }
         is_ram
     }
@@ -164,6 +166,28 @@ pub trait Machine: Sync + Send + Sized + 'static {
     /// One strong compare-and-exchange, sequentially consistent; `Err` holds what was there.
     /// Bounded: a guest that hammers the line makes it fail, never hang.
     fn compare_exchange32(&self, mfn: Mfn, offset: usize, old: u32, new: u32) -> Result<u32, u32>;
+    /// Changes a word by compare-and-exchange to what `change` makes of it. False when it makes nothing
+    /// of it, and when the word was another one each of `tries` times: a guest keeps changing it.
+    fn try_change32(&self, mfn: Mfn, offset: usize, tries: u32, change: impl Fn(u32) -> Option<u32>) -> bool {
+        let mut word = self.load32(mfn, offset);
+        for _ in 0..tries {
+            let Some(new) = change(word) else { return false };
+            match self.compare_exchange32(mfn, offset, word, new) {
+                Ok(_) => return true,
+                Err(now) => word = now,
+            }
+        }
+        false
+    }
+    /// Stores what `change` makes of a double word that nobody else changes meanwhile, if it makes
+    /// anything of it; says whether it did.
+    fn change64(&self, mfn: Mfn, offset: usize, change: impl FnOnce(u64) -> Option<u64>) -> bool {
+        let new = change(self.load64(mfn, offset));
+        if let Some(new) = new {
+            self.store64(mfn, offset, new);
+        }
+        new.is_some()
+    }
     /// Atomically sets bits, sequentially consistent; gives the old value.
     fn fetch_or64(&self, mfn: Mfn, offset: usize, bits: u64) -> u64;
     /// Atomically keeps only `bits`; gives the old value.

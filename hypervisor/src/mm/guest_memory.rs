@@ -14,9 +14,9 @@ use core::{
 
 use hv_core::{errata::Errata, machine::CacheOp};
 use xen_abi::Mfn;
-use zerocopy::FromBytes;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use super::{ram::Ram, tables::PAGE_SIZE};
+use super::{ram::Ram, tables::PAGE_SIZE, words};
 use crate::arch::{self, maintenance, sysregs::CTR_EL0};
 
 /// Attempts of an atomic change before it counts as contended beyond reason. A guest that writes the
@@ -39,7 +39,7 @@ impl Ram {
     }
 
     /// Where `len` bytes at a physical address are mapped, if that is RAM.
-    #[inline]
+    #[inline(always)]
     fn bytes_at(&self, address: u64, len: usize) -> Option<usize> {
         let frame = self.address(Mfn::containing(address))?;
         let offset = address as usize % PAGE_SIZE;
@@ -109,23 +109,27 @@ impl Ram {
         unsafe { copied(self.bytes(mfn, offset, size_of::<T>())) }
     }
 
-    /// Copies a value from a physical address, if there is RAM. It has to lie in one frame.
-    #[inline]
+    /// Copies a value from a physical address, if there is RAM and it lies in aligned words. It has to
+    /// lie in one frame.
+    #[inline(always)]
     pub fn read_value_at<T: FromBytes>(&self, address: u64) -> Option<T> {
         let from = self.bytes_at(address, size_of::<T>())?;
         // SAFETY: `bytes_at` checked it.
-        Some(unsafe { copied(from) })
+        words::are_aligned::<T>(from).then(|| unsafe { words::load(from) })
     }
 
-    /// Copies bytes to a physical address; says whether there is RAM. They have to lie in one frame.
-    #[inline]
-    pub fn write_at(&self, address: u64, from: &[u8]) -> bool {
-        let to = self.bytes_at(address, from.len());
-        if let Some(to) = to {
-            // SAFETY: `bytes_at` checked it; `from` is not changed meanwhile.
-            unsafe { arch::copy(to, from.as_ptr().addr(), from.len()) }
+    /// Copies a value to a physical address; says whether there is RAM and it lies in aligned words. It
+    /// has to lie in one frame.
+    #[inline(always)]
+    pub fn write_value_at<T: IntoBytes + Immutable>(&self, address: u64, value: &T) -> bool {
+        match self.bytes_at(address, size_of::<T>()) {
+            Some(to) if words::are_aligned::<T>(to) => {
+                // SAFETY: `bytes_at` checked it.
+                unsafe { words::store(to, value) };
+                true
+            }
+            _ => false,
         }
-        to.is_some()
     }
 
     /// Copies bytes into a frame.
@@ -137,6 +141,7 @@ impl Ram {
     }
 
     /// Copies between frames; ranges of one frame must not overlap.
+    #[inline(always)]
     pub fn copy(&self, to: (Mfn, usize), from: (Mfn, usize), len: usize) {
         let to = self.bytes(to.0, to.1, len);
         let from = self.bytes(from.0, from.1, len);
@@ -195,15 +200,40 @@ impl Ram {
     /// Replaces a word if it is `old`; else, or when it is contended, gives what is there.
     #[inline]
     pub fn compare_exchange32(&self, mfn: Mfn, offset: usize, old: u32, new: u32) -> Result<u32, u32> {
+        exchange(self.atomic32(mfn, offset), old, new)
+    }
+
+    /// Changes a word to what `change` makes of it. False when it makes nothing of it, and when the word
+    /// was another one each of `tries` times.
+    #[inline(always)]
+    pub fn try_change32(
+        &self,
+        mfn: Mfn,
+        offset: usize,
+        tries: u32,
+        change: impl Fn(u32) -> Option<u32>,
+    ) -> bool {
         let word = self.atomic32(mfn, offset);
-        let done = bounded(|| {
-            match word.compare_exchange_weak(old, new, Ordering::SeqCst, Ordering::SeqCst) {
-                // Failed although it was what was expected: try again.
-                Err(found) if found == old => None,
-                result => Some(result),
+        let mut old = word.load(Ordering::Relaxed);
+        for _ in 0..tries {
+            let Some(new) = change(old) else { return false };
+            match exchange(word, old, new) {
+                Ok(_) => return true,
+                Err(now) => old = now,
             }
-        });
-        done.unwrap_or_else(|| Err(word.load(Ordering::SeqCst)))
+        }
+        false
+    }
+
+    /// Stores what `change` makes of a double word, if anything; says whether it did.
+    #[inline(always)]
+    pub fn change64(&self, mfn: Mfn, offset: usize, change: impl FnOnce(u64) -> Option<u64>) -> bool {
+        let word = self.atomic64(mfn, offset);
+        let new = change(word.load(Ordering::Relaxed));
+        if let Some(new) = new {
+            word.store(new, Ordering::Release);
+        }
+        new.is_some()
     }
 
     /// Changes a word; gives the old value.
@@ -271,6 +301,19 @@ unsafe fn copied<T: FromBytes>(from: usize) -> T {
 #[inline(never)]
 fn no_such_bytes(mfn: Mfn, offset: usize, len: usize) -> ! {
     panic!("no {len:#x} bytes at {offset:#x} of frame {:#x}", mfn.0)
+}
+
+/// Replaces a word if it is `old`; else, or when it is contended, gives what is there.
+#[inline]
+fn exchange(word: &AtomicU32, old: u32, new: u32) -> Result<u32, u32> {
+    let done = bounded(|| {
+        match word.compare_exchange_weak(old, new, Ordering::SeqCst, Ordering::SeqCst) {
+            // Failed although it was what was expected: try again.
+            Err(found) if found == old => None,
+            result => Some(result),
+        }
+    });
+    done.unwrap_or_else(|| Err(word.load(Ordering::SeqCst)))
 }
 
 /// Tries until it succeeds, but not forever: a plain access in the end is what the guest that keeps

@@ -6,3 +6,4 @@ pub mod plan;
 pub mod ram;
 pub mod tables;
 pub mod window;
+mod words;

@@ -100,11 +100,18 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     /// Lets go of domains whose last page has come back. Called where no lock is held.
+    #[inline]
     pub fn bury_dead(&self) {
         if self.frames.take_emptied() {
-            for domain in self.domains.iter() {
-                self.bury(&domain);
-            }
+            self.bury_all_dead();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn bury_all_dead(&self) {
+        for domain in self.domains.iter() {
+            self.bury(&domain);
         }
     }
 

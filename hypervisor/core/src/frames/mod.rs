@@ -317,7 +317,12 @@ impl Frames {
     /// Takes a reference that ends with the value returned. (The value is made only when there is
     /// a reference: dropping it drops one.)
     pub fn hold<'a, M: Machine>(&'a self, machine: &'a M, mfn: Mfn, owner: Domid) -> Option<Held<'a, M>> {
-        self.get(mfn, owner).then(|| Held { frames: self, machine, mfn })
+        self.get(mfn, owner).then(|| self.held(machine, mfn))
+    }
+
+    /// A reference that [`Frames::get`] took, as a value with which it ends.
+    pub fn held<'a, M: Machine>(&'a self, machine: &'a M, mfn: Mfn) -> Held<'a, M> {
+        Held { frames: self, machine, mfn }
     }
 
     /// Takes a reference to a frame that something else keeps alive meanwhile, whoever owns it.
@@ -395,6 +400,7 @@ impl Frames {
     }
 
     /// Whether a closed account has become empty since the last call.
+    #[inline]
     pub fn take_emptied(&self) -> bool {
         self.emptied.load(Ordering::Relaxed) && self.emptied.swap(false, Ordering::AcqRel)
     }

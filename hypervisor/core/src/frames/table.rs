@@ -1,6 +1,6 @@
 //! The frame table: for each frame of RAM its owner and how many references are held.
 //!
-//! One word a frame, changed only by compare-and-exchange:
+//! One word a frame, changed only by atomic operations:
 //!
 //! | bits | |
 //! |---|---|
@@ -124,7 +124,7 @@ impl FrameTable {
     }
 
     fn update(&self, mfn: Mfn, change: impl FnMut(u32) -> Option<u32>) -> Option<u32> {
-        self.entry(mfn)?.fetch_update(Ordering::AcqRel, Ordering::Acquire, change).ok()
+        self.entry(mfn)?.fetch_update(Ordering::AcqRel, Ordering::Relaxed, change).ok()
     }
 
     /// Whether a free frame has still to be scrubbed.
@@ -208,8 +208,8 @@ impl FrameTable {
 
     /// Drops a reference.
     pub(super) fn put(&self, mfn: Mfn) -> Put {
-        let old = self.update(mfn, |value| (value & COUNT != 0).then(|| value - 1));
-        let old = old.unwrap_or_else(|| panic!("reference to {mfn:?} dropped twice"));
+        let old = self.entry(mfn).map_or(0, |entry| entry.fetch_sub(1, Ordering::AcqRel));
+        assert!(old & COUNT != 0, "reference to {mfn:?} dropped twice");
         if old & COUNT > 1 {
             return Put::Held;
         }

@@ -1,29 +1,29 @@
 //! Copying between frames, each the caller's own or granted to it.
 //!
 //! Each element stands alone: both ends are looked up, used and let go. Nothing is kept from one to
-//! the next, so nothing can be used for what it was not checked for.
+//! the next, so nothing can be used for what it was not checked for. What is granted is pinned
+//! meanwhile; a frame of the caller's own stays where it is because its p2m is locked.
 
 use alloc::sync::Arc;
 use core::mem::offset_of;
 
 use xen_abi::{
-    Domid, Errno, Mfn, PAGE_SIZE,
+    Domid, Errno, Gref, Mfn, PAGE_SIZE,
     grant_table::{Copy, CopyPtr, GrantStatus, gntcopy},
 };
 
-use super::{Progress, each, entry::Usage, granted_frame};
-use crate::{current::Current, domain::Domain, machine::Machine, xsm};
+use super::{each, entry::Usage, let_go};
+use crate::{
+    current::Current,
+    domain::Domain,
+    machine::{Access, Machine},
+    xsm,
+};
 
 pub(super) const SIZE: u64 = size_of::<Copy>() as u64;
 
-/// A frame that is used for one copy.
-struct End {
-    mfn: Mfn,
-    usage: Usage,
-    granted: bool,
-}
-
-pub(super) fn copy<M: Machine>(cur: &Current<'_, M>, list: u64, count: u32) -> Result<Progress, Errno> {
+#[inline(never)]
+pub(super) fn copy<M: Machine>(cur: &Current<'_, M>, list: u64, count: u32) -> Result<u32, Errno> {
     each(cur, (list, SIZE), count, |window, at| {
         let op: Copy = window.read(at)?;
         let status = copy_one(cur, &op).err().unwrap_or(GrantStatus::OKAY);
@@ -32,78 +32,91 @@ pub(super) fn copy<M: Machine>(cur: &Current<'_, M>, list: u64, count: u32) -> R
 }
 
 fn copy_one<M: Machine>(cur: &Current<'_, M>, op: &Copy) -> Result<(), GrantStatus> {
-    let from_gref = op.flags & gntcopy::SOURCE_GREF != 0;
-    let to_gref = op.flags & gntcopy::DEST_GREF != 0;
-    let from_domain = domain_of(cur, &op.source, from_gref)?;
-    let to_domain = domain_of(cur, &op.dest, to_gref)?;
-    xsm::may_share(cur.hv, &from_domain, &to_domain).map_err(|_| GrantStatus::PERMISSION_DENIED)?;
+    let (mut found, mut other_found) = (None, None);
+    let from = granter(cur, &op.source, op.flags & gntcopy::SOURCE_GREF != 0, &mut found)?;
+    let to = granter(cur, &op.dest, op.flags & gntcopy::DEST_GREF != 0, &mut other_found)?;
+    let (one, other) = (from.unwrap_or(cur.domain), to.unwrap_or(cur.domain));
+    xsm::may_share(cur.hv, one, other).map_err(|_| GrantStatus::PERMISSION_DENIED)?;
 
-    let from = begin(cur, &op.source, &from_domain, Usage::Read, from_gref)?;
-    let to = begin(cur, &op.dest, &to_domain, Usage::Write, to_gref);
-    let copied = to.as_ref().map_err(|status| *status).and_then(|to| transfer(cur, op, &from, to));
-    if let Ok(to) = to {
-        finish(cur, &op.dest, &to_domain, &to);
-    }
-    finish(cur, &op.source, &from_domain, &from);
+    let source = pin(cur, from, op.source.gref(), Usage::Read)?;
+    let copied = pin(cur, to, op.dest.gref(), Usage::Write).and_then(|dest| {
+        let copied = transfer(cur, op, source, dest);
+        unpin(cur, to, op.dest.gref(), dest, Usage::Write);
+        copied
+    });
+    unpin(cur, from, op.source.gref(), source, Usage::Read);
     copied
 }
 
-/// Whose frame an end is. A frame that is not granted can only be the caller's own.
-fn domain_of<M: Machine>(
-    cur: &Current<'_, M>,
+/// Who granted the frame of an end, kept in `found`; nobody, when it is the caller's own.
+#[inline(always)]
+fn granter<'a, M: Machine>(
+    cur: &Current<'a, M>,
     end: &CopyPtr,
     granted: bool,
-) -> Result<Arc<Domain<M>>, GrantStatus> {
-    match end.domid {
-        Domid::SELF => Ok(cur.domain.clone()),
-        _ if !granted => Err(GrantStatus::PERMISSION_DENIED),
-        domid => cur.hv.domains.get(domid).ok_or(GrantStatus::BAD_DOMAIN),
+    found: &'a mut Option<Arc<Domain<M>>>,
+) -> Result<Option<&'a Domain<M>>, GrantStatus> {
+    match (end.domid, granted) {
+        (Domid::SELF, false) => Ok(None),
+        (_, false) => Err(GrantStatus::PERMISSION_DENIED),
+        (Domid::SELF, true) => Ok(Some(cur.domain)),
+        (domid, true) => Ok(Some(found.insert(cur.hv.domains.get(domid).ok_or(GrantStatus::BAD_DOMAIN)?))),
     }
 }
 
-fn begin<M: Machine>(
+/// The frame of a grant, marked as used and with a reference.
+fn pin<M: Machine>(
     cur: &Current<'_, M>,
-    end: &CopyPtr,
-    domain: &Domain<M>,
+    granter: Option<&Domain<M>>,
+    gref: Gref,
     usage: Usage,
-    granted: bool,
-) -> Result<End, GrantStatus> {
+) -> Result<Option<Mfn>, GrantStatus> {
+    let Some(granter) = granter else { return Ok(None) };
     let mem = cur.hv.mem();
-    let p2m = domain.p2m(mem);
-    let mfn = if granted {
-        let entry = (end.gref(), cur.domain.id);
-        domain.grants.lock().pin(mem, &p2m, entry, usage, false)?
-    } else {
-        granted_frame(&p2m, end.gfn(), usage)?
-    };
-    Ok(End { mfn, usage, granted })
+    let p2m = granter.p2m(mem);
+    granter.grants.lock().pin(mem, &p2m, (gref, cur.domain.id), usage, false).map(Some)
 }
 
-fn finish<M: Machine>(cur: &Current<'_, M>, end: &CopyPtr, domain: &Domain<M>, used: &End) {
-    let mem = cur.hv.mem();
-    if used.granted {
-        let entry = (end.gref(), cur.domain.id);
-        domain.grants.lock().unpin(mem, entry, used.mfn, used.usage);
+/// Undoes that.
+fn unpin<M: Machine>(
+    cur: &Current<'_, M>,
+    granter: Option<&Domain<M>>,
+    gref: Gref,
+    mfn: Option<Mfn>,
+    usage: Usage,
+) {
+    if let (Some(granter), Some(mfn)) = (granter, mfn) {
+        let_go(cur.hv.mem(), granter, (gref, cur.domain.id), mfn, usage);
     }
-    mem.frames.put(mem.machine, used.mfn);
 }
 
-fn transfer<M: Machine>(cur: &Current<'_, M>, op: &Copy, from: &End, to: &End) -> Result<(), GrantStatus> {
+/// Copies between frames that are granted, or else the caller's own, which stay while its p2m is locked.
+fn transfer<M: Machine>(
+    cur: &Current<'_, M>,
+    op: &Copy,
+    from: Option<Mfn>,
+    to: Option<Mfn>,
+) -> Result<(), GrantStatus> {
     let len = usize::from(op.len);
     let (source, dest) = (usize::from(op.source.offset), usize::from(op.dest.offset));
+    let p2m = cur.domain.p2m(cur.hv.mem());
+    let from = from.or_else(|| p2m.own(op.source.gfn(), Access::Read)).ok_or(GrantStatus::BAD_PAGE)?;
+    let to = to.or_else(|| p2m.own(op.dest.gfn(), Access::Write)).ok_or(GrantStatus::BAD_PAGE)?;
     if source + len > PAGE_SIZE || dest + len > PAGE_SIZE {
         return Err(GrantStatus::BAD_COPY_ARG);
     }
     let machine = &cur.hv.machine;
-    if from.mfn != to.mfn || source.abs_diff(dest) >= len {
-        machine.copy_frame((to.mfn, dest), (from.mfn, source), len);
+    if from != to || source.abs_diff(dest) >= len {
+        machine.copy_frame((to, dest), (from, source), len);
     } else {
-        copy_within(machine, from.mfn, source, dest, len);
+        copy_within(machine, from, source, dest, len);
     }
     Ok(())
 }
 
 /// A copy whose ranges overlap, in pieces that do not.
+#[cold]
+#[inline(never)]
 fn copy_within<M: Machine>(machine: &M, mfn: Mfn, source: usize, dest: usize, len: usize) {
     let mut buffer = [0; 64];
     let mut left = len;

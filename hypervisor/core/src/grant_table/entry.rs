@@ -47,29 +47,27 @@ impl Place {
         first: bool,
         map: bool,
     ) -> Result<(), GrantStatus> {
-        let mut word = machine.load32(self.mfn, self.offset);
-        for _ in 0..TRIES {
-            let flags = word as u16;
-            if first && !permits(word, who, map) {
-                return Err(GrantStatus::GENERAL_ERROR);
-            }
-            if usage == Usage::Write && flags & gtf::READONLY != 0 {
-                return Err(GrantStatus::GENERAL_ERROR);
-            }
-            let marked = word | u32::from(marks(usage));
-            match machine.compare_exchange32(self.mfn, self.offset, word, marked) {
-                Ok(_) => return Ok(()),
-                Err(now) => word = now,
-            }
-        }
-        Err(GrantStatus::GENERAL_ERROR)
+        let marked = machine.try_change32(self.mfn, self.offset, TRIES, |word| {
+            let granted = !first || permits(word, who, map);
+            let writable = usage == Usage::Read || word as u16 & gtf::READONLY == 0;
+            (granted && writable).then(|| word | u32::from(marks(usage)))
+        });
+        if marked { Ok(()) } else { Err(GrantStatus::GENERAL_ERROR) }
     }
 
     /// Takes marks away again.
+    #[inline(always)]
     pub(super) fn unmark<M: Machine>(self, machine: &M, flags: u16) {
         if flags != 0 {
             machine.fetch_and32(self.mfn, self.offset, !u32::from(flags));
         }
+    }
+
+    /// The same where the use that was marked is not to be had.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn take_back<M: Machine>(self, machine: &M, flags: u16) {
+        self.unmark(machine, flags);
     }
 
     /// The granted frame. To be read once the entry is marked: the guest must not change it then,

@@ -32,8 +32,6 @@ pub(super) struct Mapped {
 enum Slot {
     /// Not in use; the next one that is not.
     Free(u32),
-    /// Somebody is making or ending the mapping.
-    Busy,
     Used(Mapped),
 }
 
@@ -62,20 +60,16 @@ impl Maptrack {
         self.slots.len() as u32
     }
 
-    /// Takes a handle: busy until [`Maptrack::set`] or [`Maptrack::release`].
-    pub(super) fn take(&mut self) -> Result<GrantHandle, GrantStatus> {
+    /// The handle that is given out next, with [`Maptrack::fill`].
+    pub(super) fn next(&mut self) -> Result<GrantHandle, GrantStatus> {
         if self.free == END {
             self.grow()?;
         }
-        let handle = self.free;
-        let slot = self.slots.get_mut(handle as usize).ok_or(GrantStatus::NO_SPACE)?;
-        if let Slot::Free(next) = *slot {
-            self.free = next;
-        }
-        *slot = Slot::Busy;
-        Ok(GrantHandle(handle))
+        Ok(GrantHandle(self.free))
     }
 
+    #[cold]
+    #[inline(never)]
     fn grow(&mut self) -> Result<(), GrantStatus> {
         let first = self.slots.len();
         let room = (self.limit as usize).saturating_sub(first).min(STEP);
@@ -89,29 +83,33 @@ impl Maptrack {
         Ok(())
     }
 
-    /// Fills in a busy handle.
-    pub(super) fn set(&mut self, handle: GrantHandle, mapped: Mapped) {
-        if let Some(slot) = self.slots.get_mut(handle.0 as usize) {
+    /// Gives out the handle that [`Maptrack::next`] named.
+    pub(super) fn fill(&mut self, handle: GrantHandle, mapped: Mapped) {
+        if let Some(slot) = self.slots.get_mut(handle.0 as usize)
+            && let Slot::Free(next) = *slot
+        {
             *slot = Slot::Used(mapped);
+            self.free = next;
         }
     }
 
-    /// Makes a handle in use busy and tells what it stands for: nobody else can end it meanwhile.
-    pub(super) fn claim(&mut self, handle: GrantHandle) -> Option<Mapped> {
+    /// What a handle in use stands for.
+    pub(super) fn get(&self, handle: GrantHandle) -> Option<Mapped> {
+        match self.slots.get(handle.0 as usize) {
+            Some(Slot::Used(mapped)) => Some(*mapped),
+            _ => None,
+        }
+    }
+
+    /// Takes a handle back and tells what it stood for: nobody else can end that.
+    pub(super) fn take(&mut self, handle: GrantHandle) -> Option<Mapped> {
         let slot = self.slots.get_mut(handle.0 as usize)?;
         let Slot::Used(mapped) = *slot else {
             return None;
         };
-        *slot = Slot::Busy;
+        *slot = Slot::Free(self.free);
+        self.free = handle.0;
         Some(mapped)
-    }
-
-    /// Frees a busy handle.
-    pub(super) fn release(&mut self, handle: GrantHandle) {
-        if let Some(slot @ Slot::Busy) = self.slots.get_mut(handle.0 as usize) {
-            *slot = Slot::Free(self.free);
-            self.free = handle.0;
-        }
     }
 }
 
@@ -123,38 +121,52 @@ mod tests {
         Mapped { dom: Domid(1), gref: Gref(gref), mfn: Mfn(2), usage: Usage::Write }
     }
 
+    fn add(track: &mut Maptrack, gref: u32) -> Result<GrantHandle, GrantStatus> {
+        let handle = track.next()?;
+        track.fill(handle, mapped(gref));
+        Ok(handle)
+    }
+
     #[test]
-    fn a_handle_can_be_claimed_by_one_only() {
+    fn a_handle_can_be_taken_back_once_only() {
         let mut track = Maptrack::new(1);
-        let handle = track.take().unwrap();
-        assert_eq!(track.claim(handle), None, "busy");
-        track.set(handle, mapped(7));
-        assert_eq!(track.claim(handle), Some(mapped(7)));
-        assert_eq!(track.claim(handle), None);
-        track.release(handle);
-        track.release(handle);
-        assert_eq!((track.claim(handle), track.used()), (None, 0));
+        let handle = track.next().unwrap();
+        assert_eq!((track.get(handle), track.take(handle)), (None, None), "only named");
+        assert_eq!(add(&mut track, 7), Ok(handle));
+        assert_eq!(track.get(handle), Some(mapped(7)));
+        assert_eq!(track.take(handle), Some(mapped(7)));
+        assert_eq!((track.get(handle), track.take(handle), track.used()), (None, None, 0));
+    }
+
+    #[test]
+    fn a_handle_in_use_is_not_given_out() {
+        let mut track = Maptrack::new(1);
+        let first = add(&mut track, 1).unwrap();
+        let second = add(&mut track, 2).unwrap();
+        track.fill(first, mapped(3));
+        assert_eq!((track.get(first), track.get(second)), (Some(mapped(1)), Some(mapped(2))));
+        track.take(first);
+        assert_eq!(add(&mut track, 4), Ok(first));
+        assert_ne!(add(&mut track, 5), Ok(second));
     }
 
     #[test]
     fn handles_are_bounded_and_come_back() {
         let mut track = Maptrack::new(1);
-        let handles: Vec<_> = core::iter::from_fn(|| track.take().ok()).collect();
+        let handles: Vec<_> = core::iter::from_fn(|| add(&mut track, 0).ok()).collect();
         assert_eq!(handles.len(), HANDLES_PER_FRAME as usize);
-        assert_eq!(track.take(), Err(GrantStatus::NO_SPACE));
-        for handle in &handles {
-            track.release(*handle);
-        }
-        assert!(handles.iter().all(|_| track.take().is_ok()));
-        assert_eq!(Maptrack::new(0).take(), Err(GrantStatus::NO_SPACE));
+        assert_eq!(track.next(), Err(GrantStatus::NO_SPACE));
+        assert!(handles.iter().all(|handle| track.take(*handle).is_some()));
+        assert!(handles.iter().all(|_| add(&mut track, 0).is_ok()));
+        assert_eq!(Maptrack::new(0).next(), Err(GrantStatus::NO_SPACE));
     }
 
     #[test]
     fn a_wild_handle_is_nothing() {
         let mut track = Maptrack::new(u32::MAX);
         for handle in [0, 63, u32::MAX] {
-            assert_eq!(track.claim(GrantHandle(handle)), None);
-            track.release(GrantHandle(handle));
+            assert_eq!(track.take(GrantHandle(handle)), None);
+            track.fill(GrantHandle(handle), mapped(0));
         }
         assert_eq!(track.used(), 0);
     }

@@ -25,6 +25,7 @@ use xen_abi::{
 
 use crate::{
     current::Current,
+    domain::Domain,
     frames::Mem,
     guest_access::Window,
     hypercall::{Args, HypercallResult, Stop},
@@ -189,7 +190,7 @@ impl GrantTable {
                 (active.mfn, active.who) = (mfn, who);
                 active.add(usage);
             }
-            Err(_) => place.unmark(mem.machine, unused_marks(active, usage)),
+            Err(_) => place.take_back(mem.machine, unused_marks(active, usage)),
         }
         mfn
     }
@@ -205,6 +206,12 @@ impl GrantTable {
     }
 }
 
+/// Ends the use of an entry that [`GrantTable::pin`] began, then drops the reference.
+fn let_go<M: Machine>(mem: Mem<'_, M>, granter: &Domain<M>, entry: (Gref, Domid), mfn: Mfn, usage: Usage) {
+    granter.grants.lock().unpin(mem, entry, mfn, usage);
+    mem.frames.put(mem.machine, mfn);
+}
+
 /// The flags that are wrong now that a use of this kind is over.
 fn unused_marks(active: &Active, usage: Usage) -> u16 {
     let reading = if active.is_used() { 0 } else { gtf::READING };
@@ -217,34 +224,28 @@ fn granted_frame<M: Machine>(p2m: &P2mGuard<'_, M>, gfn: Gfn, usage: Usage) -> R
         Usage::Read => Access::Read,
         Usage::Write => Access::Write,
     };
-    p2m.hold_own(gfn, access).map(|held| held.keep()).ok_or(GrantStatus::BAD_PAGE)
+    p2m.get_own(gfn, access).ok_or(GrantStatus::BAD_PAGE)
 }
 
-/// How far a list was worked through.
-enum Progress {
-    Done,
-    /// This many elements are done; the rest waits.
-    Stopped(u32),
-}
-
-/// Works through a list element by element; stops between two when the CPU is wanted.
+/// Works through a list element by element; stops between two when the CPU is wanted. Gives how many
+/// are done.
 fn each<'a, M: Machine>(
     cur: &Current<'a, M>,
     (list, size): (u64, u64),
     count: u32,
     mut one: impl FnMut(&mut Window<'_, 'a, M>, u64) -> Result<(), Errno>,
-) -> Result<Progress, Errno> {
+) -> Result<u32, Errno> {
     let mut window = Window::new(cur, count);
     let mut at = list;
     for index in 0..count {
         if index > 0 && cur.must_stop() {
-            return Ok(Progress::Stopped(index));
+            return Ok(index);
         }
         one(&mut window, at)?;
         // Beyond the end there is nothing to read.
         at = at.saturating_add(size);
     }
-    Ok(Progress::Done)
+    Ok(count)
 }
 
 /// grant_table_op: command, list, length.
@@ -261,7 +262,7 @@ fn serve<M: Machine>(cur: &mut Current<'_, M>, args: Args) -> HypercallResult {
     if (count as i32) < 0 || (opaque != 0 && command != op::CACHE_FLUSH) {
         return Err(Errno::EINVAL.into());
     }
-    let (progress, size) = match command {
+    let (done, size) = match command {
         op::MAP_GRANT_REF => (map::map(cur, list, count)?, map::SIZE),
         op::UNMAP_GRANT_REF => (unmap::unmap(cur, list, count)?, unmap::SIZE),
         op::UNMAP_AND_REPLACE => (unmap::unmap_and_replace(cur, list, count)?, unmap::SIZE),
@@ -276,13 +277,11 @@ fn serve<M: Machine>(cur: &mut Current<'_, M>, args: Args) -> HypercallResult {
         op::TRANSFER => return Err(Errno::EOPNOTSUPP.into()),
         _ => return Err(Errno::ENOSYS.into()),
     };
-    match progress {
-        Progress::Done => Ok(0),
-        Progress::Stopped(done) => {
-            let list = list + u64::from(done) * size;
-            Err(Stop::Preempted([args[0], list, u64::from(count - done), args[3], args[4]]))
-        }
+    if done == count {
+        return Ok(0);
     }
+    let list = list + u64::from(done) * size;
+    Err(Stop::Preempted([args[0], list, u64::from(count - done), args[3], args[4]]))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use xen_abi::{
     },
 };
 
-use super::{GrantTable, Progress, each};
+use super::{GrantTable, each};
 use crate::{
     current::Current, domain::Domain, frames::Mem, hypercall::HypercallResult, machine::Machine, xsm,
 };
@@ -119,7 +119,7 @@ pub(super) fn get_status_frames<M: Machine>(
     Ok(0)
 }
 
-pub(super) fn swap<M: Machine>(cur: &Current<'_, M>, list: u64, count: u32) -> Result<Progress, Errno> {
+pub(super) fn swap<M: Machine>(cur: &Current<'_, M>, list: u64, count: u32) -> Result<u32, Errno> {
     each(cur, (list, SWAP_SIZE), count, |window, at| {
         let op: SwapGrantRef = window.read(at)?;
         let swapped = cur.domain.grants.lock().swap(&cur.hv.machine, op.ref_a, op.ref_b);

@@ -474,6 +474,39 @@ fn bytes_are_copied_from_and_to_grants() {
 }
 
 #[test]
+fn a_copy_looks_at_its_entry_although_the_last_element_did() {
+    let world = world();
+    world.grant(8, gtf::PERMIT_ACCESS);
+    let (_, mfn) = world.granted();
+    world.hv.machine.write_frame(mfn, 0, b"one");
+    let other = GUEST_RAM.0 + 2;
+    let other_mfn = world.granter.p2m(world.hv.mem()).lookup(Gfn(other)).unwrap().mfn;
+    world.hv.machine.write_frame(other_mfn, 0, b"two");
+    // Dom0 may write to the table itself, by a grant: between two copies it has the entry name another
+    // frame, then none.
+    let table = world.granter.grants.lock().frame(0).unwrap();
+    world.granter.p2m(world.hv.mem()).map(AT, table, 1, P2mType::RamRw).unwrap();
+    world.write_entry(9, EntryV1 { flags: gtf::PERMIT_ACCESS, domid: Domid(0), frame: AT.0 as u32 });
+    let entry = |frame: u32| EntryV1 { flags: gtf::PERMIT_ACCESS, domid: Domid(0), frame };
+    let entries = [entry(other as u32), entry(0xdead)];
+    let own = GUEST_RAM.0 + 3;
+    let read = |at| copy((8, Domid(1), 0), (own, Domid::SELF, at), 3, gntcopy::SOURCE_GREF);
+    let change = |at| copy((own, Domid::SELF, at), (9, Domid(1), 8 * 8), 8, gntcopy::DEST_GREF);
+    let list = [read(0), change(100), read(3), change(108), read(6)];
+    as_guest(&world.hv, &world.dom0, |cur| {
+        cur.write((own << 12) + 100, &entries).unwrap();
+        cur.write(LIST, &list).unwrap();
+        assert_eq!(grant_table_op(cur, [op::COPY.into(), LIST, list.len() as u64, 0, 0]), Ok(0));
+        let status = |n: u64| cur.read::<Copy>(LIST + n * copy::SIZE).unwrap().status;
+        assert_eq!([0, 1, 2, 3].map(status), [GrantStatus::OKAY; 4]);
+        assert_eq!(status(4), GrantStatus::BAD_PAGE);
+        let copied: [u8; 9] = cur.read(own << 12).unwrap();
+        assert_eq!(&copied, b"onetwo\0\0\0");
+    });
+    assert_eq!((world.references(), world.hv.frames.references(other_mfn)), (1, 1));
+}
+
+#[test]
 fn each_wrong_copy_has_its_status_and_leaves_nothing() {
     let world = world();
     world.grant(8, gtf::PERMIT_ACCESS | gtf::READONLY);

@@ -1,7 +1,7 @@
 //! Unmapping grants.
 //!
 //! In batches: the p2m entries of a batch are removed, the TLBs flushed once, and only then the uses
-//! are ended and the references dropped. A handle is busy in between, so nobody ends it twice.
+//! are ended and the references dropped. A handle goes with its p2m entry, so nobody ends it twice.
 
 use core::mem::offset_of;
 
@@ -11,7 +11,7 @@ use xen_abi::{
     grant_table::{GrantHandle, GrantStatus, UnmapAndReplace, UnmapGrantRef},
 };
 
-use super::{Progress, map, maptrack::Mapped};
+use super::{map, maptrack::Mapped};
 use crate::{current::Current, guest_access::Window, machine::Machine};
 
 pub(super) const SIZE: u64 = size_of::<UnmapGrantRef>() as u64;
@@ -27,12 +27,12 @@ struct Request {
 /// Mappings that are removed, and the flush that they wait for.
 #[derive(Default)]
 struct Batch {
-    removed: Vec<(GrantHandle, Mapped), BATCH>,
+    removed: Vec<Mapped, BATCH>,
     flushed: bool,
 }
 
 #[inline(never)]
-pub(super) fn unmap<M: Machine>(cur: &Current<'_, M>, list: u64, count: u32) -> Result<Progress, Errno> {
+pub(super) fn unmap<M: Machine>(cur: &Current<'_, M>, list: u64, count: u32) -> Result<u32, Errno> {
     let status = offset_of!(UnmapGrantRef, status) as u64;
     in_batches(cur, list, count, status, |window, at| {
         let op: UnmapGrantRef = window.read(at)?;
@@ -44,7 +44,7 @@ pub(super) fn unmap_and_replace<M: Machine>(
     cur: &Current<'_, M>,
     list: u64,
     count: u32,
-) -> Result<Progress, Errno> {
+) -> Result<u32, Errno> {
     let status = offset_of!(UnmapAndReplace, status) as u64;
     in_batches(cur, list, count, status, |window, at| {
         let op: UnmapAndReplace = window.read(at)?;
@@ -58,7 +58,7 @@ fn in_batches<'a, M: Machine>(
     count: u32,
     status_offset: u64,
     read: impl Fn(&mut Window<'_, 'a, M>, u64) -> Result<Request, Errno>,
-) -> Result<Progress, Errno> {
+) -> Result<u32, Errno> {
     let mut window = Window::new(cur, count);
     let (mut done, mut at) = (0, list);
     while done < count {
@@ -76,31 +76,37 @@ fn in_batches<'a, M: Machine>(
         result?;
         done = end;
         if done < count && cur.must_stop() {
-            return Ok(Progress::Stopped(done));
+            return Ok(done);
         }
     }
-    Ok(Progress::Done)
+    Ok(count)
 }
 
 impl Batch {
     /// Removes the mapping from the p2m. The last removal of a batch has the flush made at once, while the p2m is locked.
     fn begin<M: Machine>(&mut self, cur: &Current<'_, M>, request: &Request, last: bool) -> GrantStatus {
-        let claimed = cur.domain.maptrack.lock().claim(request.handle);
-        let Some(mapped) = claimed else {
+        let mut p2m = cur.domain.p2m(cur.hv.mem());
+        let mut maptrack = cur.domain.maptrack.lock();
+        let Some(mapped) = maptrack.get(request.handle) else {
             return GrantStatus::BAD_HANDLE;
         };
-        let status = match request.host_addr {
-            0 => None,
-            _ if request.new_addr != 0 => Some(GrantStatus::GENERAL_ERROR),
-            addr => Some(self.remove(cur, Gfn::containing(addr), &mapped, last)),
-        };
-        if status == Some(GrantStatus::OKAY) {
-            // A batch is no longer than there is room for.
-            let _ = self.removed.push((request.handle, mapped));
-        } else {
-            cur.domain.maptrack.lock().set(request.handle, mapped);
+        if request.host_addr == 0 {
+            return GrantStatus::OKAY;
         }
-        status.unwrap_or(GrantStatus::OKAY)
+        let at = Gfn::containing(request.host_addr);
+        if request.new_addr != 0 || !p2m.unmap_grant(at, mapped.mfn) {
+            return GrantStatus::GENERAL_ERROR;
+        }
+        maptrack.take(request.handle);
+        drop(maptrack);
+        // A batch is no longer than there is room for.
+        let _ = self.removed.push(mapped);
+        if last {
+            p2m.flush();
+            self.flushed = true;
+        }
+        p2m.defer();
+        GrantStatus::OKAY
     }
 
     /// Ends what was removed, once no TLB knows it.
@@ -108,27 +114,8 @@ impl Batch {
         if !self.flushed && !self.removed.is_empty() {
             cur.domain.p2m(cur.hv.mem()).flush();
         }
-        for (handle, mapped) in &self.removed {
+        for mapped in &self.removed {
             map::end(cur.hv, cur.domain, mapped);
-            cur.domain.maptrack.lock().release(*handle);
         }
-    }
-
-    /// Removes the p2m entry, if it maps this grant.
-    fn remove<M: Machine>(
-        &mut self,
-        cur: &Current<'_, M>,
-        gfn: Gfn,
-        mapped: &Mapped,
-        last: bool,
-    ) -> GrantStatus {
-        let mut p2m = cur.domain.p2m(cur.hv.mem());
-        let removed = p2m.unmap_grant(gfn, mapped.mfn);
-        if last {
-            p2m.flush();
-            self.flushed = true;
-        }
-        p2m.defer();
-        if removed { GrantStatus::OKAY } else { GrantStatus::GENERAL_ERROR }
     }
 }

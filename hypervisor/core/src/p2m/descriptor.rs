@@ -177,10 +177,9 @@ pub fn own_ram(value: u64, access: Access) -> Option<Mfn> {
 /// Whether an entry of the last level maps a grant of that frame.
 #[inline(always)]
 pub fn is_grant_of(value: u64, mfn: Mfn) -> bool {
-    const RW: u64 = page(Mfn(0), P2mType::GrantRw);
-    const RO: u64 = page(Mfn(0), P2mType::GrantRo);
-    let bits = accessed(value & !OUTPUT);
-    (bits == RW || bits == RO) && Mfn::containing(value & OUTPUT) == mfn
+    const READ_ONLY: u64 = page(Mfn(0), P2mType::GrantRw) ^ page(Mfn(0), P2mType::GrantRo);
+    let difference = accessed(value) ^ page(mfn, P2mType::GrantRw);
+    difference == 0 || difference == READ_ONLY
 }
 
 /// An entry of `level` that maps what begins at `mfn`.

@@ -83,8 +83,10 @@ impl<M: Machine> P2mGuard<'_, M> {
     pub fn map_page(&mut self, gfn: Gfn, mfn: Mfn, kind: P2mType) -> Result<(), Errno> {
         // Somebody may have removed what was here and not have flushed yet.
         self.flush_tlb();
-        if let Some((slot, 0)) = self.page_entry(gfn) {
-            self.put(slot, descriptor::page(mfn, kind));
+        let machine = self.mem.machine;
+        let fill = |value| (value == 0).then(|| descriptor::page(mfn, kind));
+        if self.page_slot(gfn).is_some_and(|slot| slot.change(machine, fill)) {
+            machine.table_barrier();
             self.note_mapped(gfn.0 as u32, 1);
             return Ok(());
         }
@@ -93,21 +95,20 @@ impl<M: Machine> P2mGuard<'_, M> {
 
     /// Unmaps a frame if a grant of `mfn` is mapped there.
     pub fn unmap_grant(&mut self, gfn: Gfn, mfn: Mfn) -> bool {
-        let Some((slot, value)) = self.page_entry(gfn) else { return false };
-        let found = descriptor::is_grant_of(value, mfn);
-        if found {
-            self.clear(slot, gfn.0 as u32);
+        let remove = |value| descriptor::is_grant_of(value, mfn).then_some(0);
+        let removed = self.page_slot(gfn).is_some_and(|slot| slot.change(self.mem.machine, remove));
+        if removed {
+            self.note_removed(gfn.0 as u32, 0);
         }
-        found
+        removed
     }
 
-    /// The entry of the last level for a frame and what it is, where there is a table of pages.
+    /// The entry of the last level for a frame, where there is a table of pages.
     #[inline(always)]
-    fn page_entry(&self, gfn: Gfn) -> Option<(Slot, u64)> {
+    fn page_slot(&self, gfn: Gfn) -> Option<Slot> {
         let gfn = walk::checked(gfn).filter(|_| self.p2m.torn.is_alive())?;
         let table = self.p2m.memo.last_table(self.mem.machine, self.p2m.root, gfn)?;
-        let slot = Slot::of(table, LAST_LEVEL, gfn);
-        Some((slot, slot.load(self.mem.machine)))
+        Some(Slot::of(table, LAST_LEVEL, gfn))
     }
 
     /// Writes an entry.
@@ -274,7 +275,12 @@ impl<M: Machine> P2mGuard<'_, M> {
             self.p2m.memo.forget();
         }
         slot.store(self.mem.machine, 0);
-        self.p2m.stale.add(gfn, order_of(slot.level));
+        self.note_removed(gfn, order_of(slot.level));
+    }
+
+    #[inline(always)]
+    fn note_removed(&mut self, gfn: u32, order: u32) {
+        self.p2m.stale.add(gfn, order);
         self.removed = true;
     }
 
@@ -283,8 +289,22 @@ impl<M: Machine> P2mGuard<'_, M> {
     }
 
     /// Makes removals take effect on every CPU, then drops what they held.
+    #[inline]
     pub fn flush(&mut self) {
         self.flush_tlb();
+        if self.p2m.pending.count != 0 {
+            self.finish_all();
+        }
+    }
+
+    /// [`P2mGuard::flush`], at the guard's end.
+    #[inline(never)]
+    pub(super) fn flush_removed(&mut self) {
+        self.flush();
+    }
+
+    #[inline(never)]
+    fn finish_all(&mut self) {
         let count = core::mem::take(&mut self.p2m.pending.count);
         for index in 0..count {
             if let Some(item) = self.p2m.pending.items[index].take() {
@@ -304,14 +324,18 @@ impl<M: Machine> P2mGuard<'_, M> {
         }
     }
 
+    #[inline]
     pub(super) fn flush_tlb(&mut self) {
-        let machine = self.mem.machine;
-        let stale = core::mem::replace(&mut self.p2m.stale, Stale::Nothing);
-        if stale == Stale::Nothing {
-            return;
+        if self.p2m.stale != Stale::Nothing {
+            self.flush_stale();
         }
+    }
+
+    #[inline(never)]
+    fn flush_stale(&mut self) {
+        let machine = self.mem.machine;
         machine.table_barrier();
-        match stale {
+        match core::mem::replace(&mut self.p2m.stale, Stale::Nothing) {
             Stale::Page(gfn) => machine.flush_guest_page(self.p2m.vmid, Gfn(gfn.into())),
             _ => machine.flush_guest_tlb(self.p2m.vmid),
         }

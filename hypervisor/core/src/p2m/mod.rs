@@ -161,10 +161,29 @@ impl<'a, M: Machine> P2mGuard<'a, M> {
     /// The domain's own RAM behind a frame with a reference, if the mapping allows the access. Not
     /// what others granted it or let it map.
     pub fn hold_own(&self, gfn: Gfn, access: Access) -> Option<Held<'a, M>> {
+        let mfn = self.get_own(gfn, access)?;
+        Some(self.mem.frames.held(self.mem.machine, mfn))
+    }
+
+    /// The same, with a reference that ends with [`crate::frames::Frames::put`].
+    #[inline(always)]
+    pub fn get_own(&self, gfn: Gfn, access: Access) -> Option<Mfn> {
+        let mfn = self.mapped_as_own(gfn, access)?;
+        self.mem.frames.get(mfn, self.p2m.account.domid).then_some(mfn)
+    }
+
+    /// The same without a reference: the frame stays as long as the p2m is locked.
+    pub fn own(&self, gfn: Gfn, access: Access) -> Option<Mfn> {
+        let mfn = self.mapped_as_own(gfn, access)?;
+        (self.mem.frames.owner(mfn) == Some(self.p2m.account.domid)).then_some(mfn)
+    }
+
+    #[inline(always)]
+    fn mapped_as_own(&self, gfn: Gfn, access: Access) -> Option<Mfn> {
         let gfn = walk::checked(gfn).filter(|_| self.p2m.torn.is_alive())?;
         let (value, level) = self.p2m.memo.deepest(self.mem.machine, self.p2m.root, gfn);
-        let mfn = within(descriptor::own_ram(value, access)?, gfn, level);
-        self.mem.frames.hold(self.mem.machine, mfn, self.p2m.account.domid)
+        let first = descriptor::own_ram(value, access)?;
+        Some(if level == LAST_LEVEL { first } else { within(first, gfn, level) })
     }
 
     /// Makes an access that faulted work, if the tables allow it: another CPU may have been
@@ -289,9 +308,10 @@ impl<'a, M: Machine> P2mGuard<'a, M> {
 }
 
 impl<M: Machine> Drop for P2mGuard<'_, M> {
+    #[inline]
     fn drop(&mut self) {
         if self.removed {
-            self.flush();
+            self.flush_removed();
         }
     }
 }

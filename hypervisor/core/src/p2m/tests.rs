@@ -176,6 +176,21 @@ fn a_foreign_mapping_holds_its_frame_until_it_is_replaced() {
 }
 
 #[test]
+fn what_was_looked_up_and_held_is_nobody_elses_although_it_is_unmapped() {
+    let hv: Hv = hypervisor(64, 1);
+    let domain = guest(&hv, 1, 64, 16);
+    let mfn = populate(&hv, &domain, GUEST_RAM, 0);
+    let (held, _) = domain.p2m(hv.mem()).hold(GUEST_RAM, Access::Write).unwrap();
+    domain.p2m(hv.mem()).unmap(GUEST_RAM, Ram::Free).unwrap();
+    hv.machine.write_frame(held.mfn(), 0, b"ours");
+    let others: Vec<Mfn> = core::iter::from_fn(|| hv.frames.alloc(&hv.machine, 0)).collect();
+    assert!(!others.contains(&mfn));
+    assert_eq!(hv.machine.load32(mfn, 0), u32::from_le_bytes(*b"ours"));
+    drop(held);
+    assert_eq!((hv.frames.alloc(&hv.machine, 0), hv.machine.load32(mfn, 0)), (Some(mfn), 0));
+}
+
+#[test]
 fn only_own_ram_can_be_held_as_own() {
     let hv: Hv = hypervisor(4096, 1);
     let domain = guest(&hv, 1, 10, 16);
@@ -195,6 +210,8 @@ fn only_own_ram_can_be_held_as_own() {
         p2m.map(FAR, mfn, 1, kind).unwrap();
         assert_eq!(p2m.hold_own(FAR, Access::Read).is_some(), read, "{kind:?}");
         assert_eq!(p2m.hold_own(FAR, Access::Write).is_some(), write, "{kind:?}");
+        assert_eq!(p2m.own(FAR, Access::Read).is_some(), read, "{kind:?}");
+        assert_eq!(p2m.own(FAR, Access::Write).is_some(), write, "{kind:?}");
     }
 }
 

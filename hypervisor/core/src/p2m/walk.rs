@@ -59,6 +59,12 @@ impl Slot {
         machine.store64(self.table, self.index as usize * 8, value);
     }
 
+    /// Stores what `change` makes of the entry, if anything; says whether it did.
+    #[inline(always)]
+    pub(super) fn change<M: Machine>(&self, machine: &M, change: impl FnOnce(u64) -> Option<u64>) -> bool {
+        machine.change64(self.table, self.index as usize * 8, change)
+    }
+
     pub(super) fn entry<M: Machine>(&self, machine: &M) -> Entry {
         decode(self.load(machine), self.level)
     }

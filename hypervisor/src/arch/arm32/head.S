@@ -211,6 +211,13 @@ aliased:
     bx      lr
 
 linked_primary:
+    adrl    r0, _data_start
+    adrl    r1, _data_end
+    adrl    r2, _data_load
+1:  cmp     r0, r1
+    ldrdlo  r4, r5, [r2], #8
+    strdlo  r4, r5, [r0], #8
+    blo     1b
     adrl    r0, _bss_start
     adrl    r1, _bss_end
     mov     r2, #0

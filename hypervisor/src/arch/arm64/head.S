@@ -232,7 +232,15 @@ aliased:
     ret
 
 linked_primary:
-    linked  x0, _bss_start
+    linked  x0, _data_start
+    linked  x1, _data_end
+    linked  x2, _data_load
+1:  cmp     x0, x1
+    b.hs    2f
+    ldp     x3, x4, [x2], #16
+    stp     x3, x4, [x0], #16
+    b       1b
+2:  linked  x0, _bss_start
     linked  x1, _bss_end
 1:  cmp     x0, x1
     b.hs    2f

@@ -172,12 +172,10 @@ impl<M: Machine> P2mGuard<'_, M> {
         let table = self.alloc_table()?;
         let machine = self.mem.machine;
         let level = slot.level + 1;
-        let accessed = descriptor::is_accessed(slot.load(machine));
+        // All of it counts as accessed: if the block is being cleaned, its rest would be forgotten.
         for index in 0..ENTRIES {
             let first = Mfn(mfn.0 + (u64::from(index) << order_of(level)));
-            let leaf = descriptor::leaf(first, kind, level);
-            let leaf = if accessed { leaf } else { descriptor::unaccessed(leaf) };
-            Slot { table, index, level }.store(machine, leaf);
+            Slot { table, index, level }.store(machine, descriptor::leaf(first, kind, level));
         }
         self.clear(slot, gfn);
         self.flush_tlb();

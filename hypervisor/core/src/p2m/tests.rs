@@ -271,6 +271,25 @@ fn a_block_is_cleaned_in_pieces_each_once() {
 }
 
 #[test]
+fn a_block_that_is_split_while_it_is_cleaned_is_cleaned_to_its_end() {
+    let hv: Hv = hypervisor(4096, 1);
+    let domain = guest(&hv, 1, 600, 16);
+    let mfn = populate(&hv, &domain, GUEST_RAM, 9);
+    let removed = 300;
+    hv.machine.log(|log| log.cache.clear());
+    let mut from = domain.p2m(hv.mem()).flush_accessed(Gfn(0), || true);
+    assert!(from.is_some_and(|from| from.0 < GUEST_RAM.0 + removed), "{from:?}");
+    domain.p2m(hv.mem()).unmap(Gfn(GUEST_RAM.0 + removed), Ram::Free).unwrap();
+    while let Some(next) = from {
+        from = domain.p2m(hv.mem()).flush_accessed(next, || true);
+    }
+    let cleaned = hv.machine.log(|log| core::mem::take(&mut log.cache));
+    let missing: Vec<_> =
+        (0..512).filter(|frame| !cleaned.contains(&(Mfn(mfn.0 + frame), CacheOp::CleanInvalidate))).collect();
+    assert_eq!(missing, [removed]);
+}
+
+#[test]
 fn a_removal_that_waits_for_its_flush_is_flushed_before_the_place_is_used_again() {
     let hv: Hv = hypervisor(4096, 1);
     let domain = guest(&hv, 1, 600, 16);

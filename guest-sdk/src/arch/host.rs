@@ -15,11 +15,11 @@ pub(crate) type Home = Domid;
 /// # Safety
 ///
 /// As [`crate::hypercall::call`].
-pub(crate) unsafe fn hypercall<const N: usize>(nr: u32, args: [usize; N]) -> i64 {
+pub(crate) unsafe fn hypercall<const N: usize>(nr: usize, args: [usize; N]) -> i64 {
     let mut all = [0; 5];
     all[..N].copy_from_slice(&args);
     // SAFETY: the caller's promise.
-    unsafe { fake::current().hypercall(nr, all) }
+    unsafe { fake::current().hypercall(nr as u32, all) }
 }
 
 /// There are no interrupts: what is pending is delivered in `wait` and between tasks.

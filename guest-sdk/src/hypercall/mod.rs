@@ -33,7 +33,19 @@ use crate::arch;
 #[inline(always)]
 pub(crate) unsafe fn call<const N: usize>(nr: u32, args: [usize; N]) -> Result<u64, Errno> {
     // SAFETY: the caller's promise.
-    errno::from_ret(unsafe { arch::hypercall(nr, args) })
+    errno::from_ret(unsafe { arch::hypercall(nr as usize, args) })
+}
+
+/// Makes any hypercall with any arguments; gives the register with the result, sign-extended. For programs that try
+/// what a hypervisor makes of it: all others have the functions in the modules below.
+///
+/// # Safety
+///
+/// Nothing in Rust's memory is where the hypervisor may write because of it, but for what is valid for any bytes and
+/// only read by volatile accesses.
+pub unsafe fn raw(nr: usize, args: [usize; 5]) -> i64 {
+    // SAFETY: the caller's promise.
+    unsafe { arch::hypercall(nr, args) }
 }
 
 /// Makes a hypercall of the form `(command, pointer)`.

@@ -11,8 +11,8 @@ use core::arch::asm;
 ///
 /// As [`crate::hypercall::call`].
 #[inline(always)]
-pub(crate) unsafe fn hypercall<const N: usize>(nr: u32, args: [usize; N]) -> i64 {
-    const { assert!(N >= 1 && N <= 3) };
+pub(crate) unsafe fn hypercall<const N: usize>(nr: usize, args: [usize; N]) -> i64 {
+    const { assert!(matches!(N, 1..=3 | 5)) };
     let arg = |i: usize| if i < N { args[i] } else { 0 };
     let result: i32;
     // SAFETY: the caller's promise.
@@ -23,9 +23,13 @@ pub(crate) unsafe fn hypercall<const N: usize>(nr: u32, args: [usize; N]) -> i64
             2 => asm!(".arch_extension virt", "hvc #0xea1",
                 inlateout("r0") arg(0) => result, inlateout("r1") arg(1) => _,
                 inlateout("r12") nr => _, options(nostack)),
-            _ => asm!(".arch_extension virt", "hvc #0xea1",
+            3 => asm!(".arch_extension virt", "hvc #0xea1",
                 inlateout("r0") arg(0) => result, inlateout("r1") arg(1) => _,
                 inlateout("r2") arg(2) => _, inlateout("r12") nr => _, options(nostack)),
+            _ => asm!(".arch_extension virt", "hvc #0xea1",
+                inlateout("r0") arg(0) => result, inlateout("r1") arg(1) => _,
+                inlateout("r2") arg(2) => _, inlateout("r3") arg(3) => _,
+                inlateout("r4") arg(4) => _, inlateout("r12") nr => _, options(nostack)),
         }
     }
     result.into()

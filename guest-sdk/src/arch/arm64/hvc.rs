@@ -11,10 +11,9 @@ use core::arch::asm;
 ///
 /// As [`crate::hypercall::call`].
 #[inline(always)]
-pub(crate) unsafe fn hypercall<const N: usize>(nr: u32, args: [usize; N]) -> i64 {
-    const { assert!(N >= 1 && N <= 3) };
+pub(crate) unsafe fn hypercall<const N: usize>(nr: usize, args: [usize; N]) -> i64 {
+    const { assert!(matches!(N, 1..=3 | 5)) };
     let arg = |i: usize| if i < N { args[i] } else { 0 };
-    let nr = u64::from(nr);
     let result: i64;
     // SAFETY: the caller's promise.
     unsafe {
@@ -24,9 +23,13 @@ pub(crate) unsafe fn hypercall<const N: usize>(nr: u32, args: [usize; N]) -> i64
             2 => asm!("hvc #0xea1",
                 inlateout("x0") arg(0) => result, inlateout("x1") arg(1) => _,
                 inlateout("x16") nr => _, options(nostack)),
-            _ => asm!("hvc #0xea1",
+            3 => asm!("hvc #0xea1",
                 inlateout("x0") arg(0) => result, inlateout("x1") arg(1) => _,
                 inlateout("x2") arg(2) => _, inlateout("x16") nr => _, options(nostack)),
+            _ => asm!("hvc #0xea1",
+                inlateout("x0") arg(0) => result, inlateout("x1") arg(1) => _,
+                inlateout("x2") arg(2) => _, inlateout("x3") arg(3) => _,
+                inlateout("x4") arg(4) => _, inlateout("x16") nr => _, options(nostack)),
         }
     }
     result

@@ -59,41 +59,8 @@ impl Tally {
 
 /// Makes a hypercall.
 pub fn hypercall([nr, a, b, c, d, e]: Registers) -> isize {
-    let result: usize;
     // SAFETY: what the hypervisor writes to lies in the scratch pages or in the caller's structures, or is refused.
-    #[cfg(all(target_os = "none", target_arch = "arm"))]
-    unsafe {
-        core::arch::asm!(
-            ".arch_extension virt",
-            "hvc #0xea1",
-            inout("r0") a => result,
-            inout("r1") b => _,
-            inout("r2") c => _,
-            inout("r3") d => _,
-            inout("r4") e => _,
-            inout("r12") nr => _,
-        );
-    }
-    // SAFETY: as above.
-    #[cfg(all(target_os = "none", target_arch = "aarch64"))]
-    unsafe {
-        core::arch::asm!(
-            "hvc #0xea1",
-            inout("x0") a => result,
-            inout("x1") b => _,
-            inout("x2") c => _,
-            inout("x3") d => _,
-            inout("x4") e => _,
-            inout("x16") nr => _,
-        );
-    }
-    // There is no hypervisor to annoy on the host.
-    #[cfg(not(target_os = "none"))]
-    {
-        let _ = (nr, a, b, c, d, e);
-        result = usize::MAX;
-    }
-    result as isize
+    unsafe { guest_sdk::hypercall::raw(nr, [a, b, c, d, e]) as isize }
 }
 
 /// Makes a call to firmware.

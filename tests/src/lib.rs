@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod artifacts;
+pub mod bad_disk;
 pub mod cases;
 pub mod combination;
 pub mod console;

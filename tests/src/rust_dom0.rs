@@ -114,19 +114,6 @@ pub fn selftest_passes(mix: impl Into<Mix>, cpu: &'static str) {
     p.0.expect(PROMPT, COMMAND);
 }
 
-/// A guest copies one disk to another, and reads on both what it wrote.
-pub fn runs_disk_copy(on: Hypervisor) {
-    let mut p = Prompt::boot(&name("disk-copy", on), on, artifacts::data_disk());
-    p.quiet("losetup -r /dev/loop0 zImage");
-    p.quiet("losetup /dev/loop1 disk.img");
-    p.0.send_line("xl create -c disk-copy.cfg");
-    p.0.expect("both are equal", COMMAND);
-    p.0.expect(PROMPT, COMMAND);
-    p.alone();
-    p.quiet("losetup -d /dev/loop0");
-    p.quiet("losetup -d /dev/loop1");
-}
-
 /// Two vCPUs of a guest tick.
 pub fn runs_ticker(mix: impl Into<Mix>) {
     let mix = mix.into();

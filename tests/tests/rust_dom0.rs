@@ -5,16 +5,6 @@ use system_tests::{
 };
 
 #[test]
-fn disk_copy() {
-    rust_dom0::runs_disk_copy(Ours);
-}
-
-#[test]
-fn disk_copy_on_the_reference() {
-    rust_dom0::runs_disk_copy(Xen);
-}
-
-#[test]
 fn prompt_answers() {
     rust_dom0::prompt_answers(Ours);
 }

@@ -2,10 +2,7 @@
 // UNSAFETY: system registers, and exception vectors of our own.
 #![allow(unsafe_code)]
 
-use core::{
-    arch::{asm, global_asm},
-    ptr::NonNull,
-};
+use core::arch::{asm, global_asm};
 
 global_asm!(
     ".pushsection .text.bench_vectors, \"ax\"",
@@ -43,16 +40,6 @@ global_asm!(
     ".popsection",
     handler = sym crate::lean::interrupt,
 );
-
-unsafe extern "C" {
-    static bench_vectors: u8;
-}
-
-/// Our vectors.
-pub fn vectors() -> usize {
-    // SAFETY: only the address is used.
-    unsafe { NonNull::from(&bench_vectors).as_ptr().addr() }
-}
 
 /// Puts vectors in; gives those that were there.
 ///

@@ -1,10 +1,13 @@
 //! The device tree of a domU, in the shape that libxl gives it.
 
 use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use device_tree::{Node, Property, Tree, Writer, gic};
+use vm_fdt::FdtWriter;
 use xen_abi::arch::layout;
+use xen_abi::psci;
 
 use crate::board::{Board, affinity, banks};
 use crate::cells::{self, TIMER_PPIS};
@@ -17,24 +20,26 @@ impl Board<'_> {
     /// Makes the device tree.
     pub fn tree(&self) -> Result<Vec<u8>, Error> {
         self.check()?;
-        let mut out = Writer::new([], 0);
+        let mut fdt = FdtWriter::new()?;
+        let root = fdt.begin_node("")?;
         let (major, minor) = self.version;
-        out.begin_node("");
-        out.str("model", &format!("XENVM-{major}.{minor}"));
-        out.strs("compatible", &[&format!("xen,xenvm-{major}.{minor}"), "xen,xenvm"]);
-        out.u32("interrupt-parent", PHANDLE_GIC).u32("#address-cells", 2).u32("#size-cells", 2);
-        self.chosen(&mut out)?;
-        self.cpus(&mut out);
-        cells::write_psci(&mut out);
-        self.memory(&mut out)?;
-        self.interrupt_controller(&mut out);
-        self.timer(&mut out);
-        self.hypervisor(&mut out);
+        fdt.property_string("model", &format!("XENVM-{major}.{minor}"))?;
+        strings(&mut fdt, "compatible", &[&format!("xen,xenvm-{major}.{minor}"), "xen,xenvm"])?;
+        fdt.property_u32("interrupt-parent", PHANDLE_GIC)?;
+        fdt.property_u32("#address-cells", 2)?;
+        fdt.property_u32("#size-cells", 2)?;
+        self.chosen(&mut fdt)?;
+        self.cpus(&mut fdt)?;
+        write_psci(&mut fdt)?;
+        self.memory(&mut fdt)?;
+        self.interrupt_controller(&mut fdt)?;
+        self.timer(&mut fdt)?;
+        self.hypervisor(&mut fdt)?;
         if self.vpl011 {
-            write_vpl011(&mut out);
+            write_vpl011(&mut fdt)?;
         }
-        out.end_node();
-        Ok(out.finish())
+        fdt.end_node(root)?;
+        Ok(fdt.finish()?)
     }
 
     /// Makes the device tree, with what a partial one has below `/passthrough` and `/aliases` (xl's
@@ -67,75 +72,77 @@ impl Board<'_> {
         Ok(out.finish())
     }
 
-    fn chosen(&self, out: &mut Writer) -> Result<(), Error> {
-        out.begin_node("chosen");
+    fn chosen(&self, fdt: &mut FdtWriter) -> Result<(), Error> {
+        let node = fdt.begin_node("chosen")?;
         if let Some(bootargs) = self.bootargs {
-            out.str("bootargs", bootargs);
+            fdt.property_string("bootargs", bootargs)?;
         }
         if let Some(initrd) = self.initrd {
-            let end = initrd.end().ok_or(Error::Cells(initrd.base))?;
-            out.u64("linux,initrd-start", initrd.base).u64("linux,initrd-end", end);
+            fdt.property_u64("linux,initrd-start", initrd.base)?;
+            fdt.property_u64("linux,initrd-end", initrd.end().ok_or(Error::Cells(initrd.base))?)?;
         }
         if !self.rng_seed.is_empty() {
-            out.property("rng-seed", self.rng_seed);
+            fdt.property("rng-seed", self.rng_seed)?;
         }
-        out.end_node();
-        Ok(())
+        Ok(fdt.end_node(node)?)
     }
 
-    fn cpus(&self, out: &mut Writer) {
-        out.begin_node("cpus").u32("#address-cells", 1).u32("#size-cells", 0);
+    fn cpus(&self, fdt: &mut FdtWriter) -> Result<(), Error> {
+        let cpus = fdt.begin_node("cpus")?;
+        fdt.property_u32("#address-cells", 1)?;
+        fdt.property_u32("#size-cells", 0)?;
         for vcpu in 0..self.vcpus {
             let affinity = affinity(vcpu);
-            out.begin_node(&format!("cpu@{affinity:x}"))
-                .str("device_type", "cpu")
-                .str("compatible", self.cpu_compatible())
-                .str("enable-method", "psci")
-                .u32("reg", affinity)
-                .end_node();
+            let cpu = fdt.begin_node(&format!("cpu@{affinity:x}"))?;
+            fdt.property_string("device_type", "cpu")?;
+            fdt.property_string("compatible", self.cpu_compatible())?;
+            fdt.property_string("enable-method", "psci")?;
+            fdt.property_u32("reg", affinity)?;
+            fdt.end_node(cpu)?;
         }
-        out.end_node();
+        Ok(fdt.end_node(cpus)?)
     }
 
-    fn memory(&self, out: &mut Writer) -> Result<(), Error> {
+    fn memory(&self, fdt: &mut FdtWriter) -> Result<(), Error> {
         for bank in banks(self.memory)? {
-            out.begin_node(&format!("memory@{:x}", bank.base))
-                .str("device_type", "memory")
-                .regions("reg", &[bank])
-                .end_node();
+            let node = fdt.begin_node(&format!("memory@{:x}", bank.base))?;
+            fdt.property_string("device_type", "memory")?;
+            regions(fdt, &[bank])?;
+            fdt.end_node(node)?;
         }
         Ok(())
     }
 
-    fn interrupt_controller(&self, out: &mut Writer) {
+    fn interrupt_controller(&self, fdt: &mut FdtWriter) -> Result<(), Error> {
         let registers = self.gic_regions();
-        out.begin_node(&format!("interrupt-controller@{:x}", registers[0].base))
-            .strs("compatible", self.gic_compatible())
-            .u32("#interrupt-cells", 3)
-            .u32("#address-cells", 0)
-            .property("interrupt-controller", &[])
-            .regions("reg", &registers)
-            .u32("linux,phandle", PHANDLE_GIC)
-            .u32("phandle", PHANDLE_GIC)
-            .end_node();
+        let node = fdt.begin_node(&format!("interrupt-controller@{:x}", registers[0].base))?;
+        strings(fdt, "compatible", self.gic_compatible())?;
+        fdt.property_u32("#interrupt-cells", 3)?;
+        fdt.property_u32("#address-cells", 0)?;
+        fdt.property_null("interrupt-controller")?;
+        regions(fdt, &registers)?;
+        fdt.property_u32("linux,phandle", PHANDLE_GIC)?;
+        fdt.property_phandle(PHANDLE_GIC)?;
+        Ok(fdt.end_node(node)?)
     }
 
-    fn timer(&self, out: &mut Writer) {
-        out.begin_node("timer").str("compatible", self.timer_compatible());
-        interrupts(out, &cells::timer_interrupts(TIMER_PPIS));
+    fn timer(&self, fdt: &mut FdtWriter) -> Result<(), Error> {
+        let node = fdt.begin_node("timer")?;
+        fdt.property_string("compatible", self.timer_compatible())?;
+        interrupts(fdt, &cells::timer_interrupts(TIMER_PPIS))?;
         if let Some(frequency) = self.clock_frequency {
-            out.u32("clock-frequency", frequency);
+            fdt.property_u32("clock-frequency", frequency)?;
         }
-        out.end_node();
+        Ok(fdt.end_node(node)?)
     }
 
-    fn hypervisor(&self, out: &mut Writer) {
+    fn hypervisor(&self, fdt: &mut FdtWriter) -> Result<(), Error> {
         let (major, minor) = self.version;
-        out.begin_node("hypervisor")
-            .strs("compatible", &[&format!("xen,xen-{major}.{minor}"), "xen,xen"])
-            .regions("reg", &self.hypervisor_regions());
-        interrupts(out, &gic::ppi(layout::EVTCHN_PPI));
-        out.end_node();
+        let node = fdt.begin_node("hypervisor")?;
+        strings(fdt, "compatible", &[&format!("xen,xen-{major}.{minor}"), "xen,xen"])?;
+        regions(fdt, &self.hypervisor_regions())?;
+        interrupts(fdt, &gic::ppi(layout::EVTCHN_PPI))?;
+        Ok(fdt.end_node(node)?)
     }
 }
 
@@ -164,18 +171,39 @@ fn copy(out: &mut Writer, node: &Node<'_>, write: &dyn Fn(&mut Writer, &Property
     out.end_node();
 }
 
-fn write_vpl011(out: &mut Writer) {
+fn write_psci(fdt: &mut FdtWriter) -> Result<(), Error> {
+    let node = fdt.begin_node("psci")?;
+    strings(fdt, "compatible", &cells::PSCI_COMPATIBLE)?;
+    fdt.property_string("method", "hvc")?;
+    fdt.property_u32("cpu_off", psci::v0_1::CPU_OFF)?;
+    fdt.property_u32("cpu_on", psci::v0_1::CPU_ON)?;
+    Ok(fdt.end_node(node)?)
+}
+
+fn write_vpl011(fdt: &mut FdtWriter) -> Result<(), Error> {
     /// Level, active high.
     const LEVEL_HIGH: u32 = 4;
     /// What the guest need not set.
     const SPEED: u32 = 115_200;
-    out.begin_node(&format!("sbsa-pl011@{:x}", layout::PL011_BASE))
-        .str("compatible", "arm,sbsa-uart")
-        .regions("reg", &[Region { base: layout::PL011_BASE, size: layout::PL011_SIZE }]);
-    interrupts(out, &gic::spi(layout::VPL011_SPI, LEVEL_HIGH));
-    out.u32("current-speed", SPEED).end_node();
+    let node = fdt.begin_node(&format!("sbsa-pl011@{:x}", layout::PL011_BASE))?;
+    fdt.property_string("compatible", "arm,sbsa-uart")?;
+    regions(fdt, &[Region { base: layout::PL011_BASE, size: layout::PL011_SIZE }])?;
+    interrupts(fdt, &gic::spi(layout::VPL011_SPI, LEVEL_HIGH))?;
+    fdt.property_u32("current-speed", SPEED)?;
+    Ok(fdt.end_node(node)?)
 }
 
-fn interrupts(out: &mut Writer, cells: &[u32]) {
-    out.cells("interrupts", cells).u32("interrupt-parent", PHANDLE_GIC);
+fn interrupts(fdt: &mut FdtWriter, cells: &[u32]) -> Result<(), Error> {
+    fdt.property_array_u32("interrupts", cells)?;
+    Ok(fdt.property_u32("interrupt-parent", PHANDLE_GIC)?)
+}
+
+fn strings(fdt: &mut FdtWriter, name: &str, values: &[&str]) -> Result<(), Error> {
+    let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+    Ok(fdt.property_string_list(name, values)?)
+}
+
+fn regions(fdt: &mut FdtWriter, regions: &[Region]) -> Result<(), Error> {
+    let numbers: Vec<u64> = regions.iter().flat_map(|region| [region.base, region.size]).collect();
+    Ok(fdt.property_array_u64("reg", &numbers)?)
 }

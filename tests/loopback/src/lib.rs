@@ -8,5 +8,4 @@ pub mod raw_front;
 pub mod raw_net_back;
 pub mod toolstack;
 pub mod torment;
-pub mod vif;
 pub mod world;

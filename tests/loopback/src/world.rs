@@ -10,7 +10,7 @@ use guest_sdk::grant;
 use guest_sdk::xenstore::Xenstore;
 
 use crate::disks::{Shelf, TestStore};
-use crate::toolstack::{BACK, DiskNodes, XVDA};
+use crate::toolstack::{BACK, Nodes, XVDA};
 
 /// The guest.
 pub const GUEST: Domid = Domid(1);
@@ -31,7 +31,7 @@ pub struct World {
     /// What disks are made of.
     pub shelf: Shelf,
     /// The guest's `xvda`.
-    pub nodes: DiskNodes,
+    pub nodes: Nodes,
     /// All of it; the last to go.
     pub machine: Machine,
 }
@@ -54,7 +54,7 @@ impl World {
             back_store: back.run(connect()),
             front_store: front.run(connect()),
             shelf: Shelf::default(),
-            nodes: DiskNodes::new(GUEST, XVDA),
+            nodes: Nodes::disk(GUEST, XVDA),
             machine,
             back,
             front,
@@ -66,7 +66,7 @@ impl World {
     pub fn with_disk(store: TestStore, limits: Limits) -> (Self, Rc<TestStore>, Backend) {
         let world = Self::new();
         let store = world.shelf.put("disk", store);
-        world.toolstack(async |xs| world.nodes.make(xs, "disk", "w").await);
+        world.toolstack(async |xs| world.nodes.make_disk(xs, "disk", "w").await);
         let backend = world.start_backend(limits);
         (world, store, backend)
     }

@@ -119,7 +119,7 @@ fn nothing_is_left_when_a_disk_is_closed_and_removed() {
     let backend = world.start_backend(Limits::default());
     let before = (holdings(&world.front), holdings(&world.back));
     for round in 0..20 {
-        world.toolstack(async |xs| world.nodes.make(xs, "disk", "w").await);
+        world.toolstack(async |xs| world.nodes.make_disk(xs, "disk", "w").await);
         store.behaviour.turns.set(round);
         let options = Options { ring_page_order: (round % 4) as u32, ..Options::default() };
         let disk = world.open(options).unwrap();

@@ -18,7 +18,7 @@ const RSP_PROD: usize = 8;
 
 fn world() -> World {
     let world = World::new();
-    world.toolstack(async |xs| world.nodes.make(xs, "disk", "w").await);
+    world.toolstack(async |xs| world.nodes.make_disk(xs, "disk", "w").await);
     world
 }
 

@@ -15,7 +15,7 @@ use guest_sdk::xenstore::Xenstore;
 use loopback_tests::disks::TestStore;
 use loopback_tests::noise::Noise;
 use loopback_tests::raw_front::{RawFront, transfer, whole};
-use loopback_tests::toolstack::{DiskNodes, XVDA};
+use loopback_tests::toolstack::{Nodes, XVDA};
 use loopback_tests::torment::torment;
 use loopback_tests::world::{SECTORS, World, holdings};
 
@@ -57,7 +57,7 @@ fn a_read_only_disk_stays_as_it_is() {
     let world = World::new();
     let store = world.shelf.put("disk", TestStore::new(SECTORS));
     world.back.run(store.write_at(0, &[9; 4096])).unwrap();
-    world.toolstack(async |xs| world.nodes.make(xs, "disk", "r").await);
+    world.toolstack(async |xs| world.nodes.make_disk(xs, "disk", "r").await);
     let _backend = world.start_backend(Limits::default());
     let mut front = connect(&world, false);
     world.front.run(async {
@@ -219,8 +219,8 @@ fn noise_in_the_ring_harms_nobody_else() {
 fn second_guest(world: &World) -> (Domain, Disk) {
     let victim = world.machine.domain(Domid(2));
     world.shelf.put("other", TestStore::new(64));
-    let nodes = DiskNodes::new(Domid(2), XVDA);
-    world.toolstack(async |xs| nodes.make(xs, "other", "w").await);
+    let nodes = Nodes::disk(Domid(2), XVDA);
+    world.toolstack(async |xs| nodes.make_disk(xs, "other", "w").await);
     let disk = victim.run(async {
         let store = Xenstore::connect().await.unwrap();
         Disk::open(&store, XVDA, Options::default()).await.unwrap()

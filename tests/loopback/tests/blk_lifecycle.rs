@@ -10,7 +10,7 @@ use guest_sdk::exec::{JoinHandle, timeout, yield_now};
 use guest_sdk::xenbus::XenbusState;
 use guest_sdk::xenstore::Xenstore;
 use loopback_tests::disks::TestStore;
-use loopback_tests::toolstack::{DiskNodes, XVDA};
+use loopback_tests::toolstack::{Nodes, XVDA};
 use loopback_tests::torment::torment;
 use loopback_tests::world::{GUEST, SECTORS, World, holdings};
 
@@ -55,7 +55,7 @@ fn a_disk_can_be_detached_at_any_moment() {
         let backend = world.start_backend(Limits::default());
         world.machine.settle();
         let before = (holdings(&world.front), holdings(&world.back));
-        world.toolstack(async |xs| world.nodes.make(xs, "disk", "w").await);
+        world.toolstack(async |xs| world.nodes.make_disk(xs, "disk", "w").await);
         let user = use_disk(&world);
         world.toolstack(async |xs| {
             turns(moment).await;
@@ -84,7 +84,7 @@ fn a_disk_can_vanish_at_any_moment() {
         let backend = world.start_backend(Limits::default());
         world.machine.settle();
         let before = (holdings(&world.front), holdings(&world.back));
-        world.toolstack(async |xs| world.nodes.make(xs, "disk", "w").await);
+        world.toolstack(async |xs| world.nodes.make_disk(xs, "disk", "w").await);
         let user = use_disk(&world);
         world.toolstack(async |xs| {
             turns(moment).await;
@@ -169,7 +169,7 @@ fn a_disk_can_be_opened_again_and_again() {
 fn a_disk_that_cannot_be_opened_says_so_and_waits_for_its_removal() {
     let world = World::new();
     let _backend = world.start_backend(Limits::default());
-    world.toolstack(async |xs| world.nodes.make(xs, "nothing", "w").await);
+    world.toolstack(async |xs| world.nodes.make_disk(xs, "nothing", "w").await);
     world.machine.settle();
     world.toolstack(async |xs| {
         assert_eq!(xs.read_string(&world.nodes.back("hotplug-status")).await.unwrap(), "error");
@@ -178,7 +178,7 @@ fn a_disk_that_cannot_be_opened_says_so_and_waits_for_its_removal() {
         world.nodes.remove(xs).await;
     });
     world.shelf.put("nothing", TestStore::new(SECTORS));
-    world.toolstack(async |xs| world.nodes.make(xs, "nothing", "w").await);
+    world.toolstack(async |xs| world.nodes.make_disk(xs, "nothing", "w").await);
     let disk = world.open(Options::default()).unwrap();
     torment(&world, &disk, 1, 1);
 }
@@ -187,7 +187,7 @@ fn a_disk_that_cannot_be_opened_says_so_and_waits_for_its_removal() {
 fn a_back_end_started_late_finds_the_disks() {
     let world = World::new();
     world.shelf.put("disk", TestStore::new(SECTORS));
-    world.toolstack(async |xs| world.nodes.make(xs, "disk", "w").await);
+    world.toolstack(async |xs| world.nodes.make_disk(xs, "disk", "w").await);
     let user = use_disk(&world);
     world.machine.settle();
     let _backend = world.start_backend(Limits::default());
@@ -203,8 +203,8 @@ fn a_driver_domain_removes_the_nodes_of_its_disks() {
     const SERVER: Domid = Domid(5);
     let world = World::new();
     world.shelf.put("disk", TestStore::new(SECTORS));
-    let nodes = DiskNodes::served_by(SERVER, GUEST, XVDA);
-    world.toolstack(async |xs| nodes.make(xs, "disk", "w").await);
+    let nodes = Nodes::disk_served_by(SERVER, GUEST, XVDA);
+    world.toolstack(async |xs| nodes.make_disk(xs, "disk", "w").await);
     let server = world.machine.domain(SERVER);
     let shelf = world.shelf.clone();
     let _backend =

@@ -7,15 +7,15 @@ use guest_sdk::exec::{JoinHandle, timeout, yield_now};
 use guest_sdk::xenbus::{Device, XenbusState};
 use loopback_tests::noise::Noise;
 use loopback_tests::raw_net_back::RawNetBack;
-use loopback_tests::vif::{MAC, VifNodes};
+use loopback_tests::toolstack::{MAC, Nodes};
 use loopback_tests::world::{GUEST, World, holdings};
 use netfront::{Counters, Error, Interface, Options};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn world() -> (World, VifNodes) {
-    let (world, vif) = (World::new(), VifNodes::new(GUEST));
-    world.toolstack(async |xs| vif.make(xs).await);
+fn world() -> (World, Nodes) {
+    let (world, vif) = (World::new(), Nodes::interface(GUEST));
+    world.toolstack(async |xs| vif.make_interface(xs).await);
     (world, vif)
 }
 

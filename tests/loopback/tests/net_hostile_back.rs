@@ -9,7 +9,7 @@ use guest_sdk::shared::Memory;
 use guest_sdk::xenbus::XenbusState;
 use loopback_tests::noise::Noise;
 use loopback_tests::raw_net_back::RawNetBack;
-use loopback_tests::vif::VifNodes;
+use loopback_tests::toolstack::Nodes;
 use loopback_tests::world::{GUEST, World, holdings};
 use netfront::{Error, Interface, Options, Violation};
 
@@ -20,8 +20,8 @@ const RSP_PROD: usize = 8;
 /// Has a guest send and receive until that fails, and a back end lie. Gives the error, having seen that the front
 /// end is closed and that nothing is left of it.
 fn lie(nodes: &[(&str, &str)], tell: impl AsyncFnOnce(&mut RawNetBack)) -> Error {
-    let (world, vif) = (World::new(), VifNodes::new(GUEST));
-    world.toolstack(async |xs| vif.make(xs).await);
+    let (world, vif) = (World::new(), Nodes::interface(GUEST));
+    world.toolstack(async |xs| vif.make_interface(xs).await);
     let before = holdings(&world.front);
     let store = world.front_store.clone();
     let guest = world.front.spawn(async move {
@@ -132,8 +132,8 @@ fn a_producer_index_out_of_range_ends_the_interface() {
 
 #[test]
 fn an_interface_that_cannot_be_is_refused() {
-    let (world, vif) = (World::new(), VifNodes::new(GUEST));
-    world.toolstack(async |xs| vif.make(xs).await);
+    let (world, vif) = (World::new(), Nodes::interface(GUEST));
+    world.toolstack(async |xs| vif.make_interface(xs).await);
     for (mac, copies) in [("", "1"), ("ff:ff:ff:ff:ff:ff", "1"), ("x", "1"), ("00:16:3e:00:00:01", "0")] {
         world.toolstack(async |xs| {
             xs.write(&vif.front("mac"), mac).await.unwrap();

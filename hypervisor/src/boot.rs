@@ -11,9 +11,9 @@ use hv_core::{
     cmdline::Options,
     frames::{Frames, Storage},
     host::{
-        self,
+        self, Described,
         chosen::Chosen,
-        devices::{self, Nodes, Psci, Timer},
+        devices::{self, Psci},
         gic as controller,
     },
     machine::{CpuId, Trigger},
@@ -159,16 +159,14 @@ fn bring_up<'a>(
     let blob = tree.as_bytes();
     let mut plan = Plan::new(tree, chosen, image(), dtb..dtb + blob.len() as u64)?;
     give_heap(&mut plan)?;
-    let tree = copy(blob)?;
+    let tree = copy(tree)?;
     window::unmap_boot_data();
 
     let chosen = Chosen::of(tree);
     let options = options(&chosen);
-    let phandles = Phandles::of(tree);
-    let nodes = Nodes::find(tree);
-    let gic_node = controller::Gic::read(&nodes, &phandles)?;
-    let gic = start_gic(&gic_node)?;
-    let timer = Timer::read(&nodes, &phandles)?;
+    let described: &Described<'_> = Box::leak(Box::new(Described::read(tree)?));
+    let Described { phandles, nodes, gic: gic_node, timer, .. } = described;
+    let gic = start_gic(gic_node)?;
     if let Some(frequency) = timer.frequency {
         arch::set_ticks_per_second(frequency);
     }
@@ -176,14 +174,14 @@ fn bring_up<'a>(
         return Err(Failure::Other("the timer has no frequency"));
     }
     let console_node = chosen.console(options.dtuart).filter(|_| uart::is_in_use());
-    let console = console_interrupt(console_node.as_ref(), &phandles);
+    let console = console_interrupt(console_node.as_ref(), phandles);
     let interrupts = Interrupts {
         timer: timer.hypervisor,
         virtual_timer: timer.virtual_timer,
         maintenance: gic_node.maintenance(),
         console: console.map(|(id, _)| id),
     };
-    let psci = Psci::read(&nodes).inspect_err(|why| log::warn!("only one CPU: {why}")).ok();
+    let psci = Psci::read(nodes).inspect_err(|why| log::warn!("only one CPU: {why}")).ok();
 
     let frames = frames(&mut plan)?;
     let affinities = devices::processors(tree)?;
@@ -204,7 +202,8 @@ fn bring_up<'a>(
     let taken = Box::leak(Box::from(console_node.as_slice()));
     let image = image();
     let image = Region { base: image.start, size: image.end - image.start };
-    domains::start(hv, &domains::Source { tree, chosen, image, taken }).map_err(Failure::Domains)?;
+    domains::start(hv, &domains::Source { board: described, chosen, image, taken })
+        .map_err(Failure::Domains)?;
     for range in boot_data.as_slice() {
         give_frames(&hv.frames, range);
     }
@@ -233,9 +232,9 @@ fn give_heap<'a>(plan: &mut Plan) -> Result<(), Failure<'a>> {
 }
 
 /// The tree, for good.
-fn copy<'a>(blob: &[u8]) -> Result<&'static Tree<'static>, Failure<'a>> {
-    let copy: &'static [u8] = Box::leak(Box::from(blob));
-    let tree = Tree::parse(copy).map_err(|_| Failure::Other("the device tree changes"))?;
+fn copy<'a>(tree: &Tree<'_>) -> Result<&'static Tree<'static>, Failure<'a>> {
+    let copy: &'static [u8] = Box::leak(Box::from(tree.as_bytes()));
+    let tree = tree.in_copy(copy).ok_or(Failure::Other("the device tree changes"))?;
     Ok(Box::leak(Box::new(tree)))
 }
 

@@ -5,13 +5,13 @@
 use alloc::{sync::Arc, vec::Vec};
 use core::{fmt, slice};
 
-use device_tree::{Node, Region, Tree};
+use device_tree::{Node, Region};
 use hv_core::{
     Hypervisor,
     domain::Domain,
     domain_build::{BuildError, Dom0},
     host::{
-        self,
+        self, Described,
         chosen::{Chosen, Module, ModuleKind},
     },
 };
@@ -58,8 +58,8 @@ const MSI_TYPER: usize = 0x8;
 
 /// What the domains are built from.
 pub struct Source {
-    /// The board's device tree.
-    pub tree: &'static Tree<'static>,
+    /// The board.
+    pub board: &'static Described<'static>,
     /// Its `/chosen`.
     pub chosen: Chosen<'static>,
     /// Where the hypervisor itself lies.
@@ -75,7 +75,7 @@ pub fn start(hv: &'static Hypervisor<Board>, source: &Source) -> Result<(), Fail
     let dom0 = match source.chosen.dom0_module(ModuleKind::Kernel)? {
         Some(kernel) => Some(build_dom0(hv, source, &kernel)?),
         None if nodes.peek().is_some() => {
-            hv.learn_board(source.tree)?;
+            hv.learn_board(source.board);
             None
         }
         None => return Err(Failure::NoKernel),
@@ -95,7 +95,7 @@ fn build_dom0(
     let file = |module: &Module<'static>| file(hv, module.region).ok_or(Failure::NotInRam(module.region));
     let ramdisk = source.chosen.dom0_module(ModuleKind::Ramdisk)?;
     let from = Dom0 {
-        tree: source.tree,
+        board: source.board,
         kernel: file(kernel)?,
         ramdisk: ramdisk.as_ref().map(file).transpose()?,
         bootargs: kernel.bootargs,

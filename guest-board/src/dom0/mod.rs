@@ -66,9 +66,8 @@ pub struct Plan {
     pub reserved: Vec<Region>,
 }
 
-/// Makes dom0's tree.
-pub fn build(host: &Tree<'_>, params: &Params<'_>) -> Result<Plan, Error> {
-    let phandles = Phandles::of(host);
+/// Makes dom0's tree; `phandles` are the host's.
+pub fn build(host: &Tree<'_>, phandles: &Phandles<'_>, params: &Params<'_>) -> Result<Plan, Error> {
     let gic = host.nodes().find(|node| cells::is_gic(node) && node.is_available()).ok_or(Error::NoGic)?;
-    tree::Builder::new(host, &phandles, gic, params)?.build()
+    tree::Builder::new(host, phandles, gic, params)?.build()
 }

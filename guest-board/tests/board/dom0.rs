@@ -2,7 +2,7 @@
 
 use crate::{HOST_ARM, HOST_ARM64, HOST_VEXPRESS, MIB, XEN_DOM0, cells, differences};
 use device_tree::gic::Trigger;
-use device_tree::{Node, Region, Tree, Writer};
+use device_tree::{Node, Phandles, Region, Tree, Writer};
 use guest_board::dom0::{self, Params, Plan};
 use guest_board::{Arch, Error};
 
@@ -59,8 +59,12 @@ fn host() -> Vec<u8> {
     )
 }
 
+fn try_build(host: &Tree<'_>, params: &Params<'_>) -> Result<Plan, Error> {
+    dom0::build(host, &Phandles::of(host), params)
+}
+
 fn build(blob: &[u8], params: &Params<'_>) -> Plan {
-    dom0::build(&Tree::parse(blob).unwrap(), params).unwrap()
+    try_build(&Tree::parse(blob).unwrap(), params).unwrap()
 }
 
 /// What the hypervisor takes of QEMU's board.
@@ -72,7 +76,7 @@ fn uart<'a>(tree: &Tree<'a>) -> [Node<'a>; 1] {
 fn it_is_the_tree_that_xen_makes() {
     let host = host();
     let host = Tree::parse(&host).unwrap();
-    let plan = dom0::build(&host, &Params { taken: &uart(&host), ..PARAMS }).unwrap();
+    let plan = try_build(&host, &Params { taken: &uart(&host), ..PARAMS }).unwrap();
     let (ours, theirs) = (Tree::parse(&plan.tree).unwrap(), Tree::parse(XEN_DOM0).unwrap());
     let mut left = differences(&ours.root(), &theirs.root());
     left.sort();
@@ -91,7 +95,7 @@ fn it_is_the_tree_that_xen_makes() {
 fn devices_and_interrupts_are_listed_to_be_mapped() {
     let host = host();
     let host = Tree::parse(&host).unwrap();
-    let plan = dom0::build(&host, &Params { taken: &uart(&host), ..PARAMS }).unwrap();
+    let plan = try_build(&host, &Params { taken: &uart(&host), ..PARAMS }).unwrap();
     let region = |base, size| Region { base, size };
     assert_eq!(
         plan.devices.mmio,
@@ -166,7 +170,7 @@ fn the_first_private_interrupt_that_nothing_uses_is_for_events() {
     let plan = build(&using(3), &PARAMS);
     assert_eq!(plan.event_ppi, 19);
     assert_eq!(cells(&Tree::parse(&plan.tree).unwrap(), "/hypervisor", "interrupts"), [1, 3, 0xf08]);
-    assert_eq!(dom0::build(&Tree::parse(&using(16)).unwrap(), &PARAMS), Err(Error::NoFreePpi));
+    assert_eq!(try_build(&Tree::parse(&using(16)).unwrap(), &PARAMS), Err(Error::NoFreePpi));
 }
 
 #[test]
@@ -272,7 +276,7 @@ fn what_only_the_hypervisor_uses_is_not_told() {
 fn a_host_without_what_dom0_needs_is_an_error() {
     let without = |name: &str| {
         let blob = edited(HOST_ARM, name, |_| {}, |_| {});
-        dom0::build(&Tree::parse(&blob).unwrap(), &PARAMS).unwrap_err()
+        try_build(&Tree::parse(&blob).unwrap(), &PARAMS).unwrap_err()
     };
     assert_eq!(without("timer"), Error::NoTimer);
     assert_eq!(without("intc@8000000"), Error::NoGic);
@@ -304,7 +308,7 @@ fn corrupted_hosts_never_panic() {
             bad[at] = random(256) as u8;
         }
         let Ok(tree) = Tree::parse(&bad) else { continue };
-        if let Ok(plan) = dom0::build(&tree, &PARAMS) {
+        if let Ok(plan) = try_build(&tree, &PARAMS) {
             Tree::parse(&plan.tree).expect("what was made can be read");
         }
     }

@@ -121,7 +121,7 @@ impl<'a> Node<'a> {
 
     /// The nodes below it, without theirs.
     pub fn children(&self) -> Children<'a> {
-        Children { parent: *self, at: self.properties().skip_all() }
+        Children { parent: *self, at: self.tree.blocks.skip_properties(self.body) }
     }
 
     /// Finds a child; without a unit address, the first one of that name.
@@ -190,12 +190,20 @@ pub struct Properties<'a> {
 
 impl<'a> Properties<'a> {
     /// The next one's place among the names, and its value.
+    #[inline]
     fn next_raw(&mut self) -> Option<(usize, &'a [u8])> {
         let blocks = &self.tree.blocks;
-        let there = blocks.property(self.at);
-        let (name, value, next) = there.or_else(|| blocks.property(blocks.skip_nops(self.at)))?;
-        self.at = next;
-        Some((name, value))
+        loop {
+            if let Some((name, value, next)) = blocks.property(self.at) {
+                self.at = next;
+                return Some((name, value));
+            }
+            let at = blocks.skip_nops(self.at);
+            if at == self.at {
+                return None;
+            }
+            self.at = at;
+        }
     }
 
     /// The first one that has one of some names.
@@ -206,12 +214,6 @@ impl<'a> Properties<'a> {
             }
         }
         None
-    }
-
-    /// The offset of what follows the properties.
-    fn skip_all(mut self) -> usize {
-        while self.next_raw().is_some() {}
-        self.at
     }
 }
 
@@ -239,7 +241,7 @@ impl<'a> Children<'a> {
         let Ok((Token::Begin { name }, begin, body)) = blocks.token(self.at) else { return None };
         let (mut open, mut next) = (1, body);
         while open > 0 {
-            let (token, _, after) = blocks.token(next).ok()?;
+            let (token, _, after) = blocks.token(blocks.skip_properties(next)).ok()?;
             next = after;
             match token {
                 Token::Begin { .. } => open += 1,
@@ -282,7 +284,8 @@ impl<'a> Iterator for Nodes<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let (token, begin, next) = self.tree.blocks.token(self.at).ok()?;
+            let blocks = &self.tree.blocks;
+            let (token, begin, next) = blocks.token(blocks.skip_properties(self.at)).ok()?;
             match token {
                 Token::Begin { .. } => {
                     match &mut self.last {

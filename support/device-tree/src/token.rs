@@ -1,7 +1,5 @@
 //! The structure block: a sequence of tokens, each on a 4-byte boundary.
 
-use core::ffi::CStr;
-
 use crate::Error;
 
 const BEGIN_NODE: u32 = 1;
@@ -60,6 +58,7 @@ impl<'a> Blocks<'a> {
 
     /// Reads the property at offset `at`, if there is one; returns where its name is, its value, and the
     /// offset of what follows. Readers spend most of their time here.
+    #[inline]
     pub fn property(&self, at: usize) -> Option<(usize, &'a [u8], usize)> {
         let header = self.structure.get(at..)?.first_chunk::<12>()?;
         let (words, _) = header.as_chunks::<4>();
@@ -67,9 +66,23 @@ impl<'a> Blocks<'a> {
         if kind != PROP {
             return None;
         }
-        let begin = at + header.len();
-        let end = begin.checked_add(length as usize)?;
-        Some((name as usize, self.structure.get(begin..end)?, align(end)))
+        let rest = &self.structure[at..][header.len()..];
+        let value = rest.get(..length as usize)?;
+        // Both lie within a slice: no sum is too large.
+        Some((name as usize, value, align(at.wrapping_add(header.len()).wrapping_add(value.len()))))
+    }
+
+    /// The offset of what follows the properties and NOPs at `at`.
+    pub fn skip_properties(&self, mut at: usize) -> usize {
+        loop {
+            at = match self.property(at) {
+                Some((_, _, next)) => next,
+                None => match self.skip_nops(at) {
+                    after if after == at => return at,
+                    after => after,
+                },
+            };
+        }
     }
 
     /// The offset of the next thing that is no NOP.
@@ -108,11 +121,13 @@ pub(crate) fn be_u32(bytes: &[u8], at: usize) -> Option<u32> {
 
 /// The bytes from `at` up to a NUL that must be there.
 fn until_nul(bytes: &[u8], at: usize) -> Option<&[u8]> {
-    // The search of the library goes by words.
-    CStr::from_bytes_until_nul(bytes.get(at..)?).ok().map(CStr::to_bytes)
+    // Names are short: a search by words, as the library has it, would take longer to begin.
+    let bytes = bytes.get(at..)?;
+    let end = bytes.iter().position(|byte| *byte == 0)?;
+    bytes.get(..end)
 }
 
 /// Rounds an offset within a slice up to a cell.
 fn align(offset: usize) -> usize {
-    (offset + 3) & !3
+    offset.wrapping_add(3) & !3
 }

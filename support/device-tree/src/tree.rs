@@ -90,6 +90,12 @@ impl<'a> Tree<'a> {
         Ok(tree)
     }
 
+    /// The same tree where its blob was copied to; `None` if that is not the same. It is not checked again.
+    pub fn in_copy<'b>(&self, copy: &'b [u8]) -> Option<Tree<'b>> {
+        if copy == self.blob { Tree::from_header(copy).ok() } else { None }
+    }
+
+    #[inline(never)]
     fn from_header(blob: &'a [u8]) -> Result<Self, Error> {
         let field = |index: usize| be_u32(blob, index * 4).ok_or(Error::Truncated);
         let (version, last_compatible) = (field(5)?, field(6)?);

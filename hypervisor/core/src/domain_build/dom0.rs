@@ -2,7 +2,7 @@
 
 use alloc::{sync::Arc, vec::Vec};
 
-use device_tree::{Node, Phandles, Tree, gic};
+use device_tree::{Node, gic};
 use guest_board::{Arch, Placement, Region, boot, dom0};
 use xen_abi::{
     Domid, Gfn, Mfn, PAGE_SHIFT,
@@ -15,10 +15,7 @@ use crate::{
     Hypervisor,
     domain::{Domain, DomainConfig},
     frames::Account,
-    host::{
-        devices::{Nodes, Timer},
-        gic::Gic,
-    },
+    host::{Described, devices::Timer, gic::Gic},
     machine::{Machine, Trigger},
     p2m::P2mType,
     version,
@@ -32,8 +29,8 @@ const TREE_SLACK: usize = 16 << 10;
 
 /// What dom0 is built from.
 pub struct Dom0<'a> {
-    /// The board's device tree.
-    pub tree: &'a Tree<'a>,
+    /// The board.
+    pub board: &'a Described<'a>,
     /// The kernel's file.
     pub kernel: &'a [u8],
     /// The initial RAM disk.
@@ -60,14 +57,11 @@ struct Decided<'k> {
 impl<M: Machine> Hypervisor<M> {
     /// Builds dom0, ready to run but for its pause.
     pub fn build_dom0<'a>(&self, from: &Dom0<'a>) -> Result<Arc<Domain<M>>, BuildError<'a>> {
-        let phandles = Phandles::of(from.tree);
-        let nodes = Nodes::find(from.tree);
-        let controller = Gic::read(&nodes, &phandles)?;
-        let timer = Timer::read(&nodes, &phandles)?;
+        let Described { gic: controller, timer, .. } = from.board;
         let account = Arc::new(Account::new(Domid(0)));
         self.frames.open(&account)?;
-        let redistributors = redistributors(&controller);
-        let most = room(&controller, redistributors);
+        let redistributors = redistributors(controller);
+        let most = room(controller, redistributors);
         let decided = self.decide_dom0(from, &account, most)?;
         let plan = self.dom0_plan(from, &decided)?;
         let interrupts = GuestInterrupts {
@@ -77,12 +71,12 @@ impl<M: Machine> Hypervisor<M> {
             physical_timer: timer.physical,
             events: plan.event_ppi,
         };
-        self.remember_board(&plan, &controller, &timer);
+        self.remember_board(&plan, controller, timer);
         let config = self.dom0_config(from, decided.vcpus, interrupts);
         let domain = self.create_domain_on(account, config)?;
         domain.params.lock().set(param::CALLBACK_IRQ, callback::ppi(plan.event_ppi as u8));
         memory::map(self.mem(), &domain, &decided.banks)?;
-        self.give_devices(&domain, &plan, &controller)?;
+        self.give_devices(&domain, &plan, controller)?;
         self.load_dom0(from, &domain, &decided.place, &plan)?;
         Ok(domain)
     }
@@ -167,7 +161,7 @@ impl<M: Machine> Hypervisor<M> {
             version: version::NUMBER,
             msi_typer: from.msi_typer,
         };
-        let plan = dom0::build(from.tree, &params)?;
+        let plan = dom0::build(from.board.tree, &from.board.phandles, &params)?;
         if plan.tree.len() > tree_room(from) {
             return Err(BuildError::TreeSize(plan.tree.len()));
         }
@@ -254,5 +248,5 @@ fn room(controller: &Gic<'_>, redistributors: Option<Redistributors>) -> u32 {
 
 /// Room that is left for dom0's device tree before it is made.
 fn tree_room(from: &Dom0<'_>) -> usize {
-    from.tree.as_bytes().len() + TREE_SLACK
+    from.board.tree.as_bytes().len() + TREE_SLACK
 }

@@ -5,7 +5,7 @@
 
 use alloc::{sync::Arc, vec::Vec};
 
-use device_tree::{Node, Phandles, Tree, Writer};
+use device_tree::{Node, Tree, Writer};
 use guest_board::{Arch, Board as GuestBoard, Region, boot};
 use xen_abi::{
     Domid, Gfn, Mfn, PAGE_SHIFT,
@@ -22,8 +22,6 @@ use crate::{
     host::{
         self,
         chosen::{self, ModuleKind},
-        devices::{Nodes, Timer},
-        gic::Gic,
     },
     machine::Machine,
     p2m::P2mType,
@@ -129,16 +127,9 @@ fn default_tables(memory: u64, vcpus: u32) -> u32 {
 
 impl<M: Machine> Hypervisor<M> {
     /// Notes what guests need of the board, where no dom0 is built first.
-    ///
-    /// # Errors
-    ///
-    /// The tree does not describe an interrupt controller and a timer.
-    pub fn learn_board<'a>(&self, tree: &Tree<'a>) -> Result<(), host::Error<'a>> {
-        let (nodes, phandles) = (Nodes::find(tree), Phandles::of(tree));
-        let controller = Gic::read(&nodes, &phandles)?;
-        let timer = Timer::read(&nodes, &phandles)?;
-        self.board.call_once(|| Board::new(controller.virtual_cpu(), timer.frequency.unwrap_or(0)));
-        Ok(())
+    pub fn learn_board(&self, board: &host::Described<'_>) {
+        let frequency = board.timer.frequency.unwrap_or(0);
+        self.board.call_once(|| Board::new(board.gic.virtual_cpu(), frequency));
     }
 
     /// Builds the domain that a node describes, ready to run but for its pause. `file` finds its

@@ -10,6 +10,7 @@ use crate::{
     cmdline::Options,
     domain::Domain,
     fake::{FakeMachine, RAM_START, hypervisor},
+    host::Described,
     machine::{CacheOp, Machine, Trigger},
     p2m::P2mType,
     regs::Arm32Regs,
@@ -108,8 +109,9 @@ fn build_on(
 ) -> Result<Dom, alloc::string::String> {
     let tree = Tree::parse(board).unwrap();
     let uart = tree.find("/pl011@9000000").unwrap();
+    let board = Described::read(&tree).map_err(|error| error.to_string())?;
     let from = Dom0 {
-        tree: &tree,
+        board: &board,
         kernel,
         ramdisk,
         bootargs: None,
@@ -406,7 +408,8 @@ fn a_guest_is_built_from_its_node() {
 #[test]
 fn a_guest_without_dom0_finds_its_cpu_interface() {
     let hv = world(16384, "");
-    hv.learn_board(&Tree::parse(&board(gicv2)).unwrap()).unwrap();
+    let board = board(gicv2);
+    hv.learn_board(&Described::read(&Tree::parse(&board).unwrap()).unwrap());
     let blob = domain_node(|writer| {
         writer.u64("memory", 8 << 10).u32("cpus", 1);
         module(writer, "kernel", "multiboot,kernel", 1, None);

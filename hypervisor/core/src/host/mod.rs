@@ -11,7 +11,7 @@ pub mod memory;
 
 use core::fmt;
 
-use device_tree::Node;
+use device_tree::{Node, Phandles, Tree};
 
 /// What is wrong with the description of the board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,35 @@ impl fmt::Display for Error<'_> {
             Self::Tree(node, error) => write!(f, "{node}: {error}"),
             Self::TooManyRanges => f.write_str("memory is in too many pieces"),
         }
+    }
+}
+
+/// A board's tree, with what the hypervisor and its domains need of it read once.
+pub struct Described<'a> {
+    /// The tree.
+    pub tree: &'a Tree<'a>,
+    /// Its nodes that others refer to.
+    pub phandles: Phandles<'a>,
+    /// Its nodes that the hypervisor drives.
+    pub nodes: devices::Nodes<'a>,
+    /// Its interrupt controller.
+    pub gic: gic::Gic<'a>,
+    /// Its timer.
+    pub timer: devices::Timer<'a>,
+}
+
+impl<'a> Described<'a> {
+    /// Reads a tree.
+    ///
+    /// # Errors
+    ///
+    /// There is no interrupt controller or no timer that can be used.
+    pub fn read(tree: &'a Tree<'a>) -> Result<Self, Error<'a>> {
+        let phandles = Phandles::of(tree);
+        let nodes = devices::Nodes::find(tree);
+        let gic = gic::Gic::read(&nodes, &phandles)?;
+        let timer = devices::Timer::read(&nodes, &phandles)?;
+        Ok(Self { tree, phandles, nodes, gic, timer })
     }
 }
 

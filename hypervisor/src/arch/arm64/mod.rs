@@ -287,8 +287,11 @@ pub unsafe fn zero(start: usize, len: usize) {
         unsafe { fill_bytes(start, 0, len) };
         return;
     }
-    for at in (start..start + len).step_by(block) {
+    let end = start + len;
+    let mut at = start;
+    while at < end {
         // SAFETY: passed on; whole blocks of normal memory.
         unsafe { asm!("dc zva, {}", in(reg) at, options(nostack, preserves_flags)) };
+        at = at.wrapping_add(block);
     }
 }

@@ -15,6 +15,19 @@ impl Random {
     }
 }
 
+#[test]
+fn a_copy_is_the_same_tree_and_nothing_else_is() {
+    for blob in ALL {
+        let tree = Tree::parse(blob).unwrap();
+        let mut copy = tree.as_bytes().to_vec();
+        let names = |tree: &Tree<'_>| tree.nodes().map(|node| node.to_string()).collect::<Vec<_>>();
+        assert_eq!(names(&tree.in_copy(&copy).unwrap()), names(&tree));
+        assert!(tree.in_copy(&copy[1..]).is_none());
+        copy[60] ^= 1;
+        assert!(tree.in_copy(&copy).is_none());
+    }
+}
+
 /// Does everything with a tree that can be done.
 fn exercise(blob: &[u8]) -> Result<(), Error> {
     let tree = Tree::parse(blob)?;

@@ -103,6 +103,7 @@ impl Fifo {
         Some((*page, (port % fifo::WORDS_PER_PAGE) as usize * 4))
     }
 
+    #[inline(never)]
     pub(super) fn set_pending<M: Machine>(
         &mut self,
         machine: &M,

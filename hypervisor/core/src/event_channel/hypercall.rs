@@ -25,11 +25,18 @@ const CONTROL_ALIGNMENT: u32 = 8;
 
 /// Serves `event_channel_op(command, at)`.
 pub fn event_channel_op<M: Machine>(cur: &mut Current<'_, M>, command: u64, at: u64) -> HypercallResult {
-    match command as u32 {
-        op::SEND => {
-            let send: Send = cur.read(at)?;
-            cur.op_send(send.port.0)?;
-        }
+    // By far the most frequent, without what the others need.
+    if command as u32 == op::SEND {
+        let send: Send = cur.read(at)?;
+        cur.op_send(send.port.0)?;
+        return Ok(0);
+    }
+    rare_op(cur, command as u32, at)
+}
+
+#[inline(never)]
+fn rare_op<M: Machine>(cur: &mut Current<'_, M>, command: u32, at: u64) -> HypercallResult {
+    match command {
         op::UNMASK => {
             let unmask: Unmask = cur.read(at)?;
             cur.op_unmask(unmask.port.0)?;
@@ -63,7 +70,7 @@ pub fn event_channel_op<M: Machine>(cur: &mut Current<'_, M>, command: u64, at: 
         }
         op::RESET | op::RESET_CONT => {
             let reset: Reset = cur.read(at)?;
-            if !cur.op_reset(reset.dom, command as u32 == op::RESET_CONT)? {
+            if !cur.op_reset(reset.dom, command == op::RESET_CONT)? {
                 return Err(Stop::Preempted([op::RESET_CONT.into(), at, 0, 0, 0]));
             }
         }

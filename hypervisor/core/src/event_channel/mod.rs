@@ -109,12 +109,32 @@ impl<M: Machine> Hypervisor<M> {
     fn set_pending(&self, domain: &Arc<Domain<M>>, number: u32, port: &Port<M>) {
         let v = port.vcpu.load(Ordering::Relaxed);
         let Some(vcpu) = domain.vcpus().get(v as usize) else { return };
-        let mut delivery = domain.events.delivery.lock();
+        let delivery = domain.events.delivery.lock();
+        // What is pending already is frequent, and all that is to be done.
+        if matches!(*delivery, Delivery::TwoLevel)
+            && !two_level::mark_pending(&self.machine, domain.shared_info, number)
+        {
+            return;
+        }
+        self.became_pending(domain, vcpu, number, port, delivery);
+    }
+
+    #[inline(never)]
+    fn became_pending(
+        &self,
+        domain: &Arc<Domain<M>>,
+        vcpu: &Vcpu<M>,
+        number: u32,
+        port: &Port<M>,
+        mut delivery: MutexGuard<'_, Delivery>,
+    ) {
         let raised = match &mut *delivery {
             Delivery::TwoLevel => {
-                two_level::set_pending(&self.machine, domain.shared_info, number, &vcpu.events)
+                let upcall =
+                    two_level::marked_pending(&self.machine, domain.shared_info, number, &vcpu.events);
+                Raised { news: true, upcall }
             }
-            Delivery::Fifo(fifo) => fifo.set_pending(&self.machine, number, port, v),
+            Delivery::Fifo(fifo) => fifo.set_pending(&self.machine, number, port, vcpu.id),
         };
         if raised != Raised::NOTHING {
             self.follow_up(domain, vcpu, number, raised, delivery);

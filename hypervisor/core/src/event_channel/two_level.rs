@@ -8,7 +8,7 @@ use xen_abi::{
     xen::{SharedInfo, VcpuInfo},
 };
 
-use super::{Raised, VcpuEvents};
+use super::VcpuEvents;
 use crate::machine::Machine;
 
 const PENDING: usize = offset_of!(SharedInfo, evtchn_pending);
@@ -25,22 +25,24 @@ fn bit(port: u32) -> u32 {
     1 << (port % 32)
 }
 
-pub(super) fn set_pending<M: Machine>(machine: &M, shared: Mfn, port: u32, vcpu: &VcpuEvents) -> Raised {
-    if machine.fetch_or32(shared, PENDING + word(port), bit(port)) & bit(port) != 0 {
-        return Raised::NOTHING;
-    }
+/// Marks the port as pending; says whether it was not.
+#[inline]
+pub(super) fn mark_pending<M: Machine>(machine: &M, shared: Mfn, port: u32) -> bool {
+    machine.fetch_or32(shared, PENDING + word(port), bit(port)) & bit(port) == 0
+}
+
+/// Goes on when it was not; says whether the vCPU has to be told.
+pub(super) fn marked_pending<M: Machine>(machine: &M, shared: Mfn, port: u32, vcpu: &VcpuEvents) -> bool {
     let masked = machine.load32(shared, MASK + word(port)) & bit(port) != 0;
-    Raised { news: true, upcall: !masked && select(machine, port, vcpu) }
+    !masked && select(machine, port, vcpu)
 }
 
 /// Marks the port's word for the vCPU; says whether it was not marked.
-#[inline]
+#[inline(always)]
 fn select<M: Machine>(machine: &M, port: u32, vcpu: &VcpuEvents) -> bool {
     let selected = port / 64;
-    vcpu.info().is_some_and(|(mfn, at)| {
-        let at = at + SELECTOR + word(selected);
-        machine.fetch_or32(mfn, at, bit(selected)) & bit(selected) == 0
-    })
+    let Some((mfn, at)) = vcpu.info() else { return false };
+    machine.fetch_or32(mfn, at + SELECTOR + word(selected), bit(selected)) & bit(selected) == 0
 }
 
 pub(super) fn clear_pending<M: Machine>(machine: &M, shared: Mfn, port: u32) {

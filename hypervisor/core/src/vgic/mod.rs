@@ -133,10 +133,17 @@ impl<M: Machine> Hypervisor<M> {
         self.inject_from(domain, vcpu, virq, 0);
     }
 
+    #[inline]
     fn inject_from(&self, domain: &Arc<Domain<M>>, vcpu: &Vcpu<M>, virq: u32, source: u8) {
         if self.is_loaded_here(vcpu) {
-            return self.inject_here(domain, vcpu, virq, source);
+            self.inject_here(domain, vcpu, virq, source);
+        } else {
+            self.inject_elsewhere(domain, vcpu, virq, source);
         }
+    }
+
+    #[inline(never)]
+    fn inject_elsewhere(&self, domain: &Arc<Domain<M>>, vcpu: &Vcpu<M>, virq: u32, source: u8) {
         if vcpu.sched.is_down() {
             return;
         }

@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use hv_core::{
     host::devices::Psci as PsciMethod,
     machine::{Access, CacheOp, CpuId, ListRegister, Machine, SysReg, Trigger, Vmid},
+    trap::Abort,
 };
 use xen_abi::{Errno, Gfn, Mfn, arch::VcpuGuestContext};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -254,6 +255,11 @@ impl Machine for Board {
 
     fn virtual_timer_deadline(&self, context: &Context) -> Option<u64> {
         context.virtual_timer_deadline()
+    }
+
+    #[inline]
+    fn is_misreported(&self, abort: &Abort) -> bool {
+        arch::errata::is_misreported(abort)
     }
 
     fn inject_undefined(&self, regs: &mut arch::Regs) {

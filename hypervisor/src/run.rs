@@ -7,7 +7,6 @@ use hv_core::{
     trap::Exit,
     vcpu::VcpuRef,
 };
-use xen_abi::hypercall::HVC_TAG;
 
 use crate::{
     arch,
@@ -46,7 +45,10 @@ pub fn run(hv: &'static Hypervisor<Board>) -> ! {
             }
         }
         if let Some(vcpu) = &loaded {
-            run_guest(&mut Current::new(hv, vcpu, &mut regs, cpu));
+            let mut current = Current::new(hv, vcpu, &mut regs, cpu);
+            if hv.before_entry(&mut current) {
+                arch::run(&mut current);
+            }
         }
     }
 }
@@ -58,33 +60,30 @@ fn unload(hv: &Hypervisor<Board>, cpu: CpuId, loaded: Option<VcpuRef<Board>>, re
     }
 }
 
-/// Runs the guest that is loaded until the scheduler has to be asked. Hypercalls take the first
-/// branch; all else is kept out of their way.
-#[inline(never)]
-fn run_guest(current: &mut Current<'_, Board>) {
-    while current.hv.before_entry(current) {
-        match arch::enter(current.regs) {
-            arch::Exit::Trap(arch::HYPERCALL) => current.hv.handle(current, Exit::Hvc(HVC_TAG)),
-            arch::Exit::Trap(syndrome) => serve_trap(current, syndrome),
-            arch::Exit::Interrupt => {
-                current.vcpu.exits.count(&Exit::Interrupt);
-                serve_interrupt(current.hv, current.cpu, Some(current));
-            }
-        }
-    }
+// What stops a guest. Each says whether it may go on at once; else the scheduler has to be asked.
+
+/// A hypercall. Kept out of the way of all else.
+pub extern "C" fn hypercall(current: &mut Current<'_, Board>) -> bool {
+    current.hypercall();
+    current.hv.before_entry(current)
 }
 
-#[inline(never)]
-fn serve_trap(current: &mut Current<'_, Board>, syndrome: u32) {
-    if arch::errata::is_misreported(syndrome) {
-        return;
-    }
+/// Any other trap, with its syndrome.
+pub extern "C" fn trap(current: &mut Current<'_, Board>, syndrome: u32) -> bool {
     let exit = if arch::is_asynchronous(syndrome) {
         Exit::SError
     } else {
         Exit::decode(syndrome, || arch::fault_registers(syndrome))
     };
     current.hv.handle(current, exit);
+    current.hv.before_entry(current)
+}
+
+/// A physical interrupt.
+pub extern "C" fn interrupt(current: &mut Current<'_, Board>) -> bool {
+    current.vcpu.exits.count(&Exit::Interrupt);
+    serve_interrupt(current.hv, current.cpu, Some(current));
+    current.hv.before_entry(current)
 }
 
 /// Serves the most urgent interrupt, if one waits. The next one interrupts again at once.

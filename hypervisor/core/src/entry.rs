@@ -9,15 +9,21 @@ use crate::{Hypervisor, current::Current, domain::Domain, machine::Machine};
 impl<M: Machine> Hypervisor<M> {
     /// Makes the loaded vCPU ready to go on. When it may not, because the scheduler has to decide
     /// first, gives false.
+    #[inline]
     pub fn before_entry(&self, current: &mut Current<'_, M>) -> bool {
         if current.pcpu.wants_reschedule() {
             return false;
         }
         if current.vcpu.delivery.is_stale() {
-            self.refill_list_registers(current.domain, current.vcpu);
-            current.update_runstate();
+            self.refresh(current);
         }
         true
+    }
+
+    #[inline(never)]
+    fn refresh(&self, current: &mut Current<'_, M>) {
+        self.refill_list_registers(current.domain, current.vcpu);
+        current.update_runstate();
     }
 
     /// The maintenance interrupt of this CPU's virtual interface: list registers ran empty.

@@ -18,6 +18,7 @@ use crate::{
     machine::{Access, CacheOp, CpuId, ListRegister, Machine, SysReg, Trigger, Vmid},
     regs::{Arm32Regs, GuestRegs},
     sched::Next,
+    trap::Abort,
     vcpu::VcpuRef,
 };
 
@@ -94,6 +95,7 @@ pub struct FakeMachine<R: GuestRegs = Arm32Regs> {
     translations: Mutex<BTreeMap<u64, Option<(u64, bool)>>>,
     atomics_fail: AtomicU32,
     aarch64_only: AtomicBool,
+    misreports: AtomicBool,
     log: Mutex<Log>,
     registers: core::marker::PhantomData<fn() -> R>,
 }
@@ -143,6 +145,7 @@ impl<R: GuestRegs> FakeMachine<R> {
             translations: Mutex::default(),
             atomics_fail: AtomicU32::new(0),
             aarch64_only: AtomicBool::new(false),
+            misreports: AtomicBool::new(false),
             log: Mutex::default(),
             registers: core::marker::PhantomData,
         }
@@ -176,6 +179,11 @@ impl<R: GuestRegs> FakeMachine<R> {
     /// Makes it one of processors whose EL1 is always in AArch64 state.
     pub fn lose_aarch32(&self) {
         self.aarch64_only.store(true, Ordering::Relaxed);
+    }
+
+    /// Makes aborts from here on ones that are not what they say, or ends that.
+    pub fn misreport(&self, on: bool) {
+        self.misreports.store(on, Ordering::Relaxed);
     }
 
     /// Looks at or changes what was recorded.
@@ -425,6 +433,10 @@ impl<R: GuestRegs> Machine for FakeMachine<R> {
     fn inject_abort(&self, _regs: &mut R, va: u64, instruction: bool) {
         let abort = if instruction { Injected::PrefetchAbort(va) } else { Injected::DataAbort(va) };
         self.log(|log| log.injected.push(abort));
+    }
+
+    fn is_misreported(&self, _abort: &Abort) -> bool {
+        self.misreports.load(Ordering::Relaxed)
     }
 
     fn inject_serror(&self) {

@@ -7,7 +7,7 @@
 use xen_abi::{Gfn, Mfn, PAGE_SIZE, errno::Errno};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use crate::regs::GuestRegs;
+use crate::{regs::GuestRegs, trap::Abort};
 
 /// A physical CPU, numbered from 0 (the boot CPU) in the order they came up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -231,6 +231,9 @@ pub trait Machine: Sync + Send + Sized + 'static {
     /// The virtual timer's compare value (in CNTVCT ticks) of a vCPU that is not loaded, when it
     /// is enabled, unmasked and not yet met.
     fn virtual_timer_deadline(&self, context: &Self::Context) -> Option<u64>;
+    /// Whether an abort, which has just come, is not the second stage's fault that it says it is: the guest,
+    /// when it goes on, has a fault of its first stage.
+    fn is_misreported(&self, abort: &Abort) -> bool;
     /// Raises an undefined-instruction exception in the vCPU that is loaded here.
     fn inject_undefined(&self, regs: &mut Self::Regs);
     /// Raises a synchronous external abort there; `instruction` for a fetch, else a data access.

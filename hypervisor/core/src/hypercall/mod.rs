@@ -54,11 +54,13 @@ impl From<Errno> for Stop {
 pub type HypercallResult = Result<u64, Stop>;
 
 impl<M: Machine> Current<'_, M> {
-    /// Serves the `HVC` that the guest made.
-    pub(crate) fn hypercall(&mut self) {
-        let number = u32::try_from(self.regs.hypercall_number()).unwrap_or(COUNT);
-        self.vcpu.exits.count_hypercall(number);
+    /// Serves the `HVC` that the guest made. It is given no register but those of a call's number and
+    /// arguments, and changes no other.
+    #[inline(never)]
+    pub fn hypercall(&mut self) {
+        let number = self.regs.hypercall_number().min(COUNT.into()) as u32;
         let (first, second) = (self.regs.arg(0), self.regs.arg(1));
+        self.vcpu.exits.count_hypercall(number);
         // The frequent ones without collecting what they do not use.
         let result = match number {
             EVENT_CHANNEL_OP => event_channel_op(self, first, second),

@@ -24,34 +24,39 @@ impl Arm64Regs {
     fn narrow(&self, value: u64) -> u64 {
         if self.is_aarch32() { value & 0xffff_ffff } else { value }
     }
-}
 
-impl Arm64Regs {
-    /// Where register `n` lies, as a syndrome names it: in the AArch64 view. QEMU names the register of a
-    /// data abort as the AArch32 instruction did, which in a mode with registers of its own cannot be
-    /// meant otherwise: there an instruction reaches no User mode register.
+    /// Whether a mode may have register `n` for itself: none of AArch32 has the low ones, and AArch64 has no
+    /// modes.
+    fn may_be_banked(&self, n: u8) -> bool {
+        n >= 8 && self.is_aarch32()
+    }
+
+    /// Where register `n` of AArch32 lies, as a syndrome names it: in the AArch64 view. QEMU names the
+    /// register of a data abort as the AArch32 instruction did, which in a mode with registers of its own
+    /// cannot be meant otherwise: there an instruction reaches no User mode register.
+    #[inline(never)]
     fn place(&self, n: u8) -> usize {
-        let is_own = match n {
-            SP | LR => true,
-            8..=12 => self.mode() == psr::MODE_FIQ,
-            _ => false,
-        };
-        if !is_own || !self.is_aarch32() {
-            return n.into();
-        }
         match (self.mode(), n) {
             (psr::MODE_FIQ, 8..=12) => index::R8_FIQ + usize::from(n - 8),
             (psr::MODE_FIQ, SP) => index::SP_FIQ,
-            (psr::MODE_FIQ, _) => index::LR_FIQ,
+            (psr::MODE_FIQ, LR) => index::LR_FIQ,
             (psr::MODE_IRQ, SP) => index::SP_IRQ,
-            (psr::MODE_IRQ, _) => index::LR_IRQ,
+            (psr::MODE_IRQ, LR) => index::LR_IRQ,
             (psr::MODE_SVC, SP) => index::SP_SVC,
-            (psr::MODE_SVC, _) => index::LR_SVC,
+            (psr::MODE_SVC, LR) => index::LR_SVC,
             (psr::MODE_ABT, SP) => index::SP_ABT,
-            (psr::MODE_ABT, _) => index::LR_ABT,
+            (psr::MODE_ABT, LR) => index::LR_ABT,
             (psr::MODE_UND, SP) => index::SP_UND,
-            (psr::MODE_UND, _) => index::LR_UND,
+            (psr::MODE_UND, LR) => index::LR_UND,
             _ => n.into(),
+        }
+    }
+
+    #[inline(never)]
+    fn set_by_mode(&mut self, n: u8, value: u64) {
+        let (place, value) = (self.place(n), self.narrow(value));
+        if let Some(x) = self.x.get_mut(place) {
+            *x = value;
         }
     }
 
@@ -93,13 +98,19 @@ impl GuestRegs for Arm64Regs {
         false
     }
 
+    #[inline]
     fn get(&self, n: u8) -> u64 {
-        self.narrow(self.x.get(self.place(n)).copied().unwrap_or(0))
+        let place = if self.may_be_banked(n) { self.place(n) } else { n.into() };
+        self.narrow(self.x.get(place).copied().unwrap_or(0))
     }
 
+    #[inline]
     fn set(&mut self, n: u8, value: u64) {
-        let (place, value) = (self.place(n), self.narrow(value));
-        if let Some(x) = self.x.get_mut(place) {
+        if self.may_be_banked(n) {
+            return self.set_by_mode(n, value);
+        }
+        let value = self.narrow(value);
+        if let Some(x) = self.x.get_mut(usize::from(n)) {
             *x = value;
         }
     }

@@ -13,9 +13,10 @@ use crate::{
 };
 
 impl<M: Machine> Current<'_, M> {
-    pub(super) fn cp15(&mut self, access: &RegisterAccess) -> Served {
+    #[inline(never)]
+    pub(super) fn cp15(&mut self, access: RegisterAccess) -> Served {
         use SysReg::{Cp15, Cp15Wide};
-        match access.register {
+        match access.register() {
             Cp15(0, 14, 2, 0) => self.physical_timer(access, PhysicalRegister::TimerValue),
             Cp15(0, 14, 2, 1) => self.physical_timer(access, PhysicalRegister::Control),
             Cp15Wide(2, 14) => self.physical_timer(access, PhysicalRegister::CompareValue),
@@ -27,10 +28,6 @@ impl<M: Machine> Current<'_, M> {
             Cp15(0, 9, 14, 0) => self.user_enable(access),
             // PMCR to PMCEID1; PMCCNTR, PMXEVTYPER, PMXEVCNTR; PMINTENSET, PMINTENCLR, PMOVSSET.
             Cp15(0, 9, 12, 0..=7) | Cp15(0, 9, 13, 0..=2) | Cp15(0, 9, 14, 1..=3) => self.zero(access),
-            Cp15(0, 0, crm @ 1..=7, op2) => {
-                let value = self.hv.identity32(crm, op2);
-                self.read_only(access, value, MinimumEl::Kernel)
-            }
             // SCTLR; TTBR0, TTBR1, TTBCR, TTBCR2; DACR; DFSR, IFSR, ADFSR, AIFSR; DFAR, IFAR.
             Cp15(0, 1, 0, 0)
             | Cp15(0, 2, 0, 0..=3)
@@ -45,7 +42,8 @@ impl<M: Machine> Current<'_, M> {
         }
     }
 
-    pub(super) fn cp14(&mut self, access: &RegisterAccess, register: (u8, u8, u8, u8)) -> Served {
+    #[inline(never)]
+    pub(super) fn cp14(&mut self, access: RegisterAccess, register: (u8, u8, u8, u8)) -> Served {
         match register {
             // DBGDIDR.
             (0, 0, 0, 0) => {
@@ -72,8 +70,9 @@ impl<M: Machine> Current<'_, M> {
     }
 
     /// `VMRS` of FPSID, MVFR0, MVFR1 or MVFR2: only these are trapped.
-    pub(super) fn float_id(&mut self, access: &RegisterAccess) -> Served {
-        let SysReg::Cp15(_, register, ..) = access.register else { return Served::Undefined };
+    #[inline(never)]
+    pub(super) fn float_id(&mut self, access: RegisterAccess) -> Served {
+        let SysReg::Cp15(_, register, ..) = access.register() else { return Served::Undefined };
         // The number is where CRn is in other accesses; MVFR0 is 7, MVFR1 is 6, MVFR2 is 5.
         let value = match register {
             5..=7 => self.hv.float_identity(7 - register),
@@ -83,31 +82,32 @@ impl<M: Machine> Current<'_, M> {
     }
 
     /// A value of an access to the two halves of a 64-bit register, or to all of it.
-    pub(super) fn access_value(&self, access: &RegisterAccess) -> u64 {
-        match access.register {
-            SysReg::Cp15Wide(..) => self.reg(access.rt) & 0xffff_ffff | self.reg(access.rt2) << 32,
-            SysReg::Cp15(..) => self.reg(access.rt) & 0xffff_ffff,
-            _ => self.reg(access.rt),
+    pub(super) fn access_value(&self, access: RegisterAccess) -> u64 {
+        match access.register() {
+            SysReg::Cp15Wide(..) => self.reg(access.rt()) & 0xffff_ffff | self.reg(access.rt2()) << 32,
+            SysReg::Cp15(..) => self.reg(access.rt()) & 0xffff_ffff,
+            _ => self.reg(access.rt()),
         }
     }
 
-    pub(super) fn set_access_value(&mut self, access: &RegisterAccess, value: u64) {
-        match access.register {
+    pub(super) fn set_access_value(&mut self, access: RegisterAccess, value: u64) {
+        match access.register() {
             SysReg::Cp15Wide(..) => {
-                self.set_reg(access.rt, value & 0xffff_ffff);
-                self.set_reg(access.rt2, value >> 32);
+                self.set_reg(access.rt(), value & 0xffff_ffff);
+                self.set_reg(access.rt2(), value >> 32);
             }
-            SysReg::Cp15(..) => self.set_reg(access.rt, value & 0xffff_ffff),
-            _ => self.set_reg(access.rt, value),
+            SysReg::Cp15(..) => self.set_reg(access.rt(), value & 0xffff_ffff),
+            _ => self.set_reg(access.rt(), value),
         }
     }
 
-    pub(super) fn physical_timer(&mut self, access: &RegisterAccess, register: PhysicalRegister) -> Served {
+    #[inline(never)]
+    pub(super) fn physical_timer(&mut self, access: RegisterAccess, register: PhysicalRegister) -> Served {
         const EL0PTEN: u32 = 1 << 9;
         if self.regs.is_user() && self.hv.machine.timer_control() & EL0PTEN == 0 {
             return Served::Undefined;
         }
-        if access.is_read {
+        if access.is_read() {
             let value = self.read_physical_timer(register);
             self.set_access_value(access, value);
         } else {
@@ -119,8 +119,9 @@ impl<M: Machine> Current<'_, M> {
 
     /// Maintenance by set and way cannot be virtualised: all the guest's RAM is cleaned instead,
     /// and from then on whenever it switches its caches, until it has them on (guest ABI, 13.5).
-    pub(super) fn set_way(&mut self, access: &RegisterAccess) -> Served {
-        if access.is_read || self.regs.is_user() {
+    #[inline(never)]
+    pub(super) fn set_way(&mut self, access: RegisterAccess) -> Served {
+        if access.is_read() || self.regs.is_user() {
             return Served::Undefined;
         }
         if self.hv.machine.traps_translation_writes() {
@@ -134,14 +135,15 @@ impl<M: Machine> Current<'_, M> {
     }
 
     /// A write of a register that controls stage 1, trapped while caches are watched.
-    pub(super) fn translation_write(&mut self, access: &RegisterAccess) -> Served {
+    #[inline(never)]
+    pub(super) fn translation_write(&mut self, access: RegisterAccess) -> Served {
         const CACHES_ON: u64 = 1 << 2;
-        if access.is_read || self.regs.is_user() {
+        if access.is_read() || self.regs.is_user() {
             return Served::Undefined;
         }
         let machine = &self.hv.machine;
         let were_on = machine.system_control() & CACHES_ON != 0;
-        if !machine.write_translation_register(access.register, self.access_value(access)) {
+        if !machine.write_translation_register(access.register(), self.access_value(access)) {
             return Served::Undefined;
         }
         let are_on = machine.system_control() & CACHES_ON != 0;

@@ -40,6 +40,9 @@ pub enum Condition {
     FromItState,
 }
 
+/// The condition that always holds.
+pub(super) const ALWAYS: u8 = 14;
+
 /// What every trapped instruction has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instruction {
@@ -49,19 +52,91 @@ pub struct Instruction {
     pub condition: Condition,
 }
 
-/// A read or write of a system register.
+/// A read or write of a system register. Holds the syndrome, and takes out of it what is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RegisterAccess {
+    esr: u32,
+    space: Space,
+}
+
+/// Where registers are, by the exception class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Space {
+    Cp15,
+    Cp15Wide,
+    Cp14,
+    Cp14Wide,
+    A64,
+}
+
+impl RegisterAccess {
+    #[inline]
+    fn field(self, shift: u32, mask: u32) -> u8 {
+        (self.esr >> shift & mask) as u8
+    }
+
     /// The instruction.
-    pub instruction: Instruction,
-    /// Which.
-    pub register: SysReg,
+    #[inline]
+    pub fn instruction(self) -> Instruction {
+        match self.space {
+            Space::A64 => Instruction { len: len(self.esr), condition: Condition::Known(ALWAYS) },
+            _ => instruction(self.esr),
+        }
+    }
+
+    /// Which register.
+    #[inline]
+    pub fn register(self) -> SysReg {
+        let (op1, crn, crm, op2) =
+            (self.field(14, 7), self.field(10, 0xf), self.field(1, 0xf), self.field(17, 7));
+        let wide_op1 = self.field(16, 0xf);
+        match self.space {
+            Space::Cp15 => SysReg::Cp15(op1, crn, crm, op2),
+            Space::Cp15Wide => SysReg::Cp15Wide(wide_op1, crm),
+            Space::Cp14 => SysReg::Cp14(op1, crn, crm, op2),
+            Space::Cp14Wide => SysReg::Cp14Wide(wide_op1, crm),
+            Space::A64 => SysReg::A64(self.field(20, 3), op1, crn, crm, op2),
+        }
+    }
+
+    /// CRm and op2 if an identification register is read: op0 3 of AArch64 and coprocessor 15 have those with
+    /// op1 and CRn 0 and CRm 1 to 7.
+    #[inline]
+    pub fn identification(self) -> Option<(u8, u8)> {
+        const NAME: u32 = 3 << 20 | 7 << 14 | 0xf << 10;
+        const OP0: u32 = 3 << 20;
+        let name = match self.space {
+            Space::A64 => self.esr & NAME,
+            Space::Cp15 => self.esr & NAME | OP0,
+            _ => return None,
+        };
+        let (crm, op2) = (self.field(1, 0xf), self.field(17, 7));
+        (name == OP0 && self.is_read() && (1..=7).contains(&crm)).then_some((crm, op2))
+    }
+
+    /// Whether AArch64 state names the register.
+    #[inline]
+    pub fn is_a64(self) -> bool {
+        self.space == Space::A64
+    }
+
     /// General register that takes or gives the value; its low half for a 64-bit access of AArch32.
-    pub rt: u8,
+    #[inline]
+    pub fn rt(self) -> u8 {
+        self.field(5, 0x1f)
+    }
+
     /// The high half then.
-    pub rt2: u8,
+    #[inline]
+    pub fn rt2(self) -> u8 {
+        self.field(10, 0x1f)
+    }
+
     /// Whether the register is read.
-    pub is_read: bool,
+    #[inline]
+    pub fn is_read(self) -> bool {
+        self.esr & 1 != 0
+    }
 }
 
 /// How an abort came about.
@@ -188,20 +263,22 @@ pub enum Exit {
 
 impl Exit {
     /// Decodes a syndrome. `faults` is asked for only where its registers matter.
+    #[inline(always)]
     pub fn decode(esr: u32, faults: impl FnOnce() -> FaultRegisters) -> Self {
+        let register = |space| RegisterAccess { esr, space };
         match esr >> 26 {
             ec::HVC32 | ec::HVC64 => Self::Hvc(esr as u16),
             ec::DATA_ABORT => Self::DataAbort(Abort { esr, registers: faults() }),
             ec::INSTRUCTION_ABORT => Self::InstructionAbort(Abort { esr, registers: faults() }),
             ec::WFX if esr & 1 == 0 => Self::WaitForInterrupt(instruction(esr)),
             ec::WFX => Self::WaitForEvent(instruction(esr)),
-            ec::CP15 => Self::Register(narrow(esr, SysReg::Cp15)),
-            ec::CP14 => Self::Register(narrow(esr, SysReg::Cp14)),
-            ec::CP15_WIDE => Self::Register(wide(esr, SysReg::Cp15Wide)),
-            ec::CP14_WIDE => Self::Register(wide(esr, SysReg::Cp14Wide)),
-            ec::CP10_ID => Self::FloatId(narrow(esr, SysReg::Cp15)),
+            ec::CP15 => Self::Register(register(Space::Cp15)),
+            ec::CP14 => Self::Register(register(Space::Cp14)),
+            ec::CP15_WIDE => Self::Register(register(Space::Cp15Wide)),
+            ec::CP14_WIDE => Self::Register(register(Space::Cp14Wide)),
+            ec::CP10_ID => Self::FloatId(register(Space::Cp15)),
             ec::CP14_DC | ec::COPROCESSOR => Self::Coprocessor(instruction(esr)),
-            ec::SYSREG => Self::Register(sysreg(esr)),
+            ec::SYSREG => Self::Register(register(Space::A64)),
             ec::SMC32 => Self::Smc(smc_instruction(esr), 0),
             ec::SMC64 => Self::Smc(instruction(esr), esr as u16),
             _ => Self::Undefined,
@@ -226,40 +303,7 @@ fn smc_instruction(esr: u32) -> Instruction {
     if esr & 0x01ff_ffff == 0 || esr >> 19 & 1 != 0 {
         return instruction(esr);
     }
-    Instruction { len: len(esr), condition: Condition::Known(14) }
-}
-
-fn narrow(esr: u32, register: fn(u8, u8, u8, u8) -> SysReg) -> RegisterAccess {
-    let field = |shift: u32, mask: u32| (esr >> shift & mask) as u8;
-    RegisterAccess {
-        instruction: instruction(esr),
-        register: register(field(14, 7), field(10, 0xf), field(1, 0xf), field(17, 7)),
-        rt: field(5, 0x1f),
-        rt2: 0,
-        is_read: esr & 1 != 0,
-    }
-}
-
-fn wide(esr: u32, register: fn(u8, u8) -> SysReg) -> RegisterAccess {
-    let field = |shift: u32, mask: u32| (esr >> shift & mask) as u8;
-    RegisterAccess {
-        instruction: instruction(esr),
-        register: register(field(16, 0xf), field(1, 0xf)),
-        rt: field(5, 0x1f),
-        rt2: field(10, 0x1f),
-        is_read: esr & 1 != 0,
-    }
-}
-
-fn sysreg(esr: u32) -> RegisterAccess {
-    let field = |shift: u32, mask: u32| (esr >> shift & mask) as u8;
-    RegisterAccess {
-        instruction: Instruction { len: len(esr), condition: Condition::Known(14) },
-        register: SysReg::A64(field(20, 3), field(14, 7), field(10, 0xf), field(1, 0xf), field(17, 7)),
-        rt: field(5, 0x1f),
-        rt2: 0,
-        is_read: esr & 1 != 0,
-    }
+    Instruction { len: len(esr), condition: Condition::Known(ALWAYS) }
 }
 
 #[cfg(test)]
@@ -305,9 +349,9 @@ mod tests {
         // MCR p15, 0, r4, c14, c2, 1 (CNTP_CTL), condition AL.
         let esr = 0x03 << 26 | 1 << 25 | 1 << 24 | 14 << 20 | 1 << 17 | 14 << 10 | 4 << 5 | 2 << 1;
         let Exit::Register(access) = Exit::decode(esr, no_faults) else { panic!("a register") };
-        assert_eq!(access.register, SysReg::Cp15(0, 14, 2, 1));
-        assert_eq!((access.rt, access.is_read), (4, false));
-        assert_eq!(access.instruction, Instruction { len: 4, condition: Condition::Known(14) });
+        assert_eq!(access.register(), SysReg::Cp15(0, 14, 2, 1));
+        assert_eq!((access.rt(), access.is_read()), (4, false));
+        assert_eq!(access.instruction(), Instruction { len: 4, condition: Condition::Known(14) });
     }
 
     #[test]
@@ -315,8 +359,8 @@ mod tests {
         // MRRC p15, 2, r6, r7, c14 (CNTP_CVAL).
         let esr = 0x04 << 26 | 1 << 25 | 1 << 24 | 14 << 20 | 2 << 16 | 7 << 10 | 6 << 5 | 14 << 1 | 1;
         let Exit::Register(access) = Exit::decode(esr, no_faults) else { panic!("a register") };
-        assert_eq!(access.register, SysReg::Cp15Wide(2, 14));
-        assert_eq!((access.rt, access.rt2, access.is_read), (6, 7, true));
+        assert_eq!(access.register(), SysReg::Cp15Wide(2, 14));
+        assert_eq!((access.rt(), access.rt2(), access.is_read()), (6, 7, true));
     }
 
     #[test]

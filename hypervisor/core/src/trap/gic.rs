@@ -10,8 +10,9 @@ impl<M: Machine> Current<'_, M> {
     }
 
     /// ICC_SGI1R: sends interrupts to vCPUs. Cannot be read.
-    pub(super) fn send_sgi(&mut self, access: &RegisterAccess) -> Served {
-        if access.is_read || self.regs.is_user() || !self.has_gicv3() {
+    #[inline(never)]
+    pub(super) fn send_sgi(&mut self, access: RegisterAccess) -> Served {
+        if access.is_read() || self.regs.is_user() || !self.has_gicv3() {
             return Served::Undefined;
         }
         let value = self.access_value(access);
@@ -20,7 +21,8 @@ impl<M: Machine> Current<'_, M> {
     }
 
     /// ICC_SRE: whether the CPU interface is one of registers is as it is.
-    pub(super) fn gic_by_registers(&mut self, access: &RegisterAccess) -> Served {
+    #[inline(never)]
+    pub(super) fn gic_by_registers(&mut self, access: RegisterAccess) -> Served {
         /// SRE, DFB, DIB: by registers, without bypass.
         const ON: u64 = 0b111;
         let value = if self.has_gicv3() { ON } else { 0 };

@@ -3,7 +3,7 @@
 use xen_abi::{Gfn, arch::layout};
 
 use super::{
-    esr::{Abort, Fault, Transfer},
+    esr::{Abort, Exit, Fault, Transfer},
     skip,
 };
 use crate::{
@@ -19,10 +19,21 @@ const GICD_SIZE: u64 = 0x1000;
 type Done = Result<(), Unhandled>;
 
 impl<M: Machine> Current<'_, M> {
+    #[inline(never)]
     pub(super) fn data_abort(&mut self, abort: &Abort) {
-        let emulated = abort.fault() == Fault::Translation && !abort.on_walk();
-        if emulated && (self.emulate(abort) || self.emulate_uart(abort)) {
+        self.vcpu.exits.count(&Exit::DataAbort(*abort));
+        if self.hv.machine.is_misreported(abort) {
             return;
+        }
+        if abort.fault() == Fault::Translation
+            && !abort.on_walk()
+            && let Some(done) = self.emulate(abort)
+        {
+            // On behind an access that was done; what a device does not have becomes an abort.
+            return match done {
+                Ok(()) => skip::skip(self.regs, abort.instruction_len()),
+                Err(Unhandled) => self.hv.machine.inject_abort(self.regs, abort.va(), false),
+            };
         }
         let write = abort.transfer().is_none_or(Transfer::is_write) && !abort.is_cache_maintenance();
         if !self.resolves(abort, write) {
@@ -31,7 +42,7 @@ impl<M: Machine> Current<'_, M> {
     }
 
     pub(super) fn instruction_abort(&mut self, abort: &Abort) {
-        if !self.resolves(abort, false) {
+        if !self.hv.machine.is_misreported(abort) && !self.resolves(abort, false) {
             self.hv.machine.inject_abort(self.regs, abort.va(), true);
         }
     }
@@ -46,61 +57,54 @@ impl<M: Machine> Current<'_, M> {
         }
     }
 
-    /// Does an access to an emulated device; false if there is none. What the device does not have
-    /// becomes an abort.
-    fn emulate(&mut self, abort: &Abort) -> bool {
+    /// Does an access to an emulated device, if there is one.
+    #[inline]
+    fn emulate(&mut self, abort: &Abort) -> Option<Done> {
+        let uart = abort.ipa().wrapping_sub(layout::PL011_BASE);
+        if uart < layout::PL011_SIZE && self.domain.uart.get().is_some() {
+            return Some(self.access_uart(abort, uart as u32));
+        }
         let interrupts = &self.domain.config.interrupts;
         let offset = abort.ipa().wrapping_sub(interrupts.gicd);
-        let done = match interrupts.redistributors {
-            None if offset >= GICD_SIZE => return false,
-            None => self.access(
-                abort,
-                |current, size| current.hv.gicd_read(current, offset as u32, size).map(u64::from),
-                |current, size, value| current.hv.gicd_write(current, offset as u32, size, value as u32),
-            ),
-            Some(redistributors) => match self.emulate3(abort, offset, redistributors) {
-                Some(done) => done,
-                None => return false,
-            },
-        };
-        self.finish(abort, done);
-        true
+        match interrupts.redistributors {
+            None => (offset < GICD_SIZE).then(|| self.access_gicv2(abort, offset as u32)),
+            Some(_) if offset < GICV3_GICD_SIZE => Some(self.access_gicv3(abort, offset as u32)),
+            Some(redistributors) => self.access_redistributor(abort, redistributors),
+        }
     }
 
-    /// Does an access to the emulated UART; false if it is none.
-    fn emulate_uart(&mut self, abort: &Abort) -> bool {
-        let offset = abort.ipa().wrapping_sub(layout::PL011_BASE);
-        if offset >= layout::PL011_SIZE || self.domain.uart.get().is_none() {
-            return false;
-        }
-        let offset = offset as u32;
-        let done = self.access(
+    // Each device is by itself, as what it needs others do not.
+
+    #[inline(never)]
+    fn access_uart(&mut self, abort: &Abort, offset: u32) -> Done {
+        self.access(
             abort,
             |current, size| current.hv.uart_read(current.domain, offset, size).map(u64::from),
             |current, size, value| current.hv.uart_write(current.domain, offset, size, value as u32),
-        );
-        self.finish(abort, done);
-        true
+        )
     }
 
-    /// Goes on behind an access that was done, or aborts one that was not.
-    fn finish(&mut self, abort: &Abort, done: Done) {
-        match done {
-            Ok(()) => skip::skip(self.regs, abort.instruction_len()),
-            Err(Unhandled) => self.hv.machine.inject_abort(self.regs, abort.va(), false),
-        }
-    }
-
-    /// The same for version 3 of the interrupt controller.
     #[inline(never)]
-    fn emulate3(&mut self, abort: &Abort, offset: u64, redistributors: Redistributors) -> Option<Done> {
-        if offset < GICV3_GICD_SIZE {
-            return Some(self.access(
-                abort,
-                |current, size| current.hv.gicd3_read(current, offset as u32, size),
-                |current, size, value| current.hv.gicd3_write(current, offset as u32, size, value),
-            ));
-        }
+    fn access_gicv2(&mut self, abort: &Abort, offset: u32) -> Done {
+        self.access(
+            abort,
+            |current, size| current.hv.gicd_read(current, offset, size).map(u64::from),
+            |current, size, value| current.hv.gicd_write(current, offset, size, value as u32),
+        )
+    }
+
+    #[inline(never)]
+    fn access_gicv3(&mut self, abort: &Abort, offset: u32) -> Done {
+        self.access(
+            abort,
+            |current, size| current.hv.gicd3_read(current, offset, size),
+            |current, size, value| current.hv.gicd3_write(current, offset, size, value),
+        )
+    }
+
+    /// Of version 3, the part of a vCPU.
+    #[inline(never)]
+    fn access_redistributor(&mut self, abort: &Abort, redistributors: Redistributors) -> Option<Done> {
         let (v, offset) = redistributors.find(abort.ipa())?;
         let exists = v < self.domain.vcpus().len();
         exists.then(|| {
@@ -147,7 +151,7 @@ fn extended(value: u64, transfer: Transfer) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trap::{Exit, FaultRegisters};
+    use crate::trap::FaultRegisters;
 
     fn byte(flags: u32) -> Transfer {
         let esr = 0x24 << 26 | 1 << 24 | flags;

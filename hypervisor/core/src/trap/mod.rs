@@ -45,43 +45,47 @@ impl<M: Machine> Hypervisor<M> {
     #[inline]
     pub fn handle(&self, current: &mut Current<'_, M>, exit: Exit) {
         match exit {
+            // The frequent ones, which are quicker without what the others need.
+            Exit::DataAbort(abort) => current.data_abort(&abort),
+            Exit::Register(access) => current.register(access),
             Exit::Hvc(HVC_TAG) => current.hypercall(),
             exit => self.handle_other(current, exit),
         }
     }
 
-    /// Kept apart from hypercalls, which are quicker without what this needs.
     #[inline(never)]
     fn handle_other(&self, current: &mut Current<'_, M>, exit: Exit) {
         current.vcpu.exits.count(&exit);
-        match exit {
-            Exit::Hvc(0) => current.smccc(),
-            Exit::DataAbort(abort) => current.data_abort(&abort),
-            Exit::WaitForInterrupt(instruction) => current.served(instruction, |current| {
-                current.wait_for_interrupt();
-                Served::Done
-            }),
-            Exit::WaitForEvent(instruction) => current.served(instruction, |current| {
-                current.hv.yield_cpu(current.cpu);
-                Served::Done
-            }),
-            Exit::Register(access) => current.served(access.instruction, |c| c.register(&access)),
-            Exit::FloatId(access) => current.served(access.instruction, |c| c.float_id(&access)),
-            Exit::Smc(instruction, 0) => current.served(instruction, |current| {
-                current.smccc();
-                Served::Done
-            }),
-            Exit::InstructionAbort(abort) => current.instruction_abort(&abort),
-            Exit::SError => self.machine.inject_serror(),
-            Exit::Coprocessor(instruction) => current.served(instruction, |_| Served::Undefined),
-            Exit::Smc(..) | Exit::Hvc(_) | Exit::Undefined => self.machine.inject_undefined(current.regs),
-            Exit::Interrupt => {}
-        }
+        let instruction = match exit {
+            Exit::WaitForInterrupt(instruction)
+            | Exit::WaitForEvent(instruction)
+            | Exit::Coprocessor(instruction)
+            | Exit::Smc(instruction, 0) => instruction,
+            Exit::FloatId(access) => access.instruction(),
+            Exit::Hvc(0) => return current.smccc(),
+            Exit::InstructionAbort(abort) => return current.instruction_abort(&abort),
+            Exit::SError => return self.machine.inject_serror(),
+            Exit::Smc(..) | Exit::Hvc(_) | Exit::Undefined => {
+                return self.machine.inject_undefined(current.regs);
+            }
+            Exit::Interrupt | Exit::DataAbort(_) | Exit::Register(_) => return,
+        };
+        current.served(instruction, |current| {
+            match exit {
+                Exit::WaitForInterrupt(_) => current.wait_for_interrupt(),
+                Exit::WaitForEvent(_) => self.yield_cpu(current.cpu),
+                Exit::Smc(..) => current.smccc(),
+                Exit::FloatId(access) => return current.float_id(access),
+                _ => return Served::Undefined,
+            }
+            Served::Done
+        });
     }
 }
 
 impl<M: Machine> Current<'_, M> {
     /// Serves an instruction if its condition holds, and goes on behind it.
+    #[inline]
     fn served(&mut self, instruction: Instruction, serve: impl FnOnce(&mut Self) -> Served) {
         if skip::passes(self.regs, instruction) {
             match serve(self) {
@@ -103,6 +107,7 @@ impl<M: Machine> Current<'_, M> {
     }
 
     /// Writes one.
+    #[inline]
     fn set_reg(&mut self, n: u8, value: u64) {
         if n < 8 {
             return self.regs.set(n, value);
@@ -122,8 +127,23 @@ impl<M: Machine> Current<'_, M> {
         }
     }
 
-    fn register(&mut self, access: &RegisterAccess) -> Served {
-        match access.register {
+    #[inline(never)]
+    fn register(&mut self, access: RegisterAccess) {
+        self.vcpu.exits.count(&Exit::Register(access));
+        self.served(access.instruction(), |current| current.access_register(access));
+    }
+
+    #[inline]
+    fn access_register(&mut self, access: RegisterAccess) -> Served {
+        match access.identification() {
+            Some(name) => self.identification(access, name),
+            None => self.access_other(access),
+        }
+    }
+
+    #[inline(never)]
+    fn access_other(&mut self, access: RegisterAccess) -> Served {
+        match access.register() {
             // ICC_SGI1R, which is written all the time, and ICC_SRE.
             SysReg::Cp15Wide(0, 12) | SysReg::A64(3, 0, 12, 11, 5) => self.send_sgi(access),
             SysReg::Cp15(0, 12, 12, 5) | SysReg::A64(3, 0, 12, 12, 5) => self.gic_by_registers(access),
@@ -134,44 +154,49 @@ impl<M: Machine> Current<'_, M> {
         }
     }
 
-    // How registers behave (guest ABI, "Skip semantics").
+    // How registers behave (guest ABI, "Skip semantics"). What takes more than a few instructions is a
+    // function of its own, so that the others need not save what it would use.
 
-    fn read_only(&mut self, access: &RegisterAccess, value: u64, least: MinimumEl) -> Served {
-        if !access.is_read || (least == MinimumEl::Kernel && self.regs.is_user()) {
+    #[inline]
+    fn read_only(&mut self, access: RegisterAccess, value: u64, least: MinimumEl) -> Served {
+        if !access.is_read() || (least == MinimumEl::Kernel && self.regs.is_user()) {
             return Served::Undefined;
         }
-        self.set_reg(access.rt, value);
+        self.set_reg(access.rt(), value);
         Served::Done
     }
 
     /// Reads as zero, ignores writes; not for user mode.
-    fn zero(&mut self, access: &RegisterAccess) -> Served {
+    #[inline(never)]
+    fn zero(&mut self, access: RegisterAccess) -> Served {
         self.constant(access, 0)
     }
 
     /// Reads as a constant, ignores writes; not for user mode.
-    fn constant(&mut self, access: &RegisterAccess, value: u64) -> Served {
+    #[inline(never)]
+    fn constant(&mut self, access: RegisterAccess, value: u64) -> Served {
         if self.regs.is_user() {
             return Served::Undefined;
         }
-        if access.is_read {
-            self.set_reg(access.rt, value);
+        if access.is_read() {
+            self.set_reg(access.rt(), value);
         }
         Served::Done
     }
 
     /// Ignores writes, cannot be read.
-    fn write_ignored(&self, access: &RegisterAccess) -> Served {
-        if access.is_read || self.regs.is_user() { Served::Undefined } else { Served::Done }
+    fn write_ignored(&self, access: RegisterAccess) -> Served {
+        if access.is_read() || self.regs.is_user() { Served::Undefined } else { Served::Done }
     }
 
     /// PMUSERENR: zero, which user mode may read.
-    fn user_enable(&mut self, access: &RegisterAccess) -> Served {
-        if self.regs.is_user() && !access.is_read {
+    #[inline(never)]
+    fn user_enable(&mut self, access: RegisterAccess) -> Served {
+        if self.regs.is_user() && !access.is_read() {
             return Served::Undefined;
         }
-        if access.is_read {
-            self.set_reg(access.rt, 0);
+        if access.is_read() {
+            self.set_reg(access.rt(), 0);
         }
         Served::Done
     }

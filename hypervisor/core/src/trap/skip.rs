@@ -2,25 +2,29 @@
 
 use xen_abi::arch::psr;
 
-use super::esr::{Condition, Instruction};
+use super::esr::{ALWAYS, Condition, Instruction};
 use crate::regs::GuestRegs;
 
 const N: u64 = 1 << 31;
 const Z: u64 = 1 << 30;
 const C: u64 = 1 << 29;
 const V: u64 = 1 << 28;
-const ALWAYS: u8 = 14;
 
-/// Whether the guest would have executed the instruction.
+/// Whether the guest would have executed the instruction. Most are not conditional.
+#[inline]
 pub fn passes(regs: &impl GuestRegs, instruction: Instruction) -> bool {
-    let condition = match instruction.condition {
-        Condition::Known(condition) => condition,
-        Condition::FromItState => condition_of_it(it_state(regs.pstate())),
-    };
-    condition >= ALWAYS || holds(regs.pstate(), condition)
+    match instruction.condition {
+        Condition::Known(ALWAYS..) => true,
+        Condition::Known(condition) => holds(regs.pstate(), condition),
+        Condition::FromItState => {
+            let condition = condition_of_it(it_state(regs.pstate()));
+            condition >= ALWAYS || holds(regs.pstate(), condition)
+        }
+    }
 }
 
 /// Goes on behind the instruction.
+#[inline]
 pub fn skip(regs: &mut impl GuestRegs, len: u8) {
     let pstate = regs.pstate();
     if pstate & u64::from(psr::MODE_BIT) != 0 && pstate & u64::from(psr::IT_MASK) != 0 {
@@ -29,6 +33,7 @@ pub fn skip(regs: &mut impl GuestRegs, len: u8) {
     regs.set_pc(regs.pc().wrapping_add(len.into()));
 }
 
+#[inline(never)]
 fn holds(flags: u64, condition: u8) -> bool {
     let set = |flag: u64| flags & flag != 0;
     let base = match condition >> 1 {

@@ -4,16 +4,11 @@ use super::{MinimumEl, RegisterAccess, Served};
 use crate::{current::Current, machine::Machine, vtimer::PhysicalRegister};
 
 impl<M: Machine> Current<'_, M> {
-    pub(super) fn sysreg(&mut self, access: &RegisterAccess, register: (u8, u8, u8, u8, u8)) -> Served {
+    pub(super) fn sysreg(&mut self, access: RegisterAccess, register: (u8, u8, u8, u8, u8)) -> Served {
         match register {
             (3, 3, 14, 2, 0) => self.physical_timer(access, PhysicalRegister::TimerValue),
             (3, 3, 14, 2, 1) => self.physical_timer(access, PhysicalRegister::Control),
             (3, 3, 14, 2, 2) => self.physical_timer(access, PhysicalRegister::CompareValue),
-            // ID registers.
-            (3, 0, 0, crm @ 1..=7, op2) => {
-                let value = self.hv.identity64(crm, op2);
-                self.read_only(access, value, MinimumEl::Kernel)
-            }
             // ACTLR.
             (3, 0, 1, 0, 1) => self.constant(access, self.hv.machine.auxiliary_control()),
             // DC ISW, CSW, CISW.
@@ -36,7 +31,8 @@ impl<M: Machine> Current<'_, M> {
         }
     }
 
-    fn debug_register(&mut self, access: &RegisterAccess, register: (u8, u8, u8, u8, u8)) -> Served {
+    #[inline(never)]
+    fn debug_register(&mut self, access: RegisterAccess, register: (u8, u8, u8, u8, u8)) -> Served {
         match register {
             // MDRAR.
             (2, 0, 1, 0, 0) => self.read_only(access, 0, MinimumEl::Kernel),

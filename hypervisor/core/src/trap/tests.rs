@@ -231,6 +231,7 @@ fn identification_hides_what_is_not_virtualised_and_cannot_be_written() {
     assert_eq!(read(&hv, cpu, cp15((0, 0, 1, 2), 3, true)), Some(0x0102), "trace is hidden");
     assert_eq!(read(&hv, cpu, cp15((0, 0, 3, 7), 3, true)), Some(0));
     assert_eq!(read(&hv, cpu, cp15((0, 0, 7, 7), 3, true)), Some(0));
+    assert_eq!(read(&hv, cpu, cp15((0, 0, 4, 0), 3, true)), Some(0), "ID_AA64PFR0 has no name here");
     assert_eq!(read(&hv, cpu, cp15((0, 0, 1, 4), 3, false)), None);
     // VMRS r3, MVFR0.
     let mvfr0 = 0x08 << 26 | ALWAYS | 7 << 10 | 3 << 5 | 1;
@@ -291,6 +292,23 @@ fn an_access_to_nothing_is_an_abort_at_its_address() {
     let (_, faults) = data_abort(false, 0x1000, false);
     trap_at(cpu, 0x20 << 26 | 0x07, faults);
     assert_eq!(injected(&hv), [Injected::PrefetchAbort(faults.far)]);
+}
+
+#[test]
+fn an_abort_that_is_not_what_it_says_is_left_to_the_guest() {
+    let hv = hypervisor(64, 1);
+    let domain = start(&hv, 1);
+    let cpu = &mut cpu(&hv);
+    let (load, faults) = data_abort(false, domain.config.interrupts.gicd + 4, true);
+    cpu.regs.r[3] = 7;
+    hv.machine.misreport(true);
+    trap_at(cpu, load, faults);
+    trap_at(cpu, 0x20 << 26 | 0x07, data_abort(false, 0x1000, false).1);
+    assert_eq!((injected(&hv), cpu.regs.pc, cpu.regs.r[3]), (vec![], PC, 7));
+    hv.machine.misreport(false);
+    trap_at(cpu, load, faults);
+    assert_eq!((injected(&hv), cpu.regs.pc), (vec![], PC + 4));
+    assert_ne!(cpu.regs.r[3], 7);
 }
 
 #[test]

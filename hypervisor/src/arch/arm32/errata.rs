@@ -1,6 +1,6 @@
 //! Errata: those of this state's cores ask nothing of a hypervisor.
 
-use hv_core::errata::Errata;
+use hv_core::{errata::Errata, trap::Abort};
 
 /// Whether a CPU has one of these.
 #[inline(always)]
@@ -8,8 +8,8 @@ pub const fn found(_errata: Errata) -> bool {
     false
 }
 
-/// Whether a trap is not what it says.
+/// Whether an abort is not what it says.
 #[inline(always)]
-pub const fn is_misreported(_syndrome: u32) -> bool {
+pub const fn is_misreported(_abort: &Abort) -> bool {
     false
 }

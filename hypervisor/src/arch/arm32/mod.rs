@@ -24,10 +24,10 @@ use core::{
     ops::Range,
 };
 
-use hv_core::trap::FaultRegisters;
+use hv_core::{Current, trap::FaultRegisters};
 
 use super::{image_to_physical, set_image_offset};
-use crate::{mm::tables, percpu::PerCpu};
+use crate::{board::Board, mm::tables, percpu::PerCpu, run};
 use sysregs::*;
 
 /// General registers that a trap saves.
@@ -213,7 +213,7 @@ pub fn secondary_entry() -> u64 {
 }
 
 /// HSR of a hypercall: a 32-bit long `HVC` with Xen's immediate.
-pub const HYPERCALL: u32 = 0x12 << 26 | 1 << 25 | xen_abi::hypercall::HVC_TAG as u32;
+const HYPERCALL: u32 = 0x12 << 26 | 1 << 25 | xen_abi::hypercall::HVC_TAG as u32;
 /// HSR.EC of an abort of an instruction fetch in a guest.
 const EC_PREFETCH_ABORT: u32 = 0x20;
 
@@ -226,22 +226,21 @@ pub fn is_asynchronous(syndrome: u32) -> bool {
     syndrome >> 26 == EC_DATA_ABORT && syndrome & 0x3f == DFSC_ASYNCHRONOUS
 }
 
-/// Why a guest stopped running.
-pub enum Exit {
-    /// A trap, with its syndrome.
-    Trap(u32),
-    /// A physical interrupt waits.
-    Interrupt,
-}
-
-/// Runs the guest that is loaded until it traps or is interrupted.
-#[inline(always)]
-pub fn enter(regs: &mut Regs) -> Exit {
-    // SAFETY: a guest's context is loaded; whatever it does in its lower mode, stage 2 keeps it
-    // from our memory, and the assembly gives our registers back.
-    match unsafe { enter_guest(regs) } {
-        EXIT_TRAP => Exit::Trap(ESR_EL2::read()),
-        _ => Exit::Interrupt,
+/// Runs the guest that is loaded until one of [`crate::run`]'s functions says that it may not go on.
+pub fn run(current: &mut Current<'_, Board>) {
+    loop {
+        // SAFETY: a guest's context is loaded; whatever it does in its lower mode, stage 2 keeps it
+        // from our memory, and the assembly gives our registers back.
+        let goes_on = match unsafe { enter_guest(current.regs) } {
+            EXIT_TRAP => match ESR_EL2::read() {
+                HYPERCALL => run::hypercall(current),
+                syndrome => run::trap(current, syndrome),
+            },
+            _ => run::interrupt(current),
+        };
+        if !goes_on {
+            return;
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 // Into a guest and out of it, and what happens to the hypervisor itself.
 //
-// There is one stack for each CPU, SP_EL2, so entering a guest is a function call that returns when
-// the guest traps.
+// There is one stack for each CPU, SP_EL2, so entering a guest is a function call, and so is serving
+// what stops it.
 
     .pushsection .text.vectors, "ax"
 
@@ -31,19 +31,49 @@ el2_vectors:
     entry   guest_trap
     .endr
 
-// enter_guest(x0 = registers) -> {exit_trap} or {exit_irq}
-// The registers that a function keeps are kept on the stack.
+// The frame of `enter_guest`, from where SP is while the guest runs: the caller's x29 and x30, x19 to
+// x28, and these.
+    .equ    frame_current, 96
+    .equ    frame_registers, 104
+    .equ    frame_scratch, 112
+    .equ    frame_end, 128
+
+// What a function keeps, x19 to x28, of a guest whose registers are at x0.
+    .macro  kept operation
+    \operation x19, x20, [x0, #152]
+    \operation x21, x22, [x0, #168]
+    \operation x23, x24, [x0, #184]
+    \operation x25, x26, [x0, #200]
+    \operation x27, x28, [x0, #216]
+    .endm
+
+// The same of the caller of `enter_guest`.
+    .macro  callers operation
+    \operation x19, x20, [sp, #16]
+    \operation x21, x22, [sp, #32]
+    \operation x23, x24, [sp, #48]
+    \operation x25, x26, [sp, #64]
+    \operation x27, x28, [sp, #80]
+    .endm
+
+// enter_guest(x0 = current, x1 = registers): runs the guest until what serves a trap, a hypercall or an
+// interrupt says that it may not go on.
+//
+// Hypercalls and interrupts look at no register that a function keeps: x19 to x28 stay the guest's all
+// the while, and are saved when that is over. Other traps may be about any register.
     .global enter_guest
     .type   enter_guest, %function
 enter_guest:
-    stp     x29, x30, [sp, #-112]!
-    stp     x27, x28, [sp, #16]
-    stp     x25, x26, [sp, #32]
-    stp     x23, x24, [sp, #48]
-    stp     x21, x22, [sp, #64]
-    stp     x19, x20, [sp, #80]
-    str     x0, [sp, #96]
-    ldp     x1, x2, [x0, #{pc}]
+    stp     x29, x30, [sp, #-frame_end]!
+    callers stp
+    stp     x0, x1, [sp, #frame_current]
+    mov     x0, x1
+enter_all:                          // x0 = registers
+    kept    ldp
+    b       2f
+enter_clobbered:
+    ldr     x0, [sp, #frame_registers]
+2:  ldp     x1, x2, [x0, #{pc}]
     msr     elr_el2, x1
     msr     spsr_el2, x2
     ldp     x2, x3, [x0, #16]
@@ -54,22 +84,17 @@ enter_guest:
     ldp     x12, x13, [x0, #96]
     ldp     x14, x15, [x0, #112]
     ldp     x16, x17, [x0, #128]
-    ldp     x18, x19, [x0, #144]
-    ldp     x20, x21, [x0, #160]
-    ldp     x22, x23, [x0, #176]
-    ldp     x24, x25, [x0, #192]
-    ldp     x26, x27, [x0, #208]
-    ldp     x28, x29, [x0, #224]
-    ldr     x30, [x0, #240]
+    ldr     x18, [x0, #144]
+    ldp     x29, x30, [x0, #232]
     ldp     x0, x1, [x0]
-    clrex
-    eret
+    eret                            // which ends exclusive accesses, too
     dsb     nsh                     // nothing may be speculated past the return
     isb
 
-    .macro  leave_guest exit
-    stp     x0, x1, [sp, #-16]!
-    ldr     x0, [sp, #16 + 96]
+// Saves what a function may clobber; x0 = registers afterwards. Backtraces lead through this frame.
+    .macro  save_clobbered
+    stp     x0, x1, [sp, #frame_scratch]
+    ldr     x0, [sp, #frame_registers]
     stp     x2, x3, [x0, #16]
     stp     x4, x5, [x0, #32]
     stp     x6, x7, [x0, #48]
@@ -78,31 +103,46 @@ enter_guest:
     stp     x12, x13, [x0, #96]
     stp     x14, x15, [x0, #112]
     stp     x16, x17, [x0, #128]
-    stp     x18, x19, [x0, #144]
-    stp     x20, x21, [x0, #160]
-    stp     x22, x23, [x0, #176]
-    stp     x24, x25, [x0, #192]
-    stp     x26, x27, [x0, #208]
-    stp     x28, x29, [x0, #224]
-    str     x30, [x0, #240]
-    ldp     x1, x2, [sp], #16
+    str     x18, [x0, #144]
+    stp     x29, x30, [x0, #232]
+    ldp     x1, x2, [sp, #frame_scratch]
     stp     x1, x2, [x0]
     mrs     x1, elr_el2
     mrs     x2, spsr_el2
     stp     x1, x2, [x0, #{pc}]
-    mov     x0, #\exit
-    ldp     x19, x20, [sp, #80]
-    ldp     x21, x22, [sp, #64]
-    ldp     x23, x24, [sp, #48]
-    ldp     x25, x26, [sp, #32]
-    ldp     x27, x28, [sp, #16]
-    ldp     x29, x30, [sp], #112
-    ret
+    mov     x29, sp
     .endm
 guest_trap:
-    leave_guest {exit_trap}
+    save_clobbered
+    mrs     x1, esr_el2
+    mov     w2, #{hypercall_low}
+    movk    w2, #{hypercall_high}, lsl #16
+    and     w3, w1, #{either_state}
+    cmp     w3, w2
+    b.ne    other_trap
+    ldr     x0, [sp, #frame_current]
+    bl      {serve_hypercall}
+    cbnz    w0, enter_clobbered
+leave:
+    ldr     x0, [sp, #frame_registers]
+    kept    stp
+leave_saved:
+    callers ldp
+    ldp     x29, x30, [sp], #frame_end
+    ret
 guest_irq:
-    leave_guest {exit_irq}
+    save_clobbered
+    ldr     x0, [sp, #frame_current]
+    bl      {serve_interrupt}
+    cbnz    w0, enter_clobbered
+    b       leave
+other_trap:
+    kept    stp
+    ldr     x0, [sp, #frame_current]
+    bl      {serve_trap}
+    cbz     w0, leave_saved
+    ldr     x0, [sp, #frame_registers]
+    b       enter_all
 
 // take_pending_abort() -> w0 = 1 if the last guest had caused an SError that was still on its way.
 // Called with the guest's thread registers saved: the handler below uses one.

@@ -2,9 +2,13 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use hv_core::{errata::Errata, machine::Access};
+use hv_core::{
+    errata::Errata,
+    machine::Access,
+    trap::{Abort, Fault},
+};
 
-use super::{registers, sysregs::*, translate};
+use super::{registers, translate};
 
 /// Those of any CPU: a guest may come to each.
 static FOUND: AtomicU32 = AtomicU32::new(0);
@@ -20,18 +24,9 @@ pub fn found(errata: Errata) -> bool {
     errata.any_in(FOUND.load(Ordering::Relaxed))
 }
 
-/// ESR of an abort: exception classes of a guest's fetch and data access; a translation fault; that it
-/// happened on the walk of the first stage.
-const EC_FETCH: u32 = 0x20;
-const EC_DATA: u32 = 0x24;
-const STATUS: u32 = 0x3c;
-const TRANSLATION: u32 = 0x04;
-const ON_WALK: u32 = 1 << 7;
-
-/// Whether a trap is not the second stage's fault that it says it is (Cortex-A57 834220): the guest, when it
-/// goes on, has a fault of its first stage.
-pub fn is_misreported(syndrome: u32) -> bool {
-    let is_abort = matches!(syndrome >> 26, EC_FETCH | EC_DATA);
-    let suspect = is_abort && syndrome & (STATUS | ON_WALK) == TRANSLATION;
-    suspect && found(Errata::WRONG_STAGE) && translate::stage1(FAR_EL2::read(), Access::Read).is_none()
+/// Whether an abort is the first stage's (Cortex-A57 834220).
+#[inline(always)]
+pub fn is_misreported(abort: &Abort) -> bool {
+    let suspect = abort.fault() == Fault::Translation && !abort.on_walk();
+    suspect && found(Errata::WRONG_STAGE) && translate::stage1(abort.va(), Access::Read).is_none()
 }

@@ -19,14 +19,15 @@ pub mod translate;
 
 use core::{
     arch::{asm, global_asm},
+    ffi::c_void,
     mem::offset_of,
     ops::Range,
 };
 
-use hv_core::trap::FaultRegisters;
+use hv_core::{Current, trap::FaultRegisters};
 
 use super::{image_to_physical, set_image_offset};
-use crate::{mm::tables, percpu::PerCpu};
+use crate::{board::Board, mm::tables, percpu::PerCpu};
 pub use maintenance::flush_own_tlb;
 use sysregs::*;
 
@@ -92,15 +93,21 @@ global_asm!(
     secondary_stack = sym crate::smp::SECONDARY_STACK,
 );
 
-/// Why `enter_guest` came back.
-const EXIT_TRAP: u32 = 0;
-const EXIT_IRQ: u32 = 1;
+/// ESR of a hypercall, but for the exception class's bit that tells the guest's state: `HVC` with Xen's
+/// immediate.
+const HYPERCALL: u32 = 0x12 << 26 | 1 << 25 | xen_abi::hypercall::HVC_TAG as u32;
+/// All bits but that one.
+const EITHER_STATE: u32 = !(1 << 28);
 
 global_asm!(
     include_str!("entry.S"),
     pc = const offset_of!(Regs, pc),
-    exit_trap = const EXIT_TRAP,
-    exit_irq = const EXIT_IRQ,
+    hypercall_low = const HYPERCALL & 0xffff,
+    hypercall_high = const HYPERCALL >> 16,
+    either_state = const EITHER_STATE,
+    serve_hypercall = sym crate::run::hypercall,
+    serve_trap = sym crate::run::trap,
+    serve_interrupt = sym crate::run::interrupt,
     fault_stack = const offset_of!(PerCpu, fault_stack),
     frame_size = const size_of::<fault::Frame>().next_multiple_of(16),
     frame_sp = const offset_of!(fault::Frame, sp),
@@ -117,7 +124,7 @@ global_asm!(include_str!("memory.S"));
 unsafe extern "C" {
     static el2_vectors: u8;
     static secondary_start: u8;
-    fn enter_guest(regs: &mut Regs) -> u32;
+    fn enter_guest(current: *mut c_void, regs: *mut Regs);
     fn take_pending_abort() -> bool;
     fn copy_bytes(to: usize, from: usize, bytes: usize) -> usize;
     fn fill_bytes(to: usize, byte: u32, bytes: usize) -> usize;
@@ -184,8 +191,6 @@ pub fn secondary_entry() -> u64 {
     image_to_physical(unsafe { &secondary_start })
 }
 
-/// ESR of an AArch64 guest's hypercall: `HVC` with Xen's immediate.
-pub const HYPERCALL: u32 = 0x16 << 26 | 1 << 25 | xen_abi::hypercall::HVC_TAG as u32;
 /// ESR.EC of an SError.
 const EC_SERROR: u32 = 0x2f;
 
@@ -194,23 +199,13 @@ pub fn is_asynchronous(syndrome: u32) -> bool {
     syndrome >> 26 == EC_SERROR
 }
 
-/// Why a guest stopped running.
-pub enum Exit {
-    /// A trap, with its syndrome.
-    Trap(u32),
-    /// A physical interrupt waits.
-    Interrupt,
-}
-
-/// Runs the guest that is loaded until it traps or is interrupted.
-#[inline(always)]
-pub fn enter(regs: &mut Regs) -> Exit {
+/// Runs the guest that is loaded until one of [`crate::run`]'s functions says that it may not go on.
+pub fn run(current: &mut Current<'_, Board>) {
+    let regs: *mut Regs = &mut *current.regs;
     // SAFETY: a guest's context is loaded; whatever it does in its lower level, stage 2 keeps it
-    // from our memory, and the assembly gives our registers back.
-    match unsafe { enter_guest(regs) } {
-        EXIT_TRAP => Exit::Trap(ESR_EL2::read() as u32),
-        _ => Exit::Interrupt,
-    }
+    // from our memory, and the assembly gives our registers back. It touches the guest's only while no
+    // function that has `current` runs.
+    unsafe { enter_guest((&raw mut *current).cast(), regs) }
 }
 
 /// What the hardware says beside the syndrome of an abort.

@@ -12,6 +12,7 @@ const PAR_FAILED: u64 = 1 << 0;
 const PAR_ADDRESS: u64 = 0x0000_ffff_ffff_f000;
 
 /// Translates at EL1's privilege; `None` where the guest's tables deny the access.
+#[inline(always)]
 pub fn stage1(va: u64, access: Access) -> Option<u64> {
     // SAFETY: the walk only changes PAR, whose value the guest gets back.
     walk(va, || unsafe {

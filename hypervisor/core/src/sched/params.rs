@@ -8,12 +8,13 @@ use crate::timers::{SoftTimer, WATCHDOGS};
 
 /// Weight of a domain to which nobody gave another.
 pub const DEFAULT_WEIGHT: u16 = 256;
-/// How long a vCPU runs before one that woke takes its place, unless sysctl says otherwise.
+/// How long a vCPU has to have run for one that wakes to take its place, unless sysctl says otherwise.
 pub const DEFAULT_RATE_LIMIT_US: u32 = 1000;
 /// The longest of these.
 pub const MAX_RATE_LIMIT_US: u32 = 500_000;
 
-const SLICE_US: u64 = 5_000;
+/// A turn of credit2's.
+const SLICE_US: u64 = 10_000;
 const BONUS_US: u64 = 5_000;
 const LEAD_US: u64 = 50_000;
 /// A cap is held within each of these.

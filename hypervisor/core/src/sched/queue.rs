@@ -162,8 +162,11 @@ impl<M: Machine> Queue<M> {
             None => Target::Nobody,
             Some((its, n)) => {
                 let (cpu, on) = (CpuId(n as u32), &self.cpus[n]);
-                let due = if its > key { self.limits.rate } else { self.limits.slice };
-                Target::AskAt(cpu, on.began.saturating_add(due))
+                // As in credit2, who has run for the rate limit makes way for a better one at once, and who has
+                // not goes on to the end of its turn: two that wake each other do so with much done in between.
+                let makes_way = its > key && now.saturating_sub(on.began) >= self.limits.rate;
+                let turn = if makes_way { 0 } else { self.limits.slice };
+                Target::AskAt(cpu, on.began.saturating_add(turn))
             }
         }
     }

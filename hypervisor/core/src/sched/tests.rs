@@ -286,6 +286,26 @@ fn one_that_wakes_runs_within_the_rate_limit() {
 }
 
 #[test]
+fn one_that_wakes_lets_a_turn_end_that_has_just_begun() {
+    let hv = hypervisor(256, 1);
+    let (_busy, waker) = (start(&hv, 1, 1), start(&hv, 2, 1));
+    let mut cpus = Cpus::new(&hv, 1);
+    cpus.run_for(SECOND);
+    while cpus.running() != vec![Some((2, 0))] {
+        cpus.run_for(100);
+    }
+    cpus.cpus[0].run(|current| current.wait_for_interrupt());
+    cpus.settle();
+    cpus.run_for(500);
+    hv.wake(&waker, &waker.vcpus()[0]);
+    cpus.settle();
+    cpus.run_for(9_000);
+    assert_eq!(cpus.running(), vec![Some((1, 0))], "its turn is not over");
+    cpus.run_for(1_000);
+    assert_eq!(cpus.running(), vec![Some((2, 0))]);
+}
+
+#[test]
 fn the_record_accounts_for_all_time() {
     let hv = hypervisor(256, 1);
     let domains = [start(&hv, 1, 1), start(&hv, 2, 1)];

@@ -32,14 +32,14 @@ pub fn run(hv: &'static Hypervisor<Board>) -> ! {
                 loaded = Some(vcpu);
             }
             Next::Wait => {
-                arch::wait();
+                idle(hv);
                 let mut current = loaded.as_ref().map(|vcpu| Current::new(hv, vcpu, &mut regs, cpu));
                 serve_interrupt(hv, cpu, current.as_mut());
                 continue;
             }
             Next::Idle => {
                 unload(hv, cpu, loaded.take(), &regs);
-                arch::wait();
+                idle(hv);
                 serve_interrupt(hv, cpu, None);
                 continue;
             }
@@ -51,6 +51,12 @@ pub fn run(hv: &'static Hypervisor<Board>) -> ! {
             }
         }
     }
+}
+
+/// Uses the time until an interrupt waits, then sleeps until one does.
+fn idle(hv: &Hypervisor<Board>) {
+    while !hv.machine.interrupt_waiting() && hv.frames.scrub_one(&hv.machine) {}
+    arch::wait();
 }
 
 fn unload(hv: &Hypervisor<Board>, cpu: CpuId, loaded: Option<VcpuRef<Board>>, regs: &arch::Regs) {

@@ -2,8 +2,9 @@
 //!
 //! A frame is handed out with one reference; every mapping in another domain and every structure
 //! that pins it holds one more. Whoever drops the last one scrubs the frame, cleans it to the point
-//! of coherency and puts it back, so that free frames are clean and handing them out is quick. Only
-//! RAM that has not been used since boot is scrubbed when it is first handed out.
+//! of coherency and puts it back, so that free frames are clean and handing them out is quick. Two
+//! kinds of free frames are not clean, and are scrubbed when they are handed out: RAM that has not
+//! been used since boot, and what a dying domain left. CPUs without other work scrub the latter.
 
 mod account;
 mod bit_tree;
@@ -32,6 +33,8 @@ pub const ANYWHERE: Range<u64> = 0..u64::MAX;
 /// Blocks above this order are only handed out to a domain when they need little scrubbing, so that
 /// no allocation takes long: 4 MiB.
 const LARGEST_SCRUB: u32 = 10;
+/// Entries of the frame table that are looked at in search of a frame to scrub, before an interrupt may be served.
+const SCRUB_SEARCH: u32 = 4096;
 
 /// Memory for the tables, provided by the machine at boot, zeroed.
 pub struct Storage {
@@ -83,6 +86,10 @@ pub struct Frames {
     accounts: Mutex<Vec<Arc<Account>>>,
     /// Free frames that have not been scrubbed.
     dirty: AtomicU32,
+    /// Those of them that a dying domain left.
+    used: AtomicU32,
+    /// The entry of the table from which on to look for these.
+    next_used: AtomicU32,
     /// Frames that only [`Frames::alloc_reserved`] may use.
     reserve: AtomicU32,
     emptied: AtomicBool,
@@ -96,6 +103,8 @@ impl Frames {
             free: Mutex::new(Free { buddy: Buddy::new(banks, storage.words), frames: 0, claimed: 0 }),
             accounts: Mutex::new(Vec::new()),
             dirty: AtomicU32::new(0),
+            used: AtomicU32::new(0),
+            next_used: AtomicU32::new(0),
             reserve: AtomicU32::new(0),
             emptied: AtomicBool::new(false),
         }
@@ -282,9 +291,7 @@ impl Frames {
 
     fn uncount(&self, account: &Account, pages: u32) {
         account.give_up(pages);
-        if account.free(pages) {
-            self.emptied.store(true, Ordering::Release);
-        }
+        self.uncount_freed(account, pages);
     }
 
     /// Sets aside memory for a domain beyond what it has; 0 drops the claim.
@@ -342,11 +349,43 @@ impl Frames {
     #[cold]
     #[inline(never)]
     fn reclaim<M: Machine>(&self, machine: &M, mfn: Mfn, owner: Option<Domid>) {
-        self.scrub(machine, mfn);
+        let account = owner.and_then(|owner| self.account(owner));
+        self.empty(machine, mfn, account.as_ref().is_some_and(|account| account.is_closed()));
         self.give(mfn, 1);
-        if let Some(owner) = owner {
-            self.uncount_freed(owner, 1);
+        if let Some(account) = account {
+            self.uncount_freed(&account, 1);
         }
+    }
+
+    /// Scrubs a frame that goes back to the free ones, or leaves that for later.
+    fn empty<M: Machine>(&self, machine: &M, mfn: Mfn, later: bool) {
+        if later {
+            self.used.fetch_add(1, Ordering::Relaxed);
+            self.dirty.fetch_add(1, Ordering::Relaxed);
+            self.table.set_used(mfn);
+        } else {
+            scrub(machine, mfn);
+            self.table.set_free(mfn);
+        }
+    }
+
+    /// Scrubs a free frame that a dying domain left, or looks for one. False when there is none.
+    pub fn scrub_one<M: Machine>(&self, machine: &M) -> bool {
+        if self.used.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
+        let from = self.next_used.load(Ordering::Relaxed);
+        let next = match self.table.scrub_one(from, SCRUB_SEARCH, |mfn| scrub(machine, mfn)) {
+            Some(index) => {
+                self.used.fetch_sub(1, Ordering::Relaxed);
+                self.dirty.fetch_sub(1, Ordering::Relaxed);
+                index + 1
+            }
+            None => from.saturating_add(SCRUB_SEARCH),
+        };
+        // Behind the last one from the start again.
+        self.next_used.store(if next < self.table.len() { next } else { 0 }, Ordering::Relaxed);
+        true
     }
 
     /// Drops the hold that an owner has on a frame of its memory. False when it did so before, or
@@ -372,17 +411,17 @@ impl Frames {
             if self.table.put(mfn) == Put::Held {
                 continue;
             }
-            self.scrub(machine, mfn);
+            self.empty(machine, mfn, account.is_closed());
             if mfn.0 != run.0.0 + u64::from(run.1) {
-                self.give_counted(run, account.domid);
+                self.give_counted(run, account);
                 run = (mfn, 0);
             }
             run.1 += 1;
         }
-        self.give_counted(run, account.domid);
+        self.give_counted(run, account);
     }
 
-    fn give_counted(&self, (start, frames): (Mfn, u32), owner: Domid) {
+    fn give_counted(&self, (start, frames): (Mfn, u32), owner: &Account) {
         if frames > 0 {
             self.give(start, frames);
             self.uncount_freed(owner, frames);
@@ -405,34 +444,26 @@ impl Frames {
         self.emptied.load(Ordering::Relaxed) && self.emptied.swap(false, Ordering::AcqRel)
     }
 
-    fn uncount_freed(&self, owner: Domid, pages: u32) {
-        let account = {
-            let accounts = self.accounts.lock();
-            let found = accounts.binary_search_by_key(&owner, |a| a.domid);
-            found.ok().map(|at| accounts[at].clone())
-        };
-        if account.is_some_and(|account| account.free(pages)) {
+    fn uncount_freed(&self, owner: &Account, pages: u32) {
+        if owner.free(pages) {
             self.emptied.store(true, Ordering::Release);
         }
     }
 
-    fn hand_out<M: Machine>(&self, machine: &M, start: Mfn, order: u32, to: Use, unscrubbed: bool) {
-        let frames = 1 << order;
-        let mut dirty = 0;
-        if unscrubbed {
-            dirty = self.table.hand_out_as_is(start, frames, to);
-        } else {
-            self.table.hand_out(start, frames, to, |mfn| {
-                dirty += 1;
-                scrub(machine, mfn);
-            });
-        }
-        self.dirty.fetch_sub(dirty, Ordering::Relaxed);
+    fn account(&self, owner: Domid) -> Option<Arc<Account>> {
+        let accounts = self.accounts.lock();
+        let found = accounts.binary_search_by_key(&owner, |a| a.domid);
+        found.ok().map(|at| accounts[at].clone())
     }
 
-    fn scrub<M: Machine>(&self, machine: &M, mfn: Mfn) {
-        scrub(machine, mfn);
-        self.table.set_free(mfn);
+    fn hand_out<M: Machine>(&self, machine: &M, start: Mfn, order: u32, to: Use, unscrubbed: bool) {
+        let found = if unscrubbed {
+            self.table.hand_out_as_is(start, 1 << order, to)
+        } else {
+            self.table.hand_out(start, 1 << order, to, |mfn| scrub(machine, mfn))
+        };
+        self.dirty.fetch_sub(found.dirty, Ordering::Relaxed);
+        self.used.fetch_sub(found.used, Ordering::Relaxed);
     }
 
     fn give(&self, start: Mfn, frames: u32) {

@@ -7,7 +7,7 @@
 //! | 31..16 | owner's domid + 1; 0 while the frame is free |
 //! | 15 | allocated: the owner itself holds one of the references |
 //! | 14 | kept: the hypervisor's page, lent to the owner and not counted as its memory |
-//! | 13..0 | references; of a free frame, whether it is scrubbed |
+//! | 13..0 | references; of a free frame, what it holds |
 //!
 //! A frame whose count has reached zero can never be referenced again until it has been scrubbed
 //! and handed out anew: [`FrameTable::get`] refuses a count of zero.
@@ -15,6 +15,7 @@
 use alloc::vec::Vec;
 use core::{
     cmp::Reverse,
+    hint::spin_loop,
     sync::atomic::{AtomicU32, Ordering, fence},
 };
 
@@ -27,10 +28,14 @@ const ALLOCATED: u32 = 1 << 15;
 const KEPT: u32 = 1 << 14;
 const COUNT: u32 = KEPT - 1;
 
-/// A free frame that may hold anything.
+/// A free frame that may hold anything: nobody had it since boot.
 const FREE_DIRTY: u32 = 0;
 /// A free frame of zeroes.
 const FREE_CLEAN: u32 = 1;
+/// A free frame with what its last owner left.
+const FREE_USED: u32 = 2;
+/// A free frame that a CPU without other work is scrubbing.
+const FREE_SCRUBBING: u32 = 3;
 
 /// What became of a reference that was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +45,46 @@ pub(super) enum Put {
     /// It was the last; the caller scrubs the frame, marks it free and, when a domain owned it,
     /// takes it off that domain's account.
     Last(Option<Domid>),
+}
+
+/// What frames were like that were handed out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    /// How many held anything but zeroes.
+    pub(super) dirty: u32,
+    /// How many of these had an owner before.
+    pub(super) used: u32,
+}
+
+impl Found {
+    /// Keeps whoever scrubs free frames from the one of this entry. Says whether it is dirty.
+    #[inline]
+    fn claim(&mut self, entry: &AtomicU32) -> bool {
+        let dirty = match entry.load(Ordering::Relaxed) {
+            FREE_DIRTY => true,
+            FREE_CLEAN => false,
+            _ => self.claim_used(entry),
+        };
+        self.dirty += u32::from(dirty);
+        dirty
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn claim_used(&mut self, entry: &AtomicU32) -> bool {
+        let order = Ordering::Relaxed;
+        loop {
+            match entry.load(order) {
+                FREE_USED if entry.compare_exchange(FREE_USED, FREE_DIRTY, order, order).is_ok() => {
+                    self.used += 1;
+                    return true;
+                }
+                // To wait for who scrubs it takes no longer than to do it here.
+                FREE_USED | FREE_SCRUBBING => spin_loop(),
+                _ => return false,
+            }
+        }
+    }
 }
 
 /// What a frame is handed out for.
@@ -129,33 +174,36 @@ impl FrameTable {
 
     /// Whether a free frame has still to be scrubbed.
     pub(super) fn is_dirty(&self, mfn: Mfn) -> bool {
-        self.entry(mfn).is_some_and(|entry| entry.load(Ordering::Relaxed) == FREE_DIRTY)
+        self.entry(mfn).is_some_and(|entry| entry.load(Ordering::Relaxed) != FREE_CLEAN)
     }
 
     /// Marks frames that came from the free lists as in use, with one reference each. Calls `dirty`
-    /// for those that hold anything but zeroes.
-    pub(super) fn hand_out(&self, start: Mfn, frames: u32, to: Use, mut dirty: impl FnMut(Mfn)) {
+    /// for those that hold anything but zeroes. Gives what it found.
+    pub(super) fn hand_out(&self, start: Mfn, frames: u32, to: Use, mut dirty: impl FnMut(Mfn)) -> Found {
         let (entries, value) = (self.run(start, frames), in_use(to));
+        let mut found = Found::default();
         for (index, entry) in entries.iter().enumerate() {
-            if entry.load(Ordering::Relaxed) == FREE_DIRTY {
+            if found.claim(entry) {
                 dirty(Mfn(start.0 + index as u64));
             }
         }
-        // What was scrubbed is seen before the frames can be referenced.
-        fence(Ordering::Release);
+        // What was scrubbed, here or by another CPU, is seen before the frames can be referenced.
+        fence(Ordering::AcqRel);
         for entry in entries {
             entry.store(value, Ordering::Relaxed);
         }
+        found
     }
 
-    /// The same for frames that are handed out as they are. Gives how many hold anything but zeroes.
-    pub(super) fn hand_out_as_is(&self, start: Mfn, frames: u32, to: Use) -> u32 {
-        let (mut dirty, value) = (0, in_use(to));
+    /// The same for frames that are handed out as they are.
+    pub(super) fn hand_out_as_is(&self, start: Mfn, frames: u32, to: Use) -> Found {
+        let (mut found, value) = (Found::default(), in_use(to));
         for entry in self.run(start, frames) {
-            dirty += u32::from(entry.load(Ordering::Relaxed) == FREE_DIRTY);
+            found.claim(entry);
             entry.store(value, Ordering::Relaxed);
         }
-        dirty
+        fence(Ordering::Acquire);
+        found
     }
 
     /// The entries of some frames.
@@ -167,9 +215,33 @@ impl FrameTable {
 
     /// Marks a scrubbed frame as free.
     pub(super) fn set_free(&self, mfn: Mfn) {
+        self.set(mfn, FREE_CLEAN);
+    }
+
+    /// Marks a frame as free with what its owner left in it.
+    pub(super) fn set_used(&self, mfn: Mfn) {
+        self.set(mfn, FREE_USED);
+    }
+
+    fn set(&self, mfn: Mfn, free: u32) {
         if let Some(entry) = self.entry(mfn) {
-            entry.store(FREE_CLEAN, Ordering::Release);
+            entry.store(free, Ordering::Release);
         }
+    }
+
+    /// Has a frame scrubbed that is free with what its owner left, the first of the `frames` from entry `from` on.
+    /// Gives its entry.
+    pub(super) fn scrub_one(&self, from: u32, frames: u32, scrub: impl FnOnce(Mfn)) -> Option<u32> {
+        let begins = |index: &u32| {
+            let entry = &self.entries[*index as usize];
+            let (begun, not) = (Ordering::Acquire, Ordering::Relaxed);
+            entry.compare_exchange(FREE_USED, FREE_SCRUBBING, begun, not).is_ok()
+        };
+        let index = (from..from.saturating_add(frames).min(self.len())).find(begins)?;
+        let mfn = self.mfn_at(index)?;
+        scrub(mfn);
+        self.set_free(mfn);
+        Some(index)
     }
 
     /// The owner of a frame that is in use.
@@ -301,9 +373,28 @@ mod tests {
     fn what_is_handed_out_as_it_is_was_dirty_or_not() {
         let table = table();
         table.set_free(M);
-        assert_eq!(table.hand_out_as_is(Mfn(M.0 - 1), 3, Use::Domain(D)), 2);
+        table.set_used(Mfn(M.0 + 1));
+        assert_eq!(table.hand_out_as_is(Mfn(M.0 - 1), 3, Use::Domain(D)), Found { dirty: 2, used: 1 });
         assert!((0..3).all(|n| table.get(Mfn(M.0 - 1 + n), D)));
         assert!(!table.get(Mfn(M.0 + 2), D));
+    }
+
+    #[test]
+    fn a_frame_is_handed_out_or_scrubbed_but_never_both_at_once() {
+        let table = table();
+        table.set_used(M);
+        let frames = table.len();
+        let scrubbed = table.scrub_one(0, frames, |mfn| {
+            assert_eq!((mfn, table.is_dirty(M), table.get(M, D)), (M, true, false));
+            assert_eq!(table.scrub_one(0, frames, |_| panic!("twice")), None);
+        });
+        assert_eq!((scrubbed, table.is_dirty(M)), (Some(5), false));
+        table.set_used(M);
+        let found = table.hand_out(M, 1, Use::Domain(D), |_| {
+            assert_eq!(table.scrub_one(0, frames, |_| panic!("not free")), None);
+        });
+        assert_eq!(found, Found { dirty: 1, used: 1 });
+        assert_eq!(table.scrub_one(0, frames, |_| panic!("in use")), None);
     }
 
     #[test]

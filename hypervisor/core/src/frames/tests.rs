@@ -45,6 +45,63 @@ fn a_domain_never_sees_what_was_in_its_frames() {
     assert_eq!((hv.frames.free(), hv.frames.dirty()), (64, 0));
 }
 
+/// A dead domain's 64 frames with secrets in them, all the RAM there is.
+fn dead(hv: &Hv) -> Mfn {
+    let account = open(hv, 1, 64);
+    let mfn = alloc(hv, &account, 6).unwrap();
+    for frame in 0..64 {
+        hv.machine.write_frame(Mfn(mfn.0 + frame), 0, b"domain 1's secret");
+    }
+    account.close();
+    hv.frames.give_up_run(&hv.machine, mfn, 63, &account);
+    assert!(hv.frames.give_up(&hv.machine, Mfn(mfn.0 + 63), &account));
+    assert_eq!((hv.frames.free(), hv.frames.dirty(), account.owned()), (64, 64, 0));
+    mfn
+}
+
+#[test]
+fn what_a_dead_domain_left_is_scrubbed_by_whoever_has_time() {
+    let hv: Hv = hypervisor(64, 1);
+    let mfn = dead(&hv);
+    assert_eq!(&bytes(&hv, mfn)[..8], b"domain 1");
+    hv.machine.log(|log| log.cache.clear());
+    for left in (0..64).rev() {
+        assert!(hv.frames.scrub_one(&hv.machine));
+        assert_eq!(hv.frames.dirty(), left);
+    }
+    assert!(!hv.frames.scrub_one(&hv.machine), "there is nothing left");
+    assert!((0..64).all(|frame| bytes(&hv, Mfn(mfn.0 + frame)) == [0; PAGE_SIZE]));
+    assert_eq!(hv.machine.log(|log| log.cache.len()), 64);
+}
+
+#[test]
+fn what_a_dead_domain_left_is_not_for_the_next() {
+    let hv: Hv = hypervisor(64, 1);
+    let mfn = dead(&hv);
+    assert!(hv.frames.scrub_one(&hv.machine));
+    let account = open(&hv, 2, 64);
+    assert_eq!(alloc(&hv, &account, 5), Some(mfn));
+    assert_eq!(hv.frames.dirty(), 32);
+    assert!(hv.frames.alloc(&hv.machine, 5).is_some());
+    assert!((0..64).all(|frame| bytes(&hv, Mfn(mfn.0 + frame)) == [0; PAGE_SIZE]));
+    hv.machine.write_frame(mfn, 0, b"domain 2's work");
+    assert_eq!((hv.frames.dirty(), hv.frames.scrub_one(&hv.machine)), (0, false));
+    assert_eq!(&bytes(&hv, mfn)[..8], b"domain 2");
+}
+
+#[test]
+fn ram_that_nobody_had_is_scrubbed_by_nobody() {
+    let hv: Hv = hypervisor(64, 1);
+    hv.machine.write_frame(RAM_START, 0, b"a boot module");
+    assert!(!hv.frames.scrub_one(&hv.machine));
+    let account = open(&hv, 1, 2);
+    let mfn = hv.frames.alloc_for(&hv.machine, &account, &Wanted { lowest: true, ..Wanted::order(0) });
+    account.close();
+    assert!(hv.frames.give_up(&hv.machine, mfn.unwrap(), &account));
+    while hv.frames.scrub_one(&hv.machine) {}
+    assert_eq!(hv.frames.dirty(), 63);
+}
+
 #[test]
 fn dom0_may_have_ram_as_it_is() {
     let hv: Hv = hypervisor(4, 1);

@@ -1,7 +1,8 @@
 //! Errata of Arm's cores that a hypervisor has to work around, by MIDR.
 //!
 //! Which revisions have which is in the cores' Software Developers Errata Notices. What the linker works
-//! around is in `.cargo/config.toml`.
+//! around is in `.cargo/config.toml`; what is done for all cores alike is where it is done, in `arch/arm64`:
+//! Cortex-A57 832075 in `device.rs`, Cortex-A57 852523 with Cortex-A72 853709 in `context.rs`.
 
 /// A set of errata.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

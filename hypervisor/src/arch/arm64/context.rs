@@ -138,10 +138,12 @@ impl Own {
     /// Puts them on this CPU.
     #[inline(always)]
     pub fn load(&self, hcr: Word) {
-        self.el1.load();
+        // Cortex-A57 852523, Cortex-A72 853709: DACR32_EL2 takes effect with a write of SCTLR_EL1, TCR_EL1, TTBR0_EL1,
+        // TTBR1_EL1 or CONTEXTIDR_EL1 that comes after it.
         if is_aarch32(hcr) {
             self.aarch32.load();
         }
+        self.el1.load();
         self.fp.load();
     }
 

@@ -5,7 +5,8 @@
 
 use core::arch::asm;
 
-/// Reads a word.
+/// Reads a word. A plain load among exclusive ones can stop a Cortex-A57 for good (832075, up to r1p2); with acquire
+/// semantics it does not, and costs no more.
 ///
 /// # Safety
 ///
@@ -14,7 +15,7 @@ use core::arch::asm;
 pub unsafe fn load(at: usize) -> u32 {
     let value;
     // SAFETY: mapped, says our caller.
-    unsafe { asm!("ldr {:w}, [{}]", out(reg) value, in(reg) at, options(nostack, preserves_flags)) };
+    unsafe { asm!("ldar {:w}, [{}]", out(reg) value, in(reg) at, options(nostack, preserves_flags)) };
     value
 }
 

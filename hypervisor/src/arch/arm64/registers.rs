@@ -69,7 +69,11 @@ pub fn write_translation_register(register: SysReg, value: u64) -> bool {
         SysReg::Cp15(0, 2, 0, 1) => TTBR1_EL1::write(with_low(TTBR1_EL1::read(), value)),
         SysReg::Cp15(0, 2, 0, 2) => TCR_EL1::write(with_low(TCR_EL1::read(), value)),
         SysReg::Cp15(0, 2, 0, 3) => TCR_EL1::write(with_high(TCR_EL1::read(), value)),
-        SysReg::Cp15(0, 3, 0, 0) => DACR32_EL2::write(value & LOW),
+        SysReg::Cp15(0, 3, 0, 0) => {
+            DACR32_EL2::write(value & LOW);
+            // It takes effect with this (Cortex-A57 852523).
+            CONTEXTIDR_EL1::write(CONTEXTIDR_EL1::read());
+        }
         SysReg::Cp15(0, 5, 0, 0) => ESR_EL1::write(value & LOW),
         SysReg::Cp15(0, 5, 0, 1) => IFSR32_EL2::write(value & LOW),
         SysReg::Cp15(0, 5, 1, 0) => AFSR0_EL1::write(value & LOW),

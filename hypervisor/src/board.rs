@@ -7,7 +7,7 @@ use hv_core::{
     machine::{Access, CacheOp, CpuId, ListRegister, Machine, SysReg, Trigger, Vmid},
     trap::Abort,
 };
-use xen_abi::{Errno, Gfn, Mfn, arch::VcpuGuestContext};
+use xen_abi::{Errno, Gfn, Mfn, arch::VcpuGuestContext, psci::smccc};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::{
@@ -112,6 +112,13 @@ impl Machine for Board {
         }
         log::warn!("firmware cannot end the machine; halted");
         crate::panic::halt()
+    }
+
+    fn firmware(&self, function: u32, arg: u32) -> i32 {
+        match self.psci {
+            Some(PsciMethod::Standard) => arch::smc([function as usize, arg as usize, 0, 0]) as i32,
+            _ => smccc::NOT_SUPPORTED,
+        }
     }
 
     #[inline]

@@ -95,6 +95,8 @@ pub mod smccc {
     pub const VERSION_1_1: u32 = 0x0001_0001;
     /// Answer to an unknown function: all ones.
     pub const NOT_SUPPORTED: i32 = -1;
+    /// ARCH_FEATURES of a workaround that this processor does not need.
+    pub const NOT_REQUIRED: i32 = 1;
 
     /// In an id: a fast call.
     pub const FAST: u32 = 1 << 31;

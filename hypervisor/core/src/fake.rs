@@ -127,6 +127,10 @@ pub struct Log {
     pub timer_control: u32,
     /// SCTLR.
     pub system_control: u64,
+    /// What firmware answers, by function and argument; it knows nothing else.
+    pub firmware: BTreeMap<(u32, u32), i32>,
+    /// What it was asked.
+    pub firmware_calls: Vec<(u32, u32)>,
 }
 
 impl<R: GuestRegs> FakeMachine<R> {
@@ -314,6 +318,13 @@ impl<R: GuestRegs> Machine for FakeMachine<R> {
 
     fn shutdown(&self, reboot: bool) -> ! {
         panic!("the machine {}", if reboot { "restarts" } else { "powers off" })
+    }
+
+    fn firmware(&self, function: u32, arg: u32) -> i32 {
+        self.log(|log| {
+            log.firmware_calls.push((function, arg));
+            log.firmware.get(&(function, arg)).copied().unwrap_or(-1)
+        })
     }
 
     fn is_ram(&self, mfn: Mfn) -> bool {

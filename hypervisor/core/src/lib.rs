@@ -35,6 +35,7 @@ mod keys;
 pub mod log_ring;
 pub mod machine;
 pub mod memory;
+mod mitigations;
 pub mod p2m;
 pub mod percpu;
 pub mod platform;
@@ -66,6 +67,7 @@ use event_channel::VirqHandlers;
 use frames::{Frames, Mem};
 use log_ring::LogRing;
 use machine::{CpuId, Machine};
+use mitigations::Mitigations;
 use percpu::PerCpu;
 use platform::Wallclock;
 use sched::Scheduler;
@@ -107,6 +109,7 @@ pub struct Hypervisor<M: Machine> {
     /// Who runs.
     pub sched: Scheduler<M>,
     pub(crate) spis: SpiTable<M>,
+    pub(crate) mitigations: Mitigations,
     pub(crate) virq_handlers: VirqHandlers,
     pub(crate) console: ConsoleInput,
     cpus: Box<[PerCpu<M>]>,
@@ -138,6 +141,7 @@ impl<M: Machine> Hypervisor<M> {
             control: Mutex::new(()),
             sched,
             spis: SpiTable::new(),
+            mitigations: Mitigations::new(),
             virq_handlers: VirqHandlers::new(),
             console: ConsoleInput::new(focus),
             cpus,
@@ -153,6 +157,7 @@ impl<M: Machine> Hypervisor<M> {
 
     /// A CPU is up and about to ask what to run. CPUs come in the order of their numbers.
     pub fn add_cpu(&self, cpu: CpuId) {
+        self.find_mitigations();
         self.sched_online(cpu);
         self.online.fetch_max(cpu.0 + 1, Ordering::SeqCst);
     }

@@ -112,6 +112,8 @@ pub trait Machine: Sync + Send + Sized + 'static {
     fn set_timer(&self, deadline: Option<u64>);
     /// Ends the machine: power off or reset. Does not return to the caller's work.
     fn shutdown(&self, reboot: bool) -> !;
+    /// Makes a fast call of this CPU's firmware with one argument (Arm DEN0028); all ones where there is none.
+    fn firmware(&self, function: u32, arg: u32) -> i32;
 
     // RAM, by frame. `offset + len` is at most a page (4 KiB); a frame outside RAM is a bug of ours.
     // Guests may write the same bytes at any time: each access is one volatile or atomic one.

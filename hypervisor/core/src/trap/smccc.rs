@@ -58,12 +58,15 @@ impl<M: Machine> Current<'_, M> {
     fn architecture_call(&mut self, function: u32) -> bool {
         match function {
             smccc::VERSION => self.answer_word(smccc::VERSION_1_1),
-            // No processor that this runs on so far needs a workaround by call.
             smccc::ARCH_FEATURES => {
-                self.answer(smccc::NOT_SUPPORTED);
+                let answer = self.hv.mitigations.offer(self.narrow_arg(1) as u32);
+                self.answer(answer);
                 true
             }
-            smccc::ARCH_WORKAROUND_1 | smccc::ARCH_WORKAROUND_2 | smccc::ARCH_WORKAROUND_3 => true,
+            smccc::ARCH_WORKAROUND_1 | smccc::ARCH_WORKAROUND_2 | smccc::ARCH_WORKAROUND_3 => {
+                self.hv.mitigate(function);
+                true
+            }
             _ => false,
         }
     }

@@ -421,6 +421,7 @@ fn hvc(cpu: &mut FakeCpu<'_>, args: [u32; 4]) -> u32 {
 #[test]
 fn calls_are_answered_by_their_owner() {
     let hv = hypervisor(64, 1);
+    hv.add_cpu(CpuId(0));
     let _domain = start(&hv, 1);
     let cpu = &mut cpu(&hv);
     for call in [smc, hvc] {
@@ -438,6 +439,56 @@ fn calls_are_answered_by_their_owner() {
         assert_eq!(call(cpu, [id::CPU_ON | id::SMC64, 0, 0, 0]), u32::MAX, "64 bits from 32");
     }
     assert_eq!(injected(&hv), []);
+}
+
+/// A hypervisor on firmware that answers so of the three workarounds, on each CPU.
+fn on_firmware(version: i32, workarounds: &[[i32; 3]]) -> Hv {
+    let hv = hypervisor(64, workarounds.len());
+    for (n, answers) in workarounds.iter().enumerate() {
+        hv.machine.log(|log| {
+            log.firmware = [((id::VERSION, 0), 0x1_0001), ((id::FEATURES, smccc::VERSION), 0)].into();
+            log.firmware.insert((smccc::VERSION, 0), version);
+            let calls = [smccc::ARCH_WORKAROUND_1, smccc::ARCH_WORKAROUND_2, smccc::ARCH_WORKAROUND_3];
+            log.firmware.extend(calls.map(|call| (smccc::ARCH_FEATURES, call)).into_iter().zip(*answers));
+        });
+        hv.add_cpu(CpuId(n as u32));
+    }
+    hv
+}
+
+/// What a guest is told of the three workarounds, and which of its calls reach firmware.
+fn workarounds(hv: &Hv) -> ([i32; 3], Vec<u32>) {
+    let _domain = start(hv, 1);
+    let cpu = &mut cpu(hv);
+    let calls = [smccc::ARCH_WORKAROUND_1, smccc::ARCH_WORKAROUND_2, smccc::ARCH_WORKAROUND_3];
+    let told = calls.map(|call| smc(cpu, [smccc::ARCH_FEATURES, call, 0, 0]) as i32);
+    hv.machine.log(|log| log.firmware_calls.clear());
+    for call in calls {
+        hvc(cpu, [call, 0, 0, 0]);
+    }
+    (told, hv.machine.log(|log| log.firmware_calls.iter().map(|(call, _)| *call).collect()))
+}
+
+#[test]
+fn workarounds_of_firmware_are_passed_on() {
+    let hv = on_firmware(0x1_0002, &[[0, 0, 0]]);
+    // The second one is on from the start, and stays on.
+    assert!(hv.machine.log(|log| log.firmware_calls.contains(&(smccc::ARCH_WORKAROUND_2, 1))));
+    assert_eq!(workarounds(&hv), ([0, 1, 0], vec![smccc::ARCH_WORKAROUND_1, smccc::ARCH_WORKAROUND_3]));
+    let hv = on_firmware(0x1_0001, &[[1, 1, -1]]);
+    assert!(hv.machine.log(|log| !log.firmware_calls.contains(&(smccc::ARCH_WORKAROUND_2, 1))));
+    assert_eq!(workarounds(&hv), ([1, 1, -1], vec![smccc::ARCH_WORKAROUND_1]));
+}
+
+#[test]
+fn workarounds_that_not_every_cpu_has_are_none() {
+    assert_eq!(workarounds(&on_firmware(0x1_0001, &[[0, 1, 0], [1, -1, -1]])).0, [0, -1, -1]);
+}
+
+#[test]
+fn firmware_that_cannot_be_asked_has_no_workarounds() {
+    assert_eq!(workarounds(&on_firmware(0x1_0000, &[[0, 0, 0]])), ([-1, -1, -1], vec![]));
+    assert_eq!(workarounds(&on_firmware(-1, &[[0, 0, 0]])), ([-1, -1, -1], vec![]));
 }
 
 #[test]

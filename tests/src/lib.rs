@@ -17,6 +17,7 @@ pub mod host_disk;
 pub mod hostile;
 mod mix;
 pub mod rust_dom0;
+pub mod spsr;
 pub mod transcript;
 
 pub use console::Console;

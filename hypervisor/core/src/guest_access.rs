@@ -116,13 +116,10 @@ impl<M: Machine> Current<'_, M> {
         self.hv.machine.load32_at(pa)
     }
 
-    /// Does something at the physical address of `len` bytes that may be written, where they lie within one page and
-    /// the machine translates both stages in one go. As long as the p2m is locked no mapping goes away.
+    /// Does something at the physical address of what may be written, where the machine translates both stages
+    /// in one go. As long as the p2m is locked no mapping goes away.
     #[inline(always)]
-    fn at<T>(&self, va: u64, len: usize, work: impl FnOnce(u64) -> Option<T>) -> Option<T> {
-        if va as usize % PAGE_SIZE > PAGE_SIZE - len {
-            return None;
-        }
+    fn at<T>(&self, va: u64, work: impl FnOnce(u64) -> Option<T>) -> Option<T> {
         let _mapped = self.domain.keep_mapped();
         work(self.hv.machine.translate_both(va, Access::Write)?)
     }
@@ -190,7 +187,7 @@ impl<'c, 'a, M: Machine> Window<'c, 'a, M> {
     pub(crate) fn read<T: FromBytes + IntoBytes>(&mut self, va: u64) -> Result<T, Errno> {
         let machine = &self.cur.hv.machine;
         if self.single
-            && let Some(value) = self.cur.at(va, size_of::<T>(), |pa| machine.read_value_at(pa))
+            && let Some(value) = self.cur.at(va, |pa| machine.read_value_at(pa))
         {
             return Ok(value);
         }
@@ -217,12 +214,10 @@ impl<'c, 'a, M: Machine> Window<'c, 'a, M> {
     }
 
     /// Writes a value.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn write<T: IntoBytes + Immutable>(&mut self, va: u64, value: &T) -> Result<(), Errno> {
         let machine = &self.cur.hv.machine;
-        if self.single
-            && self.cur.at(va, size_of::<T>(), |pa| Some(machine.write_value_at(pa, value))) == Some(true)
-        {
+        if self.single && self.cur.at(va, |pa| Some(machine.write_value_at(pa, value))) == Some(true) {
             return Ok(());
         }
         self.write_of_list(va, value.as_bytes())

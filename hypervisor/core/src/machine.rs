@@ -128,21 +128,22 @@ pub trait Machine: Sync + Send + Sized + 'static {
         self.read_frame(mfn, offset, value.as_mut_bytes());
         value
     }
-    /// Copies a value from a physical address, in one frame; `None` outside RAM, or where it cannot
-    /// be had word by word.
+    /// Copies a value from a physical address; `None` outside RAM, across the end of a frame, or where it
+    /// cannot be had word by word.
     fn read_value_at<T: FromBytes + IntoBytes>(&self, address: u64) -> Option<T> {
-        let mfn = Mfn::containing(address);
-        self.is_ram(mfn).then(|| self.read_value(mfn, address as usize % PAGE_SIZE))
+        let (mfn, offset) = (Mfn::containing(address), address as usize % PAGE_SIZE);
+        let there = self.is_ram(mfn) && size_of::<T>() <= PAGE_SIZE - offset;
+        there.then(|| self.read_value(mfn, offset))
     }
-    /// Copies a value to a physical address, in one frame; false, with nothing done, where
+    /// Copies a value to a physical address; false, with nothing done, where
     /// [`Machine::read_value_at`] gives none.
     fn write_value_at<T: IntoBytes + Immutable>(&self, address: u64, value: &T) -> bool {
-        let mfn = Mfn::containing(address);
-        let is_ram = self.is_ram(mfn);
-        if is_ram {
-            self.write_frame(mfn, address as usize % PAGE_SIZE, value.as_bytes());
+        let (mfn, offset) = (Mfn::containing(address), address as usize % PAGE_SIZE);
+        let there = self.is_ram(mfn) && size_of::<T>() <= PAGE_SIZE - offset;
+        if there {
+            self.write_frame(mfn, offset, value.as_bytes());
         }
-        is_ram
+        there
     }
     /// Copies bytes into a frame.
     fn write_frame(&self, mfn: Mfn, offset: usize, from: &[u8]);

@@ -38,15 +38,13 @@ impl Ram {
         self.frame(mfn).wrapping_add(offset)
     }
 
-    /// Where `len` bytes at a physical address are mapped, if that is RAM.
+    /// Where a value at a physical address is mapped, if that is in one frame of RAM and in aligned words.
     #[inline(always)]
-    fn bytes_at(&self, address: u64, len: usize) -> Option<usize> {
+    fn words_at<T>(&self, address: u64) -> Option<usize> {
         let frame = self.address(Mfn::containing(address))?;
         let offset = address as usize % PAGE_SIZE;
-        if len > PAGE_SIZE - offset {
-            no_such_bytes(Mfn::containing(address), offset, len);
-        }
-        Some(frame.wrapping_add(offset))
+        let there = offset <= PAGE_SIZE - size_of::<T>() && words::are_aligned::<T>(offset);
+        there.then(|| frame.wrapping_add(offset))
     }
 
     /// Address of the aligned word of `size` bytes at `offset` of a frame.
@@ -109,27 +107,23 @@ impl Ram {
         unsafe { copied(self.bytes(mfn, offset, size_of::<T>())) }
     }
 
-    /// Copies a value from a physical address, if there is RAM and it lies in aligned words. It has to
-    /// lie in one frame.
+    /// Copies a value from a physical address, where [`Ram::words_at`] finds it.
     #[inline(always)]
     pub fn read_value_at<T: FromBytes>(&self, address: u64) -> Option<T> {
-        let from = self.bytes_at(address, size_of::<T>())?;
-        // SAFETY: `bytes_at` checked it.
-        words::are_aligned::<T>(from).then(|| unsafe { words::load(from) })
+        let from = self.words_at::<T>(address)?;
+        // SAFETY: `words_at` checked it.
+        Some(unsafe { words::load(from) })
     }
 
-    /// Copies a value to a physical address; says whether there is RAM and it lies in aligned words. It
-    /// has to lie in one frame.
+    /// Copies a value to a physical address; false, with nothing done, where [`Ram::words_at`] finds nothing.
     #[inline(always)]
     pub fn write_value_at<T: IntoBytes + Immutable>(&self, address: u64, value: &T) -> bool {
-        match self.bytes_at(address, size_of::<T>()) {
-            Some(to) if words::are_aligned::<T>(to) => {
-                // SAFETY: `bytes_at` checked it.
-                unsafe { words::store(to, value) };
-                true
-            }
-            _ => false,
+        let to = self.words_at::<T>(address);
+        if let Some(to) = to {
+            // SAFETY: `words_at` checked it.
+            unsafe { words::store(to, value) };
         }
+        to.is_some()
     }
 
     /// Copies bytes into a frame.

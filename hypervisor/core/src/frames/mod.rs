@@ -179,6 +179,12 @@ impl Frames {
         self.table.owner(mfn)
     }
 
+    /// Whether a domain owns a frame, which is in use.
+    #[inline]
+    pub fn is_owned(&self, mfn: Mfn, owner: Domid) -> bool {
+        self.table.is_owned(mfn, owner)
+    }
+
     /// How many references are held on a frame.
     pub fn references(&self, mfn: Mfn) -> u32 {
         self.table.references(mfn)
@@ -317,6 +323,7 @@ impl Frames {
 
     /// Takes a reference to a frame, if `owner` owns it: to be dropped with [`Frames::put`].
     #[must_use]
+    #[inline(always)]
     pub fn get(&self, mfn: Mfn, owner: Domid) -> bool {
         self.table.get(mfn, owner)
     }

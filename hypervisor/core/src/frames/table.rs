@@ -140,23 +140,25 @@ impl FrameTable {
         })
     }
 
+    /// Which entry is a frame's; beyond the last one, when none is.
     #[inline]
-    fn index(&self, mfn: Mfn) -> Option<usize> {
+    fn index(&self, mfn: Mfn) -> usize {
         match self.largest.index(mfn) {
-            Some(index) => Some(index as usize),
+            Some(index) => index as usize,
             None => self.index_in_others(mfn),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn index_in_others(&self, mfn: Mfn) -> Option<usize> {
-        self.banks.iter().find_map(|(bank, first)| Some(first + bank.index(mfn)? as usize))
+    fn index_in_others(&self, mfn: Mfn) -> usize {
+        let index = self.banks.iter().find_map(|(bank, first)| Some(first + bank.index(mfn)? as usize));
+        index.unwrap_or(usize::MAX)
     }
 
     #[inline]
     fn entry(&self, mfn: Mfn) -> Option<&AtomicU32> {
-        self.entries.get(self.index(mfn)?)
+        self.entries.get(self.index(mfn))
     }
 
     /// Whether any of `frames` frames from `start` on is RAM.
@@ -168,6 +170,7 @@ impl FrameTable {
         self.banks.iter().any(touches)
     }
 
+    #[inline(always)]
     fn update(&self, mfn: Mfn, change: impl FnMut(u32) -> Option<u32>) -> Option<u32> {
         self.entry(mfn)?.fetch_update(Ordering::AcqRel, Ordering::Relaxed, change).ok()
     }
@@ -208,8 +211,7 @@ impl FrameTable {
 
     /// The entries of some frames.
     fn run(&self, start: Mfn, frames: u32) -> &[AtomicU32] {
-        let first = self.index(start).unwrap_or(self.entries.len());
-        let entries = self.entries.get(first..).unwrap_or_default();
+        let entries = self.entries.get(self.index(start)..).unwrap_or_default();
         &entries[..entries.len().min(frames as usize)]
     }
 
@@ -250,6 +252,13 @@ impl FrameTable {
         (value & COUNT != 0).then(|| owner_of(value)).flatten()
     }
 
+    /// Whether `owner` owns a frame that is in use.
+    #[inline]
+    pub(super) fn is_owned(&self, mfn: Mfn, owner: Domid) -> bool {
+        let value = self.entry(mfn).map_or(0, |entry| entry.load(Ordering::Acquire));
+        value & COUNT != 0 && value >> OWNER_SHIFT == owner_bits(owner) >> OWNER_SHIFT
+    }
+
     /// References held now.
     pub(super) fn references(&self, mfn: Mfn) -> u32 {
         match self.entry(mfn).map(|entry| entry.load(Ordering::Acquire)) {
@@ -260,11 +269,12 @@ impl FrameTable {
 
     /// Takes a reference to a frame that `owner` owns. False when it does not, or when the count
     /// is at its end.
+    #[inline(always)]
     pub(super) fn get(&self, mfn: Mfn, owner: Domid) -> bool {
         let wanted = owner_bits(owner);
         self.update(mfn, |value| {
             let owned = value >> OWNER_SHIFT << OWNER_SHIFT == wanted;
-            (owned && value & COUNT != 0 && value & COUNT != COUNT).then(|| value + 1)
+            (owned && value & COUNT != 0 && value & COUNT != COUNT).then(|| value.wrapping_add(1))
         })
         .is_some()
     }
@@ -346,7 +356,7 @@ mod tests {
         let table = table();
         assert!(!table.get(M, D));
         table.set_free(M);
-        assert!(!table.get(M, D));
+        assert!(!table.get(M, D) && !table.is_owned(M, D));
         assert_eq!(table.owner(M), None);
     }
 
@@ -354,8 +364,8 @@ mod tests {
     fn only_the_owner_named_gets_a_reference() {
         let table = table();
         table.hand_out(M, 1, Use::Domain(D), |_| ());
-        assert!(!table.get(M, Domid(1)));
-        assert!(table.get(M, D));
+        assert!(!table.get(M, Domid(1)) && !table.is_owned(M, Domid(1)));
+        assert!(table.get(M, D) && table.is_owned(M, D));
         assert_eq!(table.references(M), 2);
     }
 
@@ -448,7 +458,7 @@ mod tests {
         let table = table();
         for mfn in [Mfn(0x3ffff), Mfn(0x40010), Mfn(u64::MAX), Mfn(0x10_0000_0004)] {
             assert!(!table.contains(mfn));
-            assert!(!table.get(mfn, D));
+            assert!(!table.get(mfn, D) && !table.is_owned(mfn, D));
             assert_eq!(table.owner(mfn), None);
         }
         assert_eq!(table.mfn_at(17), Some(Mfn(0x10_0000_0001)));

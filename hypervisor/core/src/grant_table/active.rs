@@ -50,17 +50,22 @@ impl Active {
         }
     }
 
+    /// Counts a use that there is room for.
     pub(super) fn add(&mut self, usage: Usage) {
-        match usage {
-            Usage::Read => self.readers += 1,
-            Usage::Write => self.writers += 1,
-        }
+        let count = self.count_mut(usage);
+        *count = count.wrapping_add(1);
     }
 
+    /// Counts one less, of those there are.
     pub(super) fn remove(&mut self, usage: Usage) {
+        let count = self.count_mut(usage);
+        *count = count.wrapping_sub(1);
+    }
+
+    fn count_mut(&mut self, usage: Usage) -> &mut u16 {
         match usage {
-            Usage::Read => self.readers -= 1,
-            Usage::Write => self.writers -= 1,
+            Usage::Read => &mut self.readers,
+            Usage::Write => &mut self.writers,
         }
     }
 }

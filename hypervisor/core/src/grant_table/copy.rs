@@ -64,20 +64,31 @@ fn granter<'a, M: Machine>(
     }
 }
 
-/// The frame of a grant, marked as used and with a reference.
+/// The frame that was granted, if one was, marked as used and with a reference.
+#[inline(always)]
 fn pin<M: Machine>(
     cur: &Current<'_, M>,
     granter: Option<&Domain<M>>,
     gref: Gref,
     usage: Usage,
 ) -> Result<Option<Mfn>, GrantStatus> {
-    let Some(granter) = granter else { return Ok(None) };
+    granter.map(|granter| pin_granted(cur, granter, gref, usage)).transpose()
+}
+
+#[inline(never)]
+fn pin_granted<M: Machine>(
+    cur: &Current<'_, M>,
+    granter: &Domain<M>,
+    gref: Gref,
+    usage: Usage,
+) -> Result<Mfn, GrantStatus> {
     let mem = cur.hv.mem();
     let p2m = granter.p2m(mem);
-    granter.grants.lock().pin(mem, &p2m, (gref, cur.domain.id), usage, false).map(Some)
+    granter.grants.lock().pin(mem, &p2m, (gref, cur.domain.id), usage, false)
 }
 
 /// Undoes that.
+#[inline(always)]
 fn unpin<M: Machine>(
     cur: &Current<'_, M>,
     granter: Option<&Domain<M>>,
@@ -102,7 +113,8 @@ fn transfer<M: Machine>(
     let p2m = cur.domain.p2m(cur.hv.mem());
     let from = from.or_else(|| p2m.own(op.source.gfn(), Access::Read)).ok_or(GrantStatus::BAD_PAGE)?;
     let to = to.or_else(|| p2m.own(op.dest.gfn(), Access::Write)).ok_or(GrantStatus::BAD_PAGE)?;
-    if source + len > PAGE_SIZE || dest + len > PAGE_SIZE {
+    let fits = |offset: usize| offset <= PAGE_SIZE && len <= PAGE_SIZE - offset;
+    if !fits(source) || !fits(dest) {
         return Err(GrantStatus::BAD_COPY_ARG);
     }
     let machine = &cur.hv.machine;

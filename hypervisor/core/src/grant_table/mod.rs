@@ -242,8 +242,7 @@ fn each<'a, M: Machine>(
             return Ok(index);
         }
         one(&mut window, at)?;
-        // Beyond the end there is nothing to read.
-        at = at.saturating_add(size);
+        at = at.wrapping_add(size);
     }
     Ok(count)
 }
@@ -280,7 +279,7 @@ fn serve<M: Machine>(cur: &mut Current<'_, M>, args: Args) -> HypercallResult {
     if done == count {
         return Ok(0);
     }
-    let list = list + u64::from(done) * size;
+    let list = list.wrapping_add(u64::from(done) * size);
     Err(Stop::Preempted([args[0], list, u64::from(count - done), args[3], args[4]]))
 }
 

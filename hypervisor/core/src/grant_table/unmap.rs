@@ -68,8 +68,7 @@ fn in_batches<'a, M: Machine>(
             let request = read(&mut window, at)?;
             let status = batch.begin(cur, &request, index + 1 == end);
             window.write(at + status_offset, &status)?;
-            // Beyond the end there is nothing to read.
-            at = at.saturating_add(SIZE);
+            at = at.wrapping_add(SIZE);
             Ok(())
         });
         batch.finish(cur);
@@ -110,6 +109,7 @@ impl Batch {
     }
 
     /// Ends what was removed, once no TLB knows it.
+    #[inline(always)]
     fn finish<M: Machine>(&mut self, cur: &Current<'_, M>) {
         if !self.flushed && !self.removed.is_empty() {
             cur.domain.p2m(cur.hv.mem()).flush();

@@ -7,6 +7,9 @@ use xen_abi::Mfn;
 
 use crate::machine::Access;
 
+/// An entry that maps nothing.
+pub const EMPTY: u64 = 0;
+
 const VALID: u64 = 1 << 0;
 /// At levels 1 and 2 a table, at level 3 a page; clear for a block.
 const TABLE_OR_PAGE: u64 = 1 << 1;

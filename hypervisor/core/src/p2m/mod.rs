@@ -175,7 +175,7 @@ impl<'a, M: Machine> P2mGuard<'a, M> {
     /// The same without a reference: the frame stays as long as the p2m is locked.
     pub fn own(&self, gfn: Gfn, access: Access) -> Option<Mfn> {
         let mfn = self.mapped_as_own(gfn, access)?;
-        (self.mem.frames.owner(mfn) == Some(self.p2m.account.domid)).then_some(mfn)
+        self.mem.frames.is_owned(mfn, self.p2m.account.domid).then_some(mfn)
     }
 
     #[inline(always)]

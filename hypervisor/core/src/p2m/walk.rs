@@ -94,38 +94,39 @@ impl Memo {
         }
     }
 
-    /// The entry of level 2 for a frame, if there is a table for it.
+    /// The entry of level 2 for a frame; an empty one, where there is no table for it.
     #[inline(always)]
-    fn middle<M: Machine>(&self, machine: &M, root: Mfn, gfn: u32) -> Option<u64> {
+    fn middle<M: Machine>(&self, machine: &M, root: Mfn, gfn: u32) -> u64 {
         let block = gfn >> order_of(MIDDLE_LEVEL);
         let (key, value) = self.cell(block).get();
-        if key == block { Some(value) } else { self.find_middle(machine, root, gfn, block) }
+        if key == block { value } else { self.find_middle(machine, root, gfn, block) }
     }
 
     #[cold]
     #[inline(never)]
-    fn find_middle<M: Machine>(&self, machine: &M, root: Mfn, gfn: u32, block: u32) -> Option<u64> {
-        let Entry::Table(table) = Slot::root(root, gfn).entry(machine) else { return None };
+    fn find_middle<M: Machine>(&self, machine: &M, root: Mfn, gfn: u32, block: u32) -> u64 {
+        let Entry::Table(table) = Slot::root(root, gfn).entry(machine) else { return descriptor::EMPTY };
         let value = Slot::of(table, MIDDLE_LEVEL, gfn).load(machine);
         self.cell(block).set((block, value));
-        Some(value)
+        value
     }
 
     /// The table of pages for a frame, if there is one.
     #[inline(always)]
     pub(super) fn last_table<M: Machine>(&self, machine: &M, root: Mfn, gfn: u32) -> Option<Mfn> {
-        descriptor::table_at(self.middle(machine, root, gfn)?)
+        descriptor::table_at(self.middle(machine, root, gfn))
     }
 
     /// The deepest entry on the way to a frame, which is no table, and its level.
     #[inline(always)]
     pub(super) fn deepest<M: Machine>(&self, machine: &M, root: Mfn, gfn: u32) -> (u64, u32) {
-        let Some(middle) = self.middle(machine, root, gfn) else {
-            let (slot, _) = find(machine, root, gfn, LAST_LEVEL);
-            return (slot.load(machine), slot.level);
-        };
+        let middle = self.middle(machine, root, gfn);
         match descriptor::table_at(middle) {
             Some(table) => (Slot::of(table, LAST_LEVEL, gfn).load(machine), LAST_LEVEL),
+            None if middle == descriptor::EMPTY => {
+                let (slot, _) = find(machine, root, gfn, LAST_LEVEL);
+                (slot.load(machine), slot.level)
+            }
             None => (middle, MIDDLE_LEVEL),
         }
     }

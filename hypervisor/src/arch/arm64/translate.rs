@@ -39,19 +39,29 @@ pub fn both_stages(va: u64, access: Access) -> Option<u64> {
 #[inline(always)]
 pub fn par_barrier() {
     if errata::found(Errata::PAR_READ) {
-        // SAFETY: a barrier has no other effect.
-        unsafe { asm!("dmb sy", options(nostack, preserves_flags)) }
+        barrier();
     }
 }
 
 #[inline(always)]
+fn barrier() {
+    // SAFETY: a barrier has no other effect.
+    unsafe { asm!("dmb sy", options(nostack, preserves_flags)) }
+}
+
+#[inline(always)]
 fn walk(va: u64, operation: impl FnOnce()) -> Option<u64> {
-    par_barrier();
+    let needs_barriers = errata::found(Errata::PAR_READ);
+    if needs_barriers {
+        barrier();
+    }
     let saved = PAR_EL1::read();
     operation();
     crate::arch::isb();
     let par = PAR_EL1::read();
-    par_barrier();
+    if needs_barriers {
+        barrier();
+    }
     PAR_EL1::write(saved);
     (par & PAR_FAILED == 0).then_some(par & PAR_ADDRESS | va & 0xfff)
 }

@@ -187,11 +187,7 @@ impl<M: Machine> Hypervisor<M> {
     pub(crate) fn uart_output(&self, domain: &Domain<M>, byte: u8) {
         let mut line = domain.console_line.lock();
         if self.console.0.lock().focus == Focus::Domain(domain.id) {
-            for part in [line.as_slice(), &[byte]] {
-                self.machine.console_write(part);
-                self.log.write(part);
-            }
-            line.clear();
+            self.show(b"", &mut line, byte);
         } else {
             self.print_byte(format_args!("(XEN) DOM{}: ", domain.id.0), &mut line, vpl011::LINE, byte);
         }
@@ -216,7 +212,12 @@ impl<M: Machine> Hypervisor<M> {
     fn end_line(&self, whose: fmt::Arguments<'_>, line: &mut Vec<u8>) {
         let mut prefix = heapless::String::<PREFIX>::new();
         let _ = prefix.write_fmt(whose);
-        for part in [prefix.as_bytes(), line, b"\n"] {
+        self.show(prefix.as_bytes(), line, b'\n');
+    }
+
+    #[inline(never)]
+    fn show(&self, before: &[u8], line: &mut Vec<u8>, after: u8) {
+        for part in [before, line, &[after]] {
             self.machine.console_write(part);
             self.log.write(part);
         }
@@ -247,7 +248,7 @@ impl<M: Machine> Hypervisor<M> {
         let next = match focus {
             Focus::Hypervisor => Focus::Domain(Domid(0)),
             Focus::Domain(id) => {
-                let guests = self.domains.iter().filter(|domain| domain.uart.get().is_some());
+                let guests = self.domains.iter().filter(|domain| domain.is_typed_to());
                 let next = guests.map(|domain| domain.id).find(|other| *other > id);
                 next.map_or(Focus::Hypervisor, Focus::Domain)
             }
@@ -277,9 +278,15 @@ impl<M: Machine> Hypervisor<M> {
 mod tests {
     use super::*;
     use crate::{
+        domain::DomainConfig,
         fake::{FakeMachine, control_config, domain, guest_config, hypervisor},
         regs::Arm32Regs,
     };
+
+    /// A guest from the device tree.
+    fn built_here() -> DomainConfig {
+        DomainConfig { console: true, ..guest_config() }
+    }
 
     fn type_all(input: &mut Input, text: &[u8]) {
         for byte in text {
@@ -308,9 +315,9 @@ mod tests {
     fn the_switch_goes_round_dom0_guests_with_a_uart_and_the_hypervisor() {
         let hv: Hypervisor<FakeMachine<Arm32Regs>> = hypervisor(256, 1);
         let _dom0 = domain(&hv, 0, control_config(), 1);
-        let guests = [1, 2, 3].map(|id| domain(&hv, id, guest_config(), 1));
-        hv.give_uart(&guests[0]);
-        hv.give_uart(&guests[2]);
+        let guests = [1, 2, 3].map(|id| domain(&hv, id, built_here(), 1));
+        hv.give_uart(&guests[0]).unwrap();
+        hv.give_uart(&guests[2]).unwrap();
         let switch = || {
             (0..3).for_each(|_| hv.console_input(1));
             hv.console.0.lock().focus
@@ -325,12 +332,12 @@ mod tests {
     fn a_guests_uart_is_shown_by_lines_or_as_it_is_and_gets_what_is_typed() {
         const DR: u32 = 0;
         let hv: Hypervisor<FakeMachine<Arm32Regs>> = hypervisor(256, 1);
-        let guest = domain(&hv, 1, guest_config(), 1);
-        hv.give_uart(&guest);
+        let guest = domain(&hv, 1, built_here(), 1);
+        hv.give_uart(&guest).unwrap();
         let shown = |text: &[u8]| {
             hv.machine.log(|log| log.console.clear());
             for byte in text {
-                hv.uart_write(&guest, DR, 2, (*byte).into()).unwrap();
+                hv.uart_access(&guest, DR, 2, Some((*byte).into())).unwrap();
             }
             hv.machine.log(|log| log.console.clone())
         };
@@ -342,7 +349,7 @@ mod tests {
         for byte in b"\x01\x01q" {
             hv.console_input(*byte);
         }
-        let read = [(); 4].map(|()| hv.uart_read(&guest, DR, 2).unwrap());
+        let read = [(); 4].map(|()| hv.uart_access(&guest, DR, 2, None).unwrap());
         assert_eq!(read, [1, 1, u32::from(b'q'), 0]);
     }
 

@@ -13,7 +13,7 @@ mod vmids;
 use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, Ordering};
 
-use lock::{Mutex, Once};
+use lock::{Mutex, MutexGuard, Once};
 use xen_abi::{Domid, Errno, Gfn, Mfn, domctl::cdf, types::DomainHandle, xen::SharedInfo};
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -174,6 +174,12 @@ impl<M: Machine> Domain<M> {
         })
     }
 
+    /// [`Domain::lifecycle`], locked. A function, as many places need it and none often.
+    #[inline(never)]
+    pub fn life(&self) -> MutexGuard<'_, Lifecycle> {
+        self.lifecycle.lock()
+    }
+
     /// Its vCPUs; none before `XEN_DOMCTL_max_vcpus`.
     pub fn vcpus(&self) -> &[Vcpu<M>] {
         self.vcpus.get().map_or(&[], |v| v)
@@ -203,7 +209,7 @@ impl<M: Machine> Domain<M> {
     }
 
     /// As long as the guard lives no mapping of its memory goes away.
-    pub(crate) fn keep_mapped(&self) -> lock::MutexGuard<'_, P2m> {
+    pub(crate) fn keep_mapped(&self) -> MutexGuard<'_, P2m> {
         self.p2m.lock()
     }
 
@@ -215,6 +221,11 @@ impl<M: Machine> Domain<M> {
     /// Whether it owns the machine's devices.
     pub fn is_hardware(&self) -> bool {
         self.config.hardware
+    }
+
+    /// Whether it has a UART on the hypervisor's console.
+    pub(crate) fn is_typed_to(&self) -> bool {
+        self.config.console && self.uart.is_completed()
     }
 
     /// Whether it runs xenstore.

@@ -30,7 +30,7 @@ impl<M: Machine> Hypervisor<M> {
 
     fn show_domains(&self) {
         for domain in self.domains.iter() {
-            let life = domain.lifecycle.lock();
+            let life = domain.life();
             log::info!(
                 "{}: {} pages, {}{}{:?}",
                 domain.id,

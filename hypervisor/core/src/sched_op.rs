@@ -35,7 +35,7 @@ pub fn sched_op<M: Machine>(cur: &mut Current<'_, M>, command: u64, at: u64) -> 
         }
         op::SHUTDOWN_CODE => {
             let shutdown: Shutdown = cur.read(at)?;
-            cur.domain.lifecycle.lock().note_code(shutdown.reason as u8);
+            cur.domain.life().note_code(shutdown.reason as u8);
         }
         op::WATCHDOG => {
             let watchdog: Watchdog = cur.read(at)?;
@@ -107,7 +107,7 @@ impl<M: Machine> Current<'_, M> {
     /// Gives the watchdog's number when a new one is made.
     fn watchdog(&self, wanted: &Watchdog) -> Result<u64, Errno> {
         let watchdogs = &self.domain.sched.watchdogs;
-        let _life = self.domain.lifecycle.lock();
+        let _life = self.domain.life();
         let (index, made) = match wanted.id as usize {
             0 => {
                 let free = watchdogs.iter().position(|watchdog| !watchdog.is_armed());

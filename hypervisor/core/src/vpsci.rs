@@ -41,7 +41,7 @@ impl<M: Machine> Current<'_, M> {
             }
             // Another CPU may be about to save it still.
             self.hv.wait_until_off(vcpu);
-            let _life = self.domain.lifecycle.lock();
+            let _life = self.domain.life();
             if vcpu.sched.is_down() && !vcpu.sched.is_loaded() {
                 self.hv.start_vcpu(self.domain, vcpu, &context);
                 return ret::SUCCESS;

@@ -56,7 +56,7 @@ impl<M: Machine> Hypervisor<M> {
     /// `EINVAL` when it has some, `ENOMEM`.
     pub fn create_vcpus(&self, domain: &Arc<Domain<M>>) -> Result<(), Errno> {
         let count = domain.config.max_vcpus as usize;
-        let life = domain.lifecycle.lock();
+        let life = domain.life();
         if !domain.vcpus().is_empty() || count == 0 {
             return Err(Errno::EINVAL);
         }

@@ -39,13 +39,13 @@ impl<M: Machine> Hypervisor<M> {
     /// The caller holds the control lock and does not belong to the domain.
     pub fn destroy_domain(&self, domain: &Arc<Domain<M>>, pause: &mut dyn FnMut() -> bool) -> bool {
         loop {
-            let stage = domain.lifecycle.lock().stage;
+            let stage = domain.life().stage;
             if stage == Stage::Over {
                 return true;
             }
             let next = self.destroy_step(domain, stage, pause);
             let done = next != stage;
-            domain.lifecycle.lock().stage = next;
+            domain.life().stage = next;
             if next != Stage::Over && (!done || pause()) {
                 return false;
             }
@@ -59,7 +59,10 @@ impl<M: Machine> Hypervisor<M> {
                 self.stop_for_good(domain);
                 Stage::Events
             }
-            Stage::Events if self.destroy_events(domain, pause) => Stage::Tables,
+            Stage::Events if self.destroy_events(domain, pause) => {
+                self.disconnect_uart(domain);
+                Stage::Tables
+            }
             Stage::Tables if domain.p2m(mem).tear_down(&mut *pause) => Stage::Grants(0),
             Stage::Grants(from) => match grant_table::release_all(self, domain, from, pause) {
                 Some(next) => Stage::Grants(next),
@@ -81,7 +84,7 @@ impl<M: Machine> Hypervisor<M> {
 
     fn stop_for_good(&self, domain: &Arc<Domain<M>>) {
         {
-            let mut life = domain.lifecycle.lock();
+            let mut life = domain.life();
             life.dying = Dying::Dying;
             self.pause_vcpus(domain);
         }
@@ -94,7 +97,7 @@ impl<M: Machine> Hypervisor<M> {
 
     fn finish_destroying(&self, domain: &Arc<Domain<M>>) {
         self.release_irqs(domain);
-        domain.lifecycle.lock().dying = Dying::Dead;
+        domain.life().dying = Dying::Dead;
         self.send_global_virq(virq::DOM_EXC);
         self.bury(domain);
     }
@@ -117,7 +120,7 @@ impl<M: Machine> Hypervisor<M> {
 
     /// Forgets a dead domain of whose memory nothing is left.
     fn bury(&self, domain: &Arc<Domain<M>>) {
-        let dead = domain.lifecycle.lock().dying == Dying::Dead;
+        let dead = domain.life().dying == Dying::Dead;
         if !dead || domain.account.owned() != 0 || self.domains.remove(domain.id).is_none() {
             return;
         }

@@ -82,7 +82,7 @@ impl<M: Machine> Hypervisor<M> {
     /// must not belong to it.
     pub fn pause_by_controller(&self, domain: &Domain<M>) -> Result<(), Errno> {
         {
-            let mut life = domain.lifecycle.lock();
+            let mut life = domain.life();
             let pauses = life.controller_pauses.checked_add(1).ok_or(Errno::EOVERFLOW)?;
             life.controller_pauses = pauses;
             if pauses == 1 {
@@ -95,7 +95,7 @@ impl<M: Machine> Hypervisor<M> {
 
     /// Takes one such pause back.
     pub fn unpause_by_controller(&self, domain: &Arc<Domain<M>>) -> Result<(), Errno> {
-        let mut life = domain.lifecycle.lock();
+        let mut life = domain.life();
         let pauses = life.controller_pauses.checked_sub(1).ok_or(Errno::EINVAL)?;
         life.controller_pauses = pauses;
         if pauses == 0 {
@@ -115,7 +115,7 @@ impl<M: Machine> Hypervisor<M> {
     /// ends the machine.
     pub fn shutdown_domain(&self, domain: &Domain<M>, reason: u8) {
         {
-            let mut life = domain.lifecycle.lock();
+            let mut life = domain.life();
             life.note_code(reason);
             if domain.is_hardware() {
                 let code = life.code.unwrap_or(reason);
@@ -133,7 +133,7 @@ impl<M: Machine> Hypervisor<M> {
 
     /// Lets a domain go on that had shut down, as after a suspend that was cancelled.
     pub fn resume_domain(&self, domain: &Arc<Domain<M>>) {
-        let mut life = domain.lifecycle.lock();
+        let mut life = domain.life();
         life.code = None;
         if core::mem::take(&mut life.shut_down) {
             self.release_from_shutdown(domain);

@@ -143,7 +143,7 @@ impl<M: Machine> Hypervisor<M> {
         self.create_vcpus(domain)?;
         self.pin_dom0(domain);
         let context = boot::first_vcpu(place.arch, place.entry, place.tree.base);
-        let _life = domain.lifecycle.lock();
+        let _life = domain.life();
         self.start_vcpu(domain, &domain.vcpus()[0], &context);
         Ok(())
     }

@@ -196,7 +196,7 @@ impl<M: Machine> Hypervisor<M> {
             self.prepare_xenstore(domain)?;
         }
         if wish.uart {
-            self.give_uart(domain);
+            self.give_uart(domain)?;
         }
         if let Some(fragment) = wish.fragment {
             self.pass_through(domain, fragment, board)?;
@@ -204,7 +204,7 @@ impl<M: Machine> Hypervisor<M> {
         domain.set_aarch32(place.arch == Arch::Arm32);
         self.create_vcpus(domain)?;
         let context = boot::first_vcpu(place.arch, place.entry, place.tree.base);
-        let _life = domain.lifecycle.lock();
+        let _life = domain.life();
         self.start_vcpu(domain, &domain.vcpus()[0], &context);
         Ok(())
     }

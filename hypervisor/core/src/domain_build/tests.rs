@@ -402,7 +402,7 @@ fn a_guest_is_built_from_its_node() {
     let tree = Tree::parse(&blob).unwrap();
     assert_eq!(tree.find("/chosen").unwrap().str("bootargs"), Some("console=hvc0"));
     assert!(tree.find("/hypervisor").is_some());
-    assert!(guest.lifecycle.lock().is_paused());
+    assert!(guest.life().is_paused());
 }
 
 #[test]

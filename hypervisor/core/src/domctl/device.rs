@@ -4,7 +4,10 @@ use alloc::sync::Arc;
 
 use xen_abi::{
     Errno, Gfn, Mfn, PAGE_SHIFT,
-    domctl::{BindPtIrq, Domctl, IomemPermission, IrqPermission, MemoryMapping, PT_IRQ_TYPE_SPI},
+    domctl::{
+        BindPtIrq, Domctl, IomemPermission, IrqPermission, MemoryMapping, PT_IRQ_TYPE_SPI, VUART_OP_INIT,
+        VUART_TYPE_VPL011, VuartOp,
+    },
 };
 
 use super::{Result, Served};
@@ -123,4 +126,25 @@ pub(super) fn bind<M: Machine>(cur: &Current<'_, M>, op: &Domctl, domain: &Arc<D
 pub(super) fn unbind<M: Machine>(cur: &Current<'_, M>, op: &Domctl, domain: &Arc<Domain<M>>) -> Result {
     let spi = interrupt(cur, op)?;
     if cur.hv.unroute_guest_spi(domain, spi) { Ok(Served::Quietly) } else { Err(Errno::EINVAL) }
+}
+
+/// Gives a domain that has not run yet an emulated UART, with its other end in another domain.
+pub(super) fn give_uart<M: Machine>(
+    cur: &Current<'_, M>,
+    op: &mut Domctl,
+    domain: &Arc<Domain<M>>,
+) -> Result {
+    let mut asked: VuartOp = op.u.get();
+    if asked.pad != [0; 2] || asked.cmd != VUART_OP_INIT {
+        return Err(Errno::EINVAL);
+    }
+    if domain.life().is_created() {
+        return Err(Errno::EPERM);
+    }
+    if asked.kind != VUART_TYPE_VPL011 {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    asked.evtchn = cur.hv.connect_uart(domain, Gfn(asked.gfn), asked.console_domid)?;
+    op.u.set(&asked);
+    Ok(Served::Answered)
 }

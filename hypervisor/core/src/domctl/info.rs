@@ -45,7 +45,7 @@ pub(crate) fn info<M: Machine>(hv: &Hypervisor<M>, domain: &Domain<M>) -> GetDom
 
 fn flags<M: Machine>(domain: &Domain<M>) -> u32 {
     let flag = |set: bool, bit: u32| if set { bit } else { 0 };
-    let life = domain.lifecycle.lock();
+    let life = domain.life();
     let code = life.code().map_or(u32::MAX, u32::from);
     dominf::HVM_GUEST
         | dominf::HAP

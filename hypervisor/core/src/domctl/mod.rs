@@ -134,6 +134,7 @@ fn serve<M: Machine>(cur: &mut Current<'_, M>, op: &mut Domctl, domain: Option<&
         op::MEMORY_MAPPING => device::map(cur, op, domain),
         op::BIND_PT_IRQ => device::bind(cur, op, domain),
         op::UNBIND_PT_IRQ => device::unbind(cur, op, domain),
+        op::VUART_OP => device::give_uart(cur, op, domain),
         _ => set_one(cur, op, domain),
     }
 }
@@ -164,7 +165,7 @@ fn set_one<M: Machine>(cur: &mut Current<'_, M>, op: &Domctl, domain: &Arc<Domai
         op::ASSIGN_DEVICE | op::DEASSIGN_DEVICE | op::TEST_ASSIGN_DEVICE | op::GET_DEVICE_GROUP => {
             return Err(Errno::EOPNOTSUPP);
         }
-        op::MONITOR_OP | op::VM_EVENT_OP | op::VUART_OP => return Err(Errno::EOPNOTSUPP),
+        op::MONITOR_OP | op::VM_EVENT_OP => return Err(Errno::EOPNOTSUPP),
         _ => return Err(Errno::ENOSYS),
     }
     Ok(Served::Quietly)

@@ -69,7 +69,7 @@ fn while_off<M: Machine>(
     cur.hv.pause_vcpu(vcpu);
     cur.hv.wait_until_off(vcpu);
     {
-        let _life = domain.lifecycle.lock();
+        let _life = domain.life();
         change();
     }
     cur.hv.unpause_vcpu(domain, vcpu);

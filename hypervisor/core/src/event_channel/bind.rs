@@ -10,7 +10,7 @@ use xen_abi::{
     xen::virq,
 };
 
-use super::{Binding, Delivery, Port, State, virq::is_global};
+use super::{Binding, Delivery, Port, State, port::HYPERVISOR, virq::is_global};
 use crate::{Hypervisor, current::Current, domain::Domain, machine::Machine, xsm};
 
 type Bind<'a> = MutexGuard<'a, Binding>;
@@ -65,14 +65,32 @@ impl<M: Machine> Hypervisor<M> {
         port.reset();
         port.vcpu.store(vcpu, Ordering::Relaxed);
         *port.state.lock() = state;
-        bind.active += 1;
+        bind.active += u32::from(vcpu != HYPERVISOR);
     }
 
     /// Makes a port of `domain` to which only `remote` may connect.
     pub fn alloc_unbound(&self, domain: &Arc<Domain<M>>, remote: Domid) -> Result<EvtchnPort, Errno> {
+        self.alloc_unbound_for(domain, remote, 0)
+    }
+
+    /// The same, for the hypervisor: what `remote` sends is for the domain's UART.
+    pub(crate) fn alloc_own_unbound(
+        &self,
+        domain: &Arc<Domain<M>>,
+        remote: Domid,
+    ) -> Result<EvtchnPort, Errno> {
+        self.alloc_unbound_for(domain, remote, HYPERVISOR)
+    }
+
+    fn alloc_unbound_for(
+        &self,
+        domain: &Arc<Domain<M>>,
+        remote: Domid,
+        vcpu: u32,
+    ) -> Result<EvtchnPort, Errno> {
         let mut bind = domain.events.bind.lock();
         let (number, port) = self.free_port(domain, &mut bind)?;
-        self.bind_port(&mut bind, port, State::Unbound(remote), 0);
+        self.bind_port(&mut bind, port, State::Unbound(remote), vcpu);
         Ok(EvtchnPort(number))
     }
 
@@ -98,8 +116,10 @@ impl<M: Machine> Hypervisor<M> {
         let port = domain.events.port(number)?;
         let (mut mine, _theirs) = lock_both(domain, peer.map(|peer| &**peer));
         let mut state = port.state.lock();
+        let hypervisors = port.is_hypervisors();
         match &*state {
             State::Free | State::Reserved => return Err(Errno::EINVAL),
+            _ if hypervisors && !mine.dead => return Err(Errno::EINVAL),
             State::Unbound(_) | State::Ipi => {}
             State::Virq(virq) => unbind_virq(domain, *virq, number),
             State::Interdomain(remote, their_number) => {
@@ -114,7 +134,7 @@ impl<M: Machine> Hypervisor<M> {
         self.clear_pending(domain, number, port);
         port.reset();
         *state = State::Free;
-        mine.active -= 1;
+        mine.active -= u32::from(!hypervisors);
         mine.first_free = mine.first_free.min(number);
         Ok(None)
     }
@@ -205,7 +225,7 @@ impl<M: Machine> Current<'_, M> {
         let port = self.domain.events.port(op.port.0)?;
         match &*port.state.lock() {
             State::Virq(virq) if is_global(*virq) => {}
-            State::Unbound(_) | State::Interdomain(..) => {}
+            State::Unbound(_) | State::Interdomain(..) if !port.is_hypervisors() => {}
             _ => return Err(Errno::EINVAL),
         }
         port.vcpu.store(op.vcpu, Ordering::Relaxed);
@@ -224,7 +244,7 @@ impl<M: Machine> Current<'_, M> {
             State::Ipi => (status::IPI, None),
         };
         op.status = status;
-        op.vcpu = port.vcpu.load(Ordering::Relaxed);
+        op.vcpu = if port.is_hypervisors() { 0 } else { port.vcpu.load(Ordering::Relaxed) };
         op.u = u.unwrap_or(op.u);
         Ok(())
     }
@@ -232,6 +252,9 @@ impl<M: Machine> Current<'_, M> {
     /// Sends an event through a port.
     pub(super) fn op_send(&self, number: u32) -> Result<(), Errno> {
         let port = self.domain.events.port(number)?;
+        if port.is_hypervisors() {
+            return Err(Errno::EINVAL);
+        }
         match &*port.state.lock() {
             // While this port's lock is held, the other end stays what it is.
             State::Interdomain(remote, their_number) => {
@@ -243,5 +266,17 @@ impl<M: Machine> Current<'_, M> {
             State::Free | State::Reserved | State::Virq(_) => return Err(Errno::EINVAL),
         }
         Ok(())
+    }
+}
+
+impl<M: Machine> Hypervisor<M> {
+    /// Tells whoever is connected to a port of the hypervisor's. No lock is held.
+    pub(crate) fn send_own(&self, domain: &Domain<M>, number: EvtchnPort) {
+        let Ok(port) = domain.events.port(number.0) else { return };
+        if let State::Interdomain(remote, their_number) = &*port.state.lock()
+            && let Ok(their_port) = remote.events.port(*their_number)
+        {
+            self.set_pending(remote, *their_number, their_port);
+        }
     }
 }

@@ -15,7 +15,7 @@ use super::{Delivery, Fifo, Raised, port::State, two_level};
 use crate::{
     current::Current,
     hypercall::{HypercallResult, Stop},
-    machine::{Access, Machine},
+    machine::Machine,
 };
 
 /// Physical interrupts that Xen has numbers for.
@@ -117,7 +117,7 @@ impl<M: Machine> Current<'_, M> {
         if op.offset > last || !op.offset.is_multiple_of(CONTROL_ALIGNMENT) {
             return Err(Errno::EINVAL);
         }
-        let held = self.domain.p2m(self.hv.mem()).hold_own(Gfn(op.control_gfn), Access::Write);
+        let held = self.hv.hold_page(self.domain, Gfn(op.control_gfn));
         let _bind = self.domain.events.bind.lock();
         let mut delivery = self.domain.events.delivery.lock();
         if let Delivery::Fifo(fifo) = &mut *delivery {
@@ -148,7 +148,7 @@ impl<M: Machine> Current<'_, M> {
     }
 
     fn op_expand_array(&self, gfn: Gfn) -> Result<(), Errno> {
-        let held = self.domain.p2m(self.hv.mem()).hold_own(gfn, Access::Write);
+        let held = self.hv.hold_page(self.domain, gfn);
         let _bind = self.domain.events.bind.lock();
         let ports = match &mut *self.domain.events.delivery.lock() {
             Delivery::TwoLevel => return Err(Errno::EOPNOTSUPP),

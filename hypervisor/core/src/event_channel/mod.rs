@@ -53,7 +53,7 @@ impl Raised {
 struct Binding {
     /// No port below is free.
     first_free: u32,
-    /// How many ports are neither free nor reserved.
+    /// How many ports are neither free, reserved nor the hypervisor's.
     active: u32,
     /// While a reset goes on: the port to go on with. 0 when none does.
     reset_from: u32,
@@ -108,7 +108,10 @@ impl<M: Machine> Hypervisor<M> {
     /// caller holds.
     fn set_pending(&self, domain: &Arc<Domain<M>>, number: u32, port: &Port<M>) {
         let v = port.vcpu.load(Ordering::Relaxed);
-        let Some(vcpu) = domain.vcpus().get(v as usize) else { return };
+        let Some(vcpu) = domain.vcpus().get(v as usize) else {
+            // The hypervisor has ports for nothing else.
+            return self.uart_notified(domain);
+        };
         let delivery = domain.events.delivery.lock();
         // What is pending already is frequent, and all that is to be done.
         if matches!(*delivery, Delivery::TwoLevel)

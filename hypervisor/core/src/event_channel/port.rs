@@ -12,6 +12,8 @@ use xen_abi::{Domid, Errno, event_channel::fifo};
 
 use crate::{domain::Domain, machine::Machine};
 
+/// Which vCPU a port notifies that is the hypervisor's own: none, the hypervisor is told.
+pub(super) const HYPERVISOR: u32 = u32::MAX;
 /// Ports that are made together.
 const BUCKET: u32 = 64;
 
@@ -33,7 +35,7 @@ pub(super) enum State<M: Machine> {
 /// A port.
 pub(super) struct Port<M: Machine> {
     pub(super) state: Mutex<State<M>>,
-    /// Which vCPU it notifies.
+    /// Which vCPU it notifies, or [`HYPERVISOR`].
     pub(super) vcpu: AtomicU32,
     /// FIFO: its priority.
     pub(super) priority: AtomicU32,
@@ -52,6 +54,11 @@ impl<M: Machine> Port<M> {
             last_queue: AtomicU32::new(fifo::PRIORITY_DEFAULT),
             early: AtomicBool::new(false),
         }
+    }
+
+    /// Whether it is the hypervisor's, in the domain's name: the domain cannot use it.
+    pub(super) fn is_hypervisors(&self) -> bool {
+        self.vcpu.load(Ordering::Relaxed) == HYPERVISOR
     }
 
     /// As a port that has just been made.

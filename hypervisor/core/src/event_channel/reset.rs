@@ -15,7 +15,7 @@ impl<M: Machine> Current<'_, M> {
     pub(super) fn op_reset(&self, dom: Domid, resuming: bool) -> Result<bool, Errno> {
         let domain = self.any_domain(dom)?;
         xsm::target(self.domain, &domain)?;
-        if !Arc::ptr_eq(&domain, self.domain) && !domain.lifecycle.lock().is_paused() {
+        if !Arc::ptr_eq(&domain, self.domain) && !domain.life().is_paused() {
             return Err(Errno::EINVAL);
         }
         {
@@ -73,7 +73,7 @@ impl<M: Machine> Hypervisor<M> {
     fn release_delivery(&self, delivery: Delivery) {
         if let Delivery::Fifo(fifo) = delivery {
             for mfn in fifo.into_frames() {
-                self.frames.put(&self.machine, mfn);
+                self.frames.let_go(&self.machine, mfn);
             }
         }
     }

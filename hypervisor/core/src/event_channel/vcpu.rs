@@ -12,12 +12,7 @@ use xen_abi::{
 };
 
 use super::Delivery;
-use crate::{
-    Hypervisor,
-    domain::Domain,
-    machine::{Access, Machine},
-    vcpu::Vcpu,
-};
+use crate::{Hypervisor, domain::Domain, machine::Machine, vcpu::Vcpu};
 
 pub(super) const UPCALL_PENDING: usize = offset_of!(VcpuInfo, evtchn_upcall_pending);
 const SELECTOR: usize = offset_of!(VcpuInfo, evtchn_pending_sel);
@@ -87,7 +82,7 @@ impl<M: Machine> Hypervisor<M> {
         if vcpu.events.is_held() || !(is_current || vcpu.sched.is_down()) {
             return Err(Errno::EINVAL);
         }
-        let held = domain.p2m(self.mem()).hold_own(gfn, Access::Write).ok_or(Errno::EINVAL)?;
+        let held = self.hold_page(domain, gfn).ok_or(Errno::EINVAL)?;
         {
             // No event may come between copying and moving.
             let _delivery = domain.events.delivery.lock();
@@ -124,7 +119,7 @@ impl<M: Machine> Hypervisor<M> {
                 old
             };
             if let Some((mfn, _)) = old {
-                self.frames.put(&self.machine, mfn);
+                self.frames.let_go(&self.machine, mfn);
             }
         }
     }

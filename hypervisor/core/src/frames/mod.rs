@@ -215,7 +215,7 @@ impl Frames {
     /// Drops the hypervisor's hold of frames that [`Frames::alloc`] gave.
     pub fn release<M: Machine>(&self, machine: &M, mfn: Mfn, order: u32) {
         for frame in 0..1 << order {
-            self.put(machine, Mfn(mfn.0 + frame));
+            self.let_go(machine, Mfn(mfn.0 + frame));
         }
     }
 
@@ -228,7 +228,7 @@ impl Frames {
     /// Ends that and drops the hypervisor's hold; the page goes when the last mapping does.
     pub fn end_loan<M: Machine>(&self, machine: &M, mfn: Mfn) {
         self.table.take_back(mfn);
-        self.put(machine, mfn);
+        self.let_go(machine, mfn);
     }
 
     // Domains' frames.
@@ -350,6 +350,12 @@ impl Frames {
         if let Put::Last(owner) = self.table.put(mfn) {
             self.reclaim(machine, mfn, owner);
         }
+    }
+
+    /// [`Frames::put`], where it is not done often enough to have a copy of it.
+    #[inline(never)]
+    pub fn let_go<M: Machine>(&self, machine: &M, mfn: Mfn) {
+        self.put(machine, mfn);
     }
 
     /// Frees a frame that nobody refers to any more.
@@ -542,7 +548,7 @@ impl<M: Machine> Held<'_, M> {
 
 impl<M: Machine> Drop for Held<'_, M> {
     fn drop(&mut self) {
-        self.frames.put(self.machine, self.mfn);
+        self.frames.let_go(self.machine, self.mfn);
     }
 }
 

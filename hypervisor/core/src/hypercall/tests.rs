@@ -239,11 +239,11 @@ fn a_32_bit_domain_crashes_over_wide_arguments_that_a_call_uses() {
     write_list(&hv, &guest, &[(XEN_VERSION.into(), &[0, 0, 1 << 32])]);
     assert_eq!(call(&hv, &guest, MULTICALL.into(), &[LIST, 1]).0, 0);
     assert_eq!(entry(&hv, &guest, 0).result, 4 << 16 | 17, "the third is not used");
-    assert!(!guest.lifecycle.lock().is_shut_down());
+    assert!(!guest.life().is_shut_down());
     write_list(&hv, &guest, &[(XEN_VERSION.into(), &[0, 1 << 32])]);
     call(&hv, &guest, MULTICALL.into(), &[LIST, 1]);
-    assert!(guest.lifecycle.lock().is_shut_down());
-    assert_eq!(guest.lifecycle.lock().code(), Some(3));
+    assert!(guest.life().is_shut_down());
+    assert_eq!(guest.life().code(), Some(3));
 }
 
 fn sched_ops<R: Convention>() {
@@ -275,11 +275,11 @@ fn sched_ops<R: Convention>() {
     assert_eq!(op(&dom0, sched::REMOTE_SHUTDOWN, ARG), -3);
     put(&guest, &[0x107, 0]);
     assert_eq!(op(&guest, sched::SHUTDOWN_CODE, ARG), 0);
-    assert!(!guest.lifecycle.lock().is_shut_down());
+    assert!(!guest.life().is_shut_down());
     put(&dom0, &[1, 3]);
     assert_eq!(op(&dom0, sched::REMOTE_SHUTDOWN, ARG), 0);
-    assert!(guest.lifecycle.lock().is_shut_down());
-    assert_eq!(guest.lifecycle.lock().code(), Some(7), "what was said first");
+    assert!(guest.life().is_shut_down());
+    assert_eq!(guest.life().code(), Some(7), "what was said first");
 }
 
 fn watchdogs<R: Convention>() {
@@ -296,14 +296,14 @@ fn watchdogs<R: Convention>() {
     assert_eq!(watchdog(2, u32::MAX), 0, "re-armed");
     hv.machine.advance(20_000_000);
     hv.timer_expired(CpuId(0));
-    assert!(!guest.lifecycle.lock().is_shut_down());
+    assert!(!guest.life().is_shut_down());
     assert_eq!(watchdog(2, 3), 0);
     hv.machine.advance(2_000_000);
     hv.timer_expired(CpuId(0));
-    assert!(!guest.lifecycle.lock().is_shut_down());
+    assert!(!guest.life().is_shut_down());
     assert_eq!(watchdog(0, 0), 1, "a new one that bites at once");
     hv.timer_expired(CpuId(0));
-    assert_eq!(guest.lifecycle.lock().code(), Some(4));
+    assert_eq!(guest.life().code(), Some(4));
 }
 
 fn assists<R: Convention>() {

@@ -127,7 +127,7 @@ fn claim<M: Machine>(cur: &Current<'_, M>, at: u64) -> Result<u64, Errno> {
     }
     let domain = cur.hv.domains.get(op.domid).ok_or(Errno::EINVAL)?;
     xsm::control(cur.domain)?;
-    if domain.lifecycle.lock().dying != Dying::Alive {
+    if domain.life().dying != Dying::Alive {
         return Err(Errno::EINVAL);
     }
     // More pages than any machine has is more than the domain may have.

@@ -17,6 +17,8 @@ use lock::MutexGuard;
 use xen_abi::{Errno, Gfn, Mfn};
 
 use crate::{
+    Hypervisor,
+    domain::Domain,
     frames::{Account, Held, Mem},
     machine::{Access, CacheOp, Machine, Vmid},
 };
@@ -112,6 +114,14 @@ impl P2m {
             }
             _ => None,
         }
+    }
+}
+
+impl<M: Machine> Hypervisor<M> {
+    /// A page of a domain's own RAM that it shares with the hypervisor from now on, with a reference.
+    #[inline(never)]
+    pub(crate) fn hold_page<'a>(&'a self, domain: &'a Domain<M>, gfn: Gfn) -> Option<Held<'a, M>> {
+        domain.p2m(self.mem()).hold_own(gfn, Access::Write)
     }
 }
 

@@ -79,8 +79,10 @@ impl<M: Machine> Current<'_, M> {
     fn access_uart(&mut self, abort: &Abort, offset: u32) -> Done {
         self.access(
             abort,
-            |current, size| current.hv.uart_read(current.domain, offset, size).map(u64::from),
-            |current, size, value| current.hv.uart_write(current.domain, offset, size, value as u32),
+            |current, size| current.hv.uart_access(current.domain, offset, size, None).map(u64::from),
+            |current, size, value| {
+                current.hv.uart_access(current.domain, offset, size, Some(value as u32)).map(drop)
+            },
         )
     }
 

@@ -321,7 +321,7 @@ fn the_uart_is_there_for_who_has_one() {
     trap_at(cpu, syndrome, faults);
     assert_eq!((injected(&hv), cpu.regs.pc), (vec![Injected::DataAbort(faults.far)], PC));
 
-    hv.give_uart(&domain);
+    hv.give_uart(&domain).unwrap();
     cpu.regs.r[3] = 0x70;
     trap_at(cpu, syndrome, faults);
     assert_eq!((injected(&hv), cpu.regs.pc), (vec![], PC + 4));
@@ -554,7 +554,7 @@ fn a_domain_ends_itself() {
         let cpu = &mut cpu(&hv);
         assert_eq!(hvc(cpu, [function, 0, 0, 0]) as i32, -6);
         assert!(cpu.schedule().is_none());
-        assert_eq!(domain.lifecycle.lock().code(), Some(code));
+        assert_eq!(domain.life().code(), Some(code));
     }
 }
 

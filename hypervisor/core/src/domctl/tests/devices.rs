@@ -77,3 +77,36 @@ fn interrupts_are_bound_one_to_one_by_who_has_them() {
     assert_eq!(permit(42), fails(Errno::EPERM));
     assert_eq!(permit(1024), fails(Errno::EINVAL));
 }
+
+#[test]
+fn a_uart_is_given_before_the_guest_runs_and_once() {
+    let world = world();
+    let mut with_interrupts = asked();
+    with_interrupts.arch.nr_spis = 32;
+    let (result, op) = world.call(op::CREATEDOMAIN, NEW.0, &with_interrupts);
+    assert_eq!(result, Ok(0));
+    let guest = world.hv.domains.get(op.domain).unwrap();
+    let id = guest.id.0;
+    assert_eq!(world.call(op::MAX_VCPUS, id, &MaxVcpus { max: 2 }).0, Ok(0));
+    assert_eq!(world.call(op::MAX_MEM, id, &MaxMem { max_memkb: 4096 }).0, Ok(0));
+    let pool = PagingMempool { size: 64 << 12 };
+    assert_eq!(world.call(op::SET_PAGING_MEMPOOL_SIZE, id, &pool).0, Ok(0));
+    let mfn = world.hv.frames.alloc_for(&world.hv.machine, &guest.account, &Wanted::order(0)).unwrap();
+    guest.p2m(world.hv.mem()).map(GUEST_RAM, mfn, 1, P2mType::RamRw).unwrap();
+    let right = VuartOp { gfn: GUEST_RAM.0, ..VuartOp::default() };
+    let wrong = [
+        (VuartOp { cmd: 1, ..right }, Errno::EINVAL),
+        (VuartOp { pad: [0, 1], ..right }, Errno::EINVAL),
+        (VuartOp { kind: 1, ..right }, Errno::EOPNOTSUPP),
+        (VuartOp { gfn: GUEST_RAM.0 + 1, ..right }, Errno::EINVAL),
+        (VuartOp { gfn: u64::MAX, ..right }, Errno::EINVAL),
+    ];
+    for (op, errno) in wrong {
+        assert_eq!(world.call(op::VUART_OP, id, &op).0, fails(errno), "{op:?}");
+    }
+    let (result, op) = world.call(op::VUART_OP, id, &right);
+    assert_eq!((result, op.u.get::<VuartOp>().evtchn), (Ok(0), EvtchnPort(1)));
+    assert_eq!(world.call(op::VUART_OP, id, &right).0, fails(Errno::EINVAL));
+    assert_eq!(world.plain(op::UNPAUSEDOMAIN, id), Ok(0));
+    assert_eq!(world.call(op::VUART_OP, id, &right).0, fails(Errno::EPERM));
+}

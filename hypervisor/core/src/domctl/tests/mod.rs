@@ -9,7 +9,7 @@ mod vcpus;
 use alloc::{sync::Arc, vec::Vec};
 
 use xen_abi::{
-    Domid, Errno, Gfn, GuestHandle, Mfn,
+    Domid, Errno, EvtchnPort, Gfn, GuestHandle, Mfn,
     arch::{VGCF_ONLINE, VcpuGuestContext, gic, layout, psr},
     domctl::*,
     types::{CtlBitmap, OpPayload},
@@ -21,6 +21,7 @@ use crate::{
     domain::{Domain, Dying},
     domain_build::Board,
     fake::{FakeMachine, GUEST_RAM, as_guest, control_config, domain, guest_config, hypervisor},
+    frames::Wanted,
     hypercall::{HypercallResult, Stop},
     machine::{CacheOp, CpuId, Trigger},
     p2m::P2mType,
@@ -197,8 +198,7 @@ fn unknown_domains_and_operations_have_their_errors() {
     ] {
         assert_eq!(world.plain(cmd, 1), fails(Errno::ENOSYS), "{cmd}");
     }
-    for cmd in [op::ASSIGN_DEVICE, op::TEST_ASSIGN_DEVICE, op::GET_DEVICE_GROUP, op::MONITOR_OP, op::VUART_OP]
-    {
+    for cmd in [op::ASSIGN_DEVICE, op::TEST_ASSIGN_DEVICE, op::GET_DEVICE_GROUP, op::MONITOR_OP] {
         assert_eq!(world.plain(cmd, 1), fails(Errno::EOPNOTSUPP), "{cmd}");
     }
     let any = world.call(op::TEST_ASSIGN_DEVICE, Domid::INVALID.0, &0u64).0;

@@ -7,12 +7,12 @@ fn pauses_nest_and_the_first_run_ends_creation() {
     let world = world();
     let guest = world.guest();
     let pauses = || world.info(1).flags & dominf::PAUSED != 0;
-    assert!(pauses() && !guest.lifecycle.lock().is_created());
+    assert!(pauses() && !guest.life().is_created());
     assert_eq!(world.plain(op::PAUSEDOMAIN, 1), Ok(0));
     assert_eq!(world.plain(op::UNPAUSEDOMAIN, 1), Ok(0));
-    assert!(pauses() && !guest.lifecycle.lock().is_created());
+    assert!(pauses() && !guest.life().is_created());
     assert_eq!(world.plain(op::UNPAUSEDOMAIN, 1), Ok(0));
-    assert!(!pauses() && guest.lifecycle.lock().is_created());
+    assert!(!pauses() && guest.life().is_created());
     assert_eq!(world.plain(op::UNPAUSEDOMAIN, 1), fails(Errno::EINVAL));
     for cmd in [op::PAUSEDOMAIN, op::DESTROYDOMAIN, op::RESUMEDOMAIN, op::SETDEBUGGING, op::SOFT_RESET] {
         assert_eq!(world.plain(cmd, 0), fails(Errno::EINVAL), "{cmd} on oneself");
@@ -88,7 +88,7 @@ fn destruction_takes_any_number_of_calls_and_leaves_nothing() {
         world.hv.machine.set_interrupt_waiting(stops);
         assert_eq!(world.plain(op::DESTROYDOMAIN, id), Ok(0));
         assert_eq!(world.plain(op::DESTROYDOMAIN, id), fails(Errno::ESRCH));
-        assert_eq!(guest.lifecycle.lock().dying, Dying::Dead);
+        assert_eq!(guest.life().dying, Dying::Dead);
         drop(guest);
         world.hv.machine.set_interrupt_waiting(false);
         assert_eq!(world.hv.frames.free(), free);

@@ -137,6 +137,10 @@ fn is_pending(hv: &Hv, domain: &Dom, port: u32) -> bool {
     two_level::is_pending(&hv.machine, domain.shared_info, port)
 }
 
+fn clear_pending(hv: &Hv, domain: &Dom, port: u32) {
+    two_level::clear_pending(&hv.machine, domain.shared_info, port);
+}
+
 fn clear_mask(hv: &Hv, domain: &Dom, port: u32) {
     let at = 560 + (port / 64) as usize * 8;
     hv.machine.fetch_and64(domain.shared_info, at, !(1 << (port % 64)));

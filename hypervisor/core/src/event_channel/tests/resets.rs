@@ -105,3 +105,39 @@ fn a_destroyed_domain_leaves_no_connection_and_no_reference() {
     assert_eq!(unbound(hv, dom0, Domid(1), Domid(0)), Err(Errno::EINVAL));
     assert_eq!(Arc::strong_count(one), 2, "the list's and this test's");
 }
+
+#[test]
+fn a_port_of_the_hypervisors_is_out_of_its_domains_reach() {
+    let world = world();
+    let (hv, dom0, one) = (&world.hv, &world.dom0, &world.one);
+    let gfn = xen_abi::Gfn(GUEST_RAM.0 + 5);
+    let port = hv.connect_uart(one, gfn, Domid(0)).expect("a port");
+    let refused = |result| assert_eq!(result, Err(Errno::EINVAL));
+    let status_is = |expected| {
+        let found = port_status(hv, one, Domid::SELF, port.0).expect("a status");
+        assert_eq!((found.status, found.vcpu), (expected, 0));
+    };
+    for connected in [false, true] {
+        if connected {
+            assert_eq!(connect(hv, &world.two, Domid(1), port.0), Err(Errno::EINVAL));
+            let theirs = connect(hv, dom0, Domid(1), port.0).expect("a connection");
+            clear_mask(hv, dom0, theirs);
+            upcall(hv, dom0);
+            clear_pending(hv, dom0, theirs);
+            hv.send_own(one, port);
+            assert!(is_pending(hv, dom0, theirs));
+            assert_eq!(send(hv, dom0, theirs), Ok(()));
+            assert!(!is_pending(hv, one, port.0), "the hypervisor was told, not the guest");
+        }
+        refused(send(hv, one, port.0));
+        refused(bind_vcpu(hv, one, port.0, 1));
+        refused(close(hv, one, port.0));
+        assert_eq!(reset(hv, one, op::RESET, Domid::SELF), Ok(0));
+        status_is(if connected { status::INTERDOMAIN } else { status::UNBOUND });
+    }
+    assert_eq!(close(hv, dom0, 1), Ok(()));
+    status_is(status::UNBOUND);
+    assert_eq!(connect(hv, dom0, Domid(1), port.0), Ok(1), "a daemon that starts anew");
+    assert!(hv.destroy_domain(one, &mut || false));
+    assert_eq!(port_status(hv, dom0, Domid::SELF, 1).map(|found| found.status), Ok(status::UNBOUND));
+}

@@ -141,6 +141,30 @@ pub fn keyboard_goes_round(mix: impl Into<Mix>) {
     c.expect("product 42", COMMAND);
 }
 
+/// Debian's guest has an emulated UART of xl's as its console, and nothing else: its shell is there, in both
+/// directions, and it is gone without a trace when it has been destroyed.
+pub fn debian_guest_uses_a_uart_of_xl(mix: impl Into<Mix>) {
+    let mix = mix.into();
+    let mut c = debian_dom0("vuart", mix);
+    let extra = "console=ttyAMA0 rdinit=/init";
+    c.command(&format!("echo 'vuart=\"sbsa_uart\"; disk=[]; extra=\"{extra}\"' > /run/u"), PROMPT, COMMAND);
+    let config = format!("/root/{}linux.cfg", mix.folder());
+    c.command(&format!("xl create -q {config} \"$(cat /run/u)\""), PROMPT, COMMAND);
+    c.send_line("xl console -t vuart linux");
+    c.expect("initrd: /dev/xvda cannot be mounted; a shell instead", BOOT);
+    // There is a prompt already; this brings a new one.
+    c.send(b"echo rea''dy\r");
+    c.expect("ready", COMMAND);
+    c.expect("/ # ", COMMAND);
+    // More than the ring has room for at once.
+    let sum = c.command("seq 1 3000 | tee /dev/ttyAMA0 | sha256sum", "/ # ", BOOT);
+    assert!(sum.contains("2999") && sum.contains("3000"), "{sum}");
+    c.send(b"\x1d");
+    c.expect(PROMPT, COMMAND);
+    c.command("xl destroy linux", PROMPT, COMMAND);
+    gone(&mut c, "linux");
+}
+
 /// The sample guest says who it is, under xl and on its console, and is gone when it has ended.
 pub fn hello_runs_under_xl(mix: impl Into<Mix>) {
     let mix = mix.into();

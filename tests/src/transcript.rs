@@ -51,7 +51,7 @@ const VNUMA: &str = "no virtual nodes";
 const WIDTH: &str = "memory counts as of one address width";
 
 /// Where our hypervisor answers otherwise than Debian's Xen on purpose: to whom, how the lines begin, and why.
-const DIFFERENCES: [(Whom, &str, &str); 48] = [
+const DIFFERENCES: [(Whom, &str, &str); 47] = [
     (Any, "hypercall 2a", "no hypfs; Debian's Xen has it, without parameters"),
     (Dom0, "build_id", "there is none"),
     (Dom0, "xen_version nowhere a", "there is no build id"),
@@ -76,7 +76,6 @@ const DIFFERENCES: [(Whom, &str, &str); 48] = [
     (Dom0, "domctl of nothing cmd=38:", "no vm_event"),
     (Dom0, "domctl of nothing cmd=4a:", VNUMA),
     (Dom0, "setvnumainfo", VNUMA),
-    (Dom0, "domctl of nothing cmd=51:", "no emulated UART for guests of the toolstack"),
     (Dom0, "sysctl of nothing cmd=2:", "no trace buffers"),
     (Dom0, "sysctl of nothing cmd=e:", "no pages are taken out of use"),
     (Dom0, "get_paging_mempool_size domain=0:", "dom0's tables have no limit"),

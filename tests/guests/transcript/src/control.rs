@@ -231,6 +231,17 @@ fn making(t: &mut Transcript) {
     let max = |max| made(dom::MAX_VCPUS, domctl::MaxVcpus { max }.as_bytes());
     t.operation("max_vcpus", domctl_call).field(of_domctl!(MaxVcpus, max), &[0, 1, 3, 128, 129]).run(&max(2));
     t.operation("max_vcpus again", domctl_call).run(&max(2));
+    // It has no page for the ring.
+    let uart = domctl::VuartOp::default();
+    t.operation("vuart_op", domctl_call)
+        .field(of_domctl!(VuartOp, cmd), FEW)
+        .field(of_domctl!(VuartOp, kind), FEW)
+        .field(of_domctl!(VuartOp, gfn), FRAMES)
+        .field(of_domctl!(VuartOp, pad), &[1, 0x100])
+        .run(&made(dom::VUART_OP, uart.as_bytes()));
+    t.operation("vuart_op of one that ran", domctl_call)
+        .field(of_domctl!(VuartOp, kind), FEW)
+        .run(&on_domain(dom::VUART_OP, &uart));
     let context = |cmd| {
         made(cmd, domctl::VcpuContext { vcpu: 0, ctxt: t.scratch.handle(), ..Default::default() }.as_bytes())
     };

@@ -10,7 +10,7 @@ use xen_abi::{Mfn, PAGE_SHIFT, arch::VcpuGuestContext};
 use crate::{
     arch::{
         self, Regs,
-        context::{HCR_OWN, Own, hcr_for_state},
+        context::{HCR_OWN, Own, copy_regs, hcr_for_state},
         sysregs::*,
     },
     gic::{Gic, VirtualState},
@@ -63,6 +63,26 @@ const TIMER_MET: Word = 1 << 2;
 
 const VMID_SHIFT: u32 = 48;
 
+/// Reads registers into fields, or writes them from there: two at a time, so that one instruction has both of
+/// them from memory or to it.
+macro_rules! by_twos {
+    (save $to:ident: $a:ident = $first:ident, $b:ident = $second:ident, $($rest:tt)*) => {
+        let (first, second) = ($first::read(), $second::read());
+        ($to.$a, $to.$b) = (first, second);
+        $crate::context::by_twos!(save $to: $($rest)*);
+    };
+    (save $to:ident: $last:ident = $register:ident,) => { $to.$last = $register::read(); };
+    (load $from:ident: $a:ident = $first:ident, $b:ident = $second:ident, $($rest:tt)*) => {
+        let (first, second) = ($from.$a, $from.$b);
+        $first::write(first);
+        $second::write(second);
+        $crate::context::by_twos!(load $from: $($rest)*);
+    };
+    (load $from:ident: $last:ident = $register:ident,) => { $register::write($from.$last); };
+    ($what:ident $struct:ident:) => {};
+}
+pub(crate) use by_twos;
+
 /// Defines a struct of registers, with what reads them all and writes them all.
 macro_rules! registers {
     ($(#[$doc:meta])* $struct:ident { $($field:ident: $type:ty = $register:ident,)* }) => {
@@ -73,12 +93,12 @@ macro_rules! registers {
         impl $struct {
             #[inline(always)]
             fn save(&mut self) {
-                $(self.$field = $register::read();)*
+                $crate::context::by_twos!(save self: $($field = $register,)*);
             }
 
             #[inline(always)]
             fn load(&self) {
-                $($register::write(self.$field);)*
+                $crate::context::by_twos!(load self: $($field = $register,)*);
             }
         }
     };
@@ -151,14 +171,14 @@ impl Context {
         arch::isb();
         #[allow(clippy::useless_conversion, reason = "where it is no word")]
         guest_tlb::forget_siblings((state.vttbr >> VMID_SHIFT) as u8, state.vmpidr.into());
-        regs.clone_from(&state.regs);
+        copy_regs(regs, &state.regs);
     }
 
     /// Takes the vCPU off this CPU.
     #[inline(never)]
     pub fn save(&self, regs: &Regs, gic: &Gic) {
         let mut state = self.0.lock();
-        state.regs.clone_from(regs);
+        copy_regs(&mut state.regs, regs);
         state.timer.save();
         // A guest that is not loaded must not interrupt.
         CNTV_CTL_EL0::write(0);

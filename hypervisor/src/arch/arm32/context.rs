@@ -14,6 +14,11 @@ pub fn hcr_for_state(hcr: Word, _aarch32: bool) -> Word {
     hcr
 }
 
+/// Copies general registers.
+pub fn copy_regs(to: &mut Regs, from: &Regs) {
+    to.clone_from(from);
+}
+
 /// The registers.
 pub struct Own {
     banked: Banked,
@@ -37,14 +42,13 @@ registers! {
 }
 
 registers! {
-    /// The system registers of EL1 and EL0.
+    /// The system registers of EL1 and EL0. ACTLR is not among them: HCR.TAC keeps guests from it.
     El1 {
-        sctlr: u32 = SCTLR_EL1,
-        actlr: u32 = ACTLR_EL1,
-        cpacr: u32 = CPACR_EL1,
-        ttbcr: u32 = TCR_EL1,
         ttbr0: u64 = TTBR0_EL1,
         ttbr1: u64 = TTBR1_EL1,
+        sctlr: u32 = SCTLR_EL1,
+        cpacr: u32 = CPACR_EL1,
+        ttbcr: u32 = TCR_EL1,
         dacr: u32 = DACR32_EL2,
         mair0: u32 = MAIR0,
         mair1: u32 = MAIR1,
@@ -56,7 +60,6 @@ registers! {
         aifsr: u32 = AFSR1_EL1,
         dfar: u32 = DFAR,
         ifar: u32 = IFAR,
-        par: u64 = PAR_EL1,
         vbar: u32 = VBAR_EL1,
         contextidr: u32 = CONTEXTIDR_EL1,
         tpidrurw: u32 = TPIDR_EL0,
@@ -64,6 +67,7 @@ registers! {
         tpidrprw: u32 = TPIDR_EL1,
         csselr: u32 = CSSELR_EL1,
         cntkctl: u32 = CNTKCTL_EL1,
+        par: u64 = PAR_EL1,
     }
 }
 
@@ -112,7 +116,7 @@ impl Banked {
 impl Own {
     /// As at reset.
     pub fn at_reset() -> Self {
-        let el1 = El1 { sctlr: SCTLR_GUEST_INIT as u32, actlr: ACTLR_EL1::read(), ..El1::default() };
+        let el1 = El1 { sctlr: SCTLR_GUEST_INIT as u32, ..El1::default() };
         Self { banked: Banked::default(), el1, thumbee: ThumbEe::default(), vfp: Vfp::new() }
     }
 

@@ -185,7 +185,6 @@ const CNTHCTL: u32 = 1 << 0;
 const ISR_IRQ: u32 = 1 << 7;
 /// Sets up this CPU for guests.
 pub fn init_cpu() {
-    vfp::init();
     identity::add_cpu();
     VTCR_EL2::write(VTCR);
     CPTR_EL2::write(HCPTR);

@@ -5,7 +5,6 @@
 use core::{
     arch::{asm, global_asm},
     mem::offset_of,
-    sync::atomic::{AtomicBool, Ordering},
 };
 
 global_asm!(
@@ -16,20 +15,8 @@ global_asm!(
 );
 
 unsafe extern "C" {
-    fn save_vfp(to: &mut Vfp, wide: bool);
-    fn load_vfp(from: &Vfp, wide: bool);
-}
-
-/// Whether there are 32 double-word registers and not 16.
-static WIDE: AtomicBool = AtomicBool::new(false);
-/// MVFR0.A_SIMD registers: 2 for 32 of them.
-const MVFR0_REGISTERS: u32 = 0xf;
-const MVFR0_32: u32 = 2;
-
-/// Finds out how many registers there are.
-pub fn init() {
-    let [mvfr0, _] = identification();
-    WIDE.store(mvfr0 & MVFR0_REGISTERS == MVFR0_32, Ordering::Relaxed);
+    fn save_vfp(to: &mut Vfp);
+    fn load_vfp(from: &Vfp);
 }
 
 /// MVFR0 and MVFR1.
@@ -63,13 +50,13 @@ impl Vfp {
     #[inline(always)]
     pub fn save(&mut self) {
         // SAFETY: stores to `self`, as many registers as there are.
-        unsafe { save_vfp(self, WIDE.load(Ordering::Relaxed)) }
+        unsafe { save_vfp(self) }
     }
 
     /// Puts them back.
     #[inline(always)]
     pub fn load(&self) {
         // SAFETY: loads from `self`; the hypervisor uses none of these registers itself.
-        unsafe { load_vfp(self, WIDE.load(Ordering::Relaxed)) }
+        unsafe { load_vfp(self) }
     }
 }

@@ -6,6 +6,8 @@ use zerocopy::FromZeros;
 use super::{Regs, fp::Fp, identity, sysregs::*, translate};
 use crate::context::registers;
 
+pub use super::copy::copy_regs;
+
 /// HCR beside what all guests have: error records trap, EL1 is in AArch64 state unless it is said to be
 /// in the other. Pointer authentication and allocation tags are off.
 pub const HCR_OWN: Word = HCR_TERR | HCR_RW;
@@ -32,14 +34,13 @@ pub struct Own {
 }
 
 registers! {
-    /// The system registers of EL1 and EL0.
+    /// The system registers of EL1 and EL0. ACTLR is not among them: HCR.TACR keeps guests from it.
     El1 {
         sp_el0: u64 = SP_EL0,
         sp_el1: u64 = SP_EL1,
         elr: u64 = ELR_EL1,
         spsr: u64 = SPSR_EL1,
         sctlr: u64 = SCTLR_EL1,
-        actlr: u64 = ACTLR_EL1,
         cpacr: u64 = CPACR_EL1,
         tcr: u64 = TCR_EL1,
         ttbr0: u64 = TTBR0_EL1,
@@ -93,7 +94,7 @@ impl AArch32 {
 impl Own {
     /// As at reset.
     pub fn at_reset() -> Self {
-        let el1 = El1 { sctlr: SCTLR_GUEST_INIT, actlr: ACTLR_EL1::read(), ..El1::default() };
+        let el1 = El1 { sctlr: SCTLR_GUEST_INIT, ..El1::default() };
         Self { el1, aarch32: AArch32::default(), fp: Fp::new() }
     }
 

@@ -5,6 +5,7 @@
 // UNSAFETY: assembly, and the registers of the hypervisor's own regime.
 
 pub mod context;
+mod copy;
 pub mod device;
 pub mod errata;
 pub mod fault;

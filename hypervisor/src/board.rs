@@ -260,10 +260,6 @@ impl Machine for Board {
         context.get()
     }
 
-    fn virtual_timer_deadline(&self, context: &Context) -> Option<u64> {
-        context.virtual_timer_deadline()
-    }
-
     #[inline]
     fn is_misreported(&self, abort: &Abort) -> bool {
         arch::errata::is_misreported(abort)

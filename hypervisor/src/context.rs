@@ -174,9 +174,10 @@ impl Context {
         copy_regs(regs, &state.regs);
     }
 
-    /// Takes the vCPU off this CPU.
+    /// Takes the vCPU off this CPU. Says when its virtual timer is due, in ticks of the guest's counter, if it
+    /// can interrupt.
     #[inline(never)]
-    pub fn save(&self, regs: &Regs, gic: &Gic) {
+    pub fn save(&self, regs: &Regs, gic: &Gic) -> Option<u64> {
         let mut state = self.0.lock();
         copy_regs(&mut state.regs, regs);
         state.timer.save();
@@ -191,13 +192,8 @@ impl Context {
         if arch::pending_abort() {
             state.hcr |= HCR_VSE;
         }
-    }
-
-    /// When the virtual timer is due, in ticks of the guest's counter, if it can interrupt.
-    pub fn virtual_timer_deadline(&self) -> Option<u64> {
-        let timer = &self.0.lock().timer;
-        let armed = timer.control & (TIMER_ENABLE | TIMER_MASK) == TIMER_ENABLE;
-        armed.then_some(timer.compare)
+        let armed = state.timer.control & (TIMER_ENABLE | TIMER_MASK) == TIMER_ENABLE;
+        armed.then_some(state.timer.compare)
     }
 }
 

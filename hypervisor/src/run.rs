@@ -39,7 +39,10 @@ pub fn run(hv: &'static Hypervisor<Board>) -> ! {
             }
             Next::Idle => {
                 unload(hv, cpu, loaded.take(), &regs);
-                idle(hv);
+                // What was unloaded may have woken meanwhile.
+                if !hv.percpu(cpu).wants_reschedule() {
+                    idle(hv);
+                }
                 serve_interrupt(hv, cpu, None);
                 continue;
             }
@@ -61,8 +64,8 @@ fn idle(hv: &Hypervisor<Board>) {
 
 fn unload(hv: &Hypervisor<Board>, cpu: CpuId, loaded: Option<VcpuRef<Board>>, regs: &arch::Regs) {
     if let Some(vcpu) = loaded {
-        vcpu.context.save(regs, &hv.machine.gic);
-        hv.switched_out(cpu, vcpu);
+        let timer = vcpu.context.save(regs, &hv.machine.gic);
+        hv.switched_out(cpu, vcpu, timer);
     }
 }
 

@@ -28,6 +28,7 @@ pub struct Current<'a, M: Machine> {
 
 impl<'a, M: Machine> Current<'a, M> {
     /// For `vcpu`, which is loaded on `cpu`.
+    #[inline]
     pub fn new(hv: &'a Hypervisor<M>, vcpu: &'a VcpuRef<M>, regs: &'a mut M::Regs, cpu: CpuId) -> Self {
         Self { hv, domain: &vcpu.domain, vcpu, regs, cpu, pcpu: hv.percpu(cpu) }
     }

@@ -433,10 +433,6 @@ impl<R: GuestRegs> Machine for FakeMachine<R> {
         context.with(|state| state.guest)
     }
 
-    fn virtual_timer_deadline(&self, context: &FakeContext) -> Option<u64> {
-        context.with(|state| state.virtual_timer)
-    }
-
     fn inject_undefined(&self, _regs: &mut R) {
         self.log(|log| log.injected.push(Injected::Undefined));
     }
@@ -615,7 +611,8 @@ impl<'a, R: GuestRegs> FakeCpu<'a, R> {
     fn unload(&mut self) {
         if let Some(vcpu) = self.loaded.take() {
             self.hv.machine.swap_out(&vcpu.context);
-            self.hv.switched_out(self.cpu, vcpu);
+            let timer = vcpu.context.with(|state| state.virtual_timer);
+            self.hv.switched_out(self.cpu, vcpu, timer);
         }
     }
 

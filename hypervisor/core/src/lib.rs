@@ -84,8 +84,8 @@ pub struct Params {
     pub options: Options<'static>,
 }
 
-/// CPUs that one hypervisor serves.
-pub const MAX_CPUS: usize = 64;
+/// CPUs that one hypervisor serves: a word has a bit for each.
+pub const MAX_CPUS: usize = usize::BITS as usize;
 
 /// All of it. Each part has its own lock; the order is in ARCHITECTURE.md.
 pub struct Hypervisor<M: Machine> {

@@ -13,6 +13,13 @@ use crate::{regs::GuestRegs, trap::Abort};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CpuId(pub u32);
 
+impl CpuId {
+    /// Its bit in a word of CPUs.
+    pub(crate) fn bit(self) -> usize {
+        1 << (self.0 % usize::BITS)
+    }
+}
+
 /// A TLB tag of a stage-2 table; 0 is never a guest's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vmid(pub u16);
@@ -231,9 +238,6 @@ pub trait Machine: Sync + Send + Sized + 'static {
     fn set_context(&self, context: &Self::Context, to: &xen_abi::arch::VcpuGuestContext, aarch32: bool);
     /// Reads them; the vCPU is not running, or is the one loaded here.
     fn get_context(&self, context: &Self::Context) -> xen_abi::arch::VcpuGuestContext;
-    /// The virtual timer's compare value (in CNTVCT ticks) of a vCPU that is not loaded, when it
-    /// is enabled, unmasked and not yet met.
-    fn virtual_timer_deadline(&self, context: &Self::Context) -> Option<u64>;
     /// Whether an abort, which has just come, is not the second stage's fault that it says it is: the guest,
     /// when it goes on, has a fault of its first stage.
     fn is_misreported(&self, abort: &Abort) -> bool;

@@ -49,7 +49,24 @@ impl<M: Machine> PerCpu<M> {
 
     /// Notes that it is being asked. What made others ask is seen from here on.
     pub(crate) fn rescheduling(&self) {
-        self.reschedule.swap(false, Ordering::SeqCst);
+        self.reschedule.swap(false, Ordering::Acquire);
+    }
+
+    /// Notes that there is no work.
+    pub(crate) fn enter_idle(&self, now: u64) {
+        if self.idle_since.load(Ordering::Relaxed) == 0 {
+            self.idle_since.store(now.max(1), Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that there is work.
+    #[inline]
+    pub(crate) fn leave_idle(&self, now: u64) {
+        let since = self.idle_since.load(Ordering::Relaxed);
+        if since != 0 {
+            self.idle_ticks.fetch_add(now.saturating_sub(since), Ordering::Relaxed);
+            self.idle_since.store(0, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn set_yield(&self) {

@@ -11,6 +11,7 @@ use crate::{
     Hypervisor,
     domain::Domain,
     machine::{CpuId, Machine},
+    percpu::PerCpu,
     vcpu::{Vcpu, VcpuRef},
 };
 use alloc::sync::Arc;
@@ -166,13 +167,13 @@ impl<M: Machine> Hypervisor<M> {
             return;
         }
         timer.note_entry(cpu, deadline);
-        self.percpu(cpu).timers.lock().put(domain, vcpu, kind, deadline);
-        self.program_timer(cpu);
+        let pcpu = self.percpu(cpu);
+        pcpu.timers.lock().put(domain, vcpu, kind, deadline);
+        self.program_timer(pcpu);
     }
 
     /// Sets the hypervisor timer to whatever comes first on this CPU.
-    pub(crate) fn program_timer(&self, cpu: CpuId) {
-        let pcpu = self.percpu(cpu);
+    pub(crate) fn program_timer(&self, pcpu: &PerCpu<M>) {
         let first = pcpu.timers.lock().next().min(pcpu.slice_end.load(Ordering::Relaxed));
         if pcpu.armed.swap(first, Ordering::Relaxed) != first {
             self.machine.set_timer((first != NEVER).then_some(first));
@@ -195,7 +196,7 @@ impl<M: Machine> Hypervisor<M> {
             pcpu.slice_end.store(NEVER, Ordering::Relaxed);
             pcpu.reschedule();
         }
-        self.program_timer(cpu);
+        self.program_timer(pcpu);
     }
 
     fn entry_expired(&self, cpu: CpuId, entry: &Entry<M>, now: u64) {

@@ -92,6 +92,12 @@ impl<M: Machine> VcpuRef<M> {
         (index < vcpus.len()).then(|| Self { domain: domain.clone(), vcpus: vcpus.clone(), index })
     }
 
+    /// The vCPU and its domain.
+    #[inline(always)]
+    pub(crate) fn parts(&self) -> (&Vcpu<M>, &Arc<Domain<M>>) {
+        (self, &self.domain)
+    }
+
     /// From a domain and one of its own vCPUs.
     ///
     /// # Panics

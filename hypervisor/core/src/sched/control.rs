@@ -88,7 +88,7 @@ impl<M: Machine> Hypervisor<M> {
 
     /// A guest sees that its vCPU was taken offline also when it was not running.
     fn follow_halt(&self, vcpu: &Vcpu<M>) {
-        vcpu.runstate.change_unless_running(stopped_state(vcpu), self.machine.ticks());
+        vcpu.runstate.change_unless_running(vcpu.sched.stopped_state(), self.machine.ticks());
     }
 
     /// Whether no CPU holds registers of the vCPU.
@@ -116,7 +116,7 @@ impl<M: Machine> Hypervisor<M> {
         if vcpu.sched.is_pinned() {
             return Err(Errno::EBUSY);
         }
-        vcpu.sched.set_pinned(1 << cpu.0);
+        vcpu.sched.set_pinned(cpu.bit());
         self.find_cpu(vcpu);
         Ok(())
     }
@@ -138,7 +138,10 @@ impl<M: Machine> Hypervisor<M> {
             return;
         }
         let (allowed, key, last) = (vcpu.sched.allowed(), vcpu.sched.key(), vcpu.sched.cpu());
-        let target = self.sched.queue.lock().target(allowed, last, key, self.machine.ticks());
+        let mut queue = self.sched.queue.lock();
+        let among = queue.online & allowed;
+        let target = queue.target(among, last, key, self.machine.ticks());
+        drop(queue);
         if let Target::Ask(cpu) | Target::AskAt(cpu, _) = target {
             self.ask(cpu);
         }
@@ -146,7 +149,7 @@ impl<M: Machine> Hypervisor<M> {
 
     /// Lets a CPU take part.
     pub(crate) fn sched_online(&self, cpu: CpuId) {
-        self.sched.queue.lock().cpus[cpu.0 as usize].online = true;
+        self.sched.queue.lock().online |= cpu.bit();
     }
 
     /// A domain's vCPUs never run again: none stays in the queue.

@@ -23,11 +23,12 @@ use crate::{
     Hypervisor,
     domain::Domain,
     machine::{CpuId, Machine},
+    percpu::PerCpu,
     timers::{NEVER, TimerKind},
     vcpu::{Vcpu, VcpuRef},
 };
 use params::Limits;
-use queue::{Found, Queue, Target};
+use queue::{Queue, Target};
 use state::{BLOCKED, DOWN, Place, SHUT_DOWN};
 
 pub use params::{DEFAULT_RATE_LIMIT_US, DEFAULT_WEIGHT, DomainSched, MAX_RATE_LIMIT_US};
@@ -70,7 +71,8 @@ impl<M: Machine> Scheduler<M> {
     }
 
     fn note_length(&self, queue: &Queue<M>) {
-        self.ready.store(queue.len(), Ordering::SeqCst);
+        // Whoever is asked afterwards sees it.
+        self.ready.store(queue.len(), Ordering::Relaxed);
     }
 }
 
@@ -88,35 +90,38 @@ impl<M: Machine> Hypervisor<M> {
         pcpu.rescheduling();
         let yielded = pcpu.take_yield();
         self.announce_log();
-        if let Some(vcpu) = loaded
-            && self.goes_on_alone(cpu, vcpu)
+        let loaded = loaded.map(VcpuRef::parts);
+        if let Some((vcpu, domain)) = loaded
+            && self.goes_on_alone(cpu, vcpu, domain)
         {
             return Next::Same;
         }
         let now = self.machine.ticks();
-        match self.decide(cpu, loaded, yielded, now) {
+        match self.decide(cpu, pcpu, loaded, yielded, now) {
             Choice::Stay => {
-                self.leave_idle(cpu, now);
-                if let Some(vcpu) = loaded {
+                pcpu.leave_idle(now);
+                if let Some((vcpu, _)) = loaded {
                     self.note_running(vcpu, now);
                 }
-                self.program_timer(cpu);
+                self.program_timer(pcpu);
                 Next::Same
             }
             Choice::Go(vcpu) => {
-                self.leave_idle(cpu, now);
-                self.note_stopped(loaded, now);
-                self.settle(loaded);
+                pcpu.leave_idle(now);
+                self.note_leaving(loaded, now);
+                self.note_running(&vcpu, now);
                 Next::Switch(vcpu)
             }
             Choice::Nothing => {
-                self.enter_idle(cpu, now);
-                self.note_stopped(loaded, now);
-                self.program_timer(cpu);
+                pcpu.enter_idle(now);
+                self.program_timer(pcpu);
                 match loaded {
-                    Some(vcpu) if vcpu.sched.only_blocked() && vcpu.sched.allows(cpu) => Next::Wait,
+                    Some((vcpu, _)) if vcpu.sched.only_blocked() && vcpu.sched.allows(cpu) => {
+                        vcpu.runstate.change(vcpu.sched.stopped_state(), now);
+                        Next::Wait
+                    }
                     _ => {
-                        self.settle(loaded);
+                        self.note_leaving(loaded, now);
                         Next::Idle
                     }
                 }
@@ -125,101 +130,65 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     /// The quick answer: the loaded vCPU runs already and nobody else wants to.
-    fn goes_on_alone(&self, cpu: CpuId, vcpu: &VcpuRef<M>) -> bool {
-        self.sched.ready.load(Ordering::SeqCst) == 0
+    fn goes_on_alone(&self, cpu: CpuId, vcpu: &Vcpu<M>, domain: &Domain<M>) -> bool {
+        self.sched.ready.load(Ordering::Relaxed) == 0
             && vcpu.sched.is_runnable()
             && vcpu.sched.allows(cpu)
-            && !vcpu.domain.sched.is_capped()
+            && !domain.sched.is_capped()
             && vcpu.runstate.state() == state_of::RUNNING
     }
 
-    fn decide(&self, cpu: CpuId, loaded: Option<&VcpuRef<M>>, yielded: bool, now: u64) -> Choice<M> {
-        let pcpu = self.percpu(cpu);
+    fn decide(
+        &self,
+        cpu: CpuId,
+        pcpu: &PerCpu<M>,
+        loaded: Option<(&Vcpu<M>, &Arc<Domain<M>>)>,
+        yielded: bool,
+        now: u64,
+    ) -> Choice<M> {
         let mut queue = self.sched.queue.lock();
-        let limits = queue.limits;
-        self.account(&mut queue, cpu, loaded, now);
-        let found = queue.look(cpu, now);
-        let stays = loaded.filter(|vcpu| {
-            vcpu.sched.is_runnable()
+        let queue = &mut *queue;
+        let mut stays = None;
+        if let Some((vcpu, domain)) = loaded {
+            let key = match queue.account(cpu, now) {
+                Some((key, ran)) => {
+                    vcpu.sched.set_key(key);
+                    domain.sched.charge(ran);
+                    key
+                }
+                None => vcpu.sched.key(),
+            };
+            if vcpu.sched.is_runnable() {
+                stays = Some((vcpu, &domain.sched, key));
+            }
+        }
+        let (choice, look_at) = loop {
+            let found = queue.look(cpu, now);
+            if let Some((vcpu, domain, key)) = stays
+                && !queue.gives_way(cpu, key, &found, now, yielded)
                 && vcpu.sched.allows(cpu)
-                && vcpu.domain.sched.refill_needed(now).is_none()
-        });
-        let on = queue.cpus[cpu.0 as usize];
-        let choice = match (stays, found.best) {
-            (Some(vcpu), best)
-                if !gives_way(vcpu, best, on.busy.then_some(on.began), now, yielded, &limits) =>
+                && domain.refill_needed(now).is_none()
             {
-                self.occupy(&mut queue, cpu, vcpu, now, on.busy);
-                Choice::Stay
+                let turn = queue.stay(cpu, key, domain.scale(), now);
+                break (Choice::Stay, domain.shortened(turn, now).min(found.refill));
             }
-            (_, Some((index, _))) if let Some(vcpu) = queue.take(index) => {
-                vcpu.sched.load_on(cpu);
-                self.occupy(&mut queue, cpu, &vcpu, now, false);
-                Choice::Go(vcpu)
-            }
-            _ => {
-                queue.cpus[cpu.0 as usize].busy = false;
-                queue.idle |= 1 << cpu.0;
-                Choice::Nothing
+            let Some(index) = found.best else {
+                queue.rest(cpu);
+                break (Choice::Nothing, found.refill);
+            };
+            if let Some(vcpu) = queue.take(index, cpu) {
+                let domain = &vcpu.domain.sched;
+                let turn = queue.go(cpu, found.key, domain.scale(), stays.is_some(), now);
+                let look_at = domain.shortened(turn, now).min(found.refill);
+                break (Choice::Go(vcpu), look_at);
             }
         };
-        self.sched.note_length(&queue);
-        let began = queue.cpus[cpu.0 as usize].began;
-        let slice = self.slice_end(&choice, stays, &found, began, now, &limits);
-        pcpu.slice_end.store(slice, Ordering::Relaxed);
+        self.sched.note_length(queue);
+        pcpu.slice_end.store(look_at, Ordering::Relaxed);
         choice
     }
 
-    /// Brings the key of what the CPU runs up to date.
-    fn account(&self, queue: &mut Queue<M>, cpu: CpuId, loaded: Option<&VcpuRef<M>>, now: u64) {
-        let on = &mut queue.cpus[cpu.0 as usize];
-        if let Some(vcpu) = loaded
-            && on.busy
-        {
-            vcpu.sched.set_key(on.key_at(now));
-            vcpu.domain.sched.charge(now.saturating_sub(on.since));
-            on.key = vcpu.sched.key();
-            on.since = now;
-        }
-    }
-
-    fn occupy(&self, queue: &mut Queue<M>, cpu: CpuId, vcpu: &VcpuRef<M>, now: u64, goes_on: bool) {
-        queue.idle &= !(1 << cpu.0);
-        let on = &mut queue.cpus[cpu.0 as usize];
-        on.busy = true;
-        on.key = vcpu.sched.key();
-        on.since = now;
-        on.scale = vcpu.domain.sched.scale();
-        if !goes_on {
-            on.began = now;
-        }
-    }
-
-    /// When the CPU has to look again.
-    fn slice_end(
-        &self,
-        choice: &Choice<M>,
-        stays: Option<&VcpuRef<M>>,
-        found: &Found,
-        began: u64,
-        now: u64,
-        limits: &Limits,
-    ) -> u64 {
-        let refill = found.refill.unwrap_or(NEVER);
-        let runs = match choice {
-            Choice::Nothing => return refill,
-            Choice::Stay => stays,
-            Choice::Go(vcpu) => Some(vcpu),
-        };
-        let allowance = runs.and_then(|vcpu| vcpu.domain.sched.allowance(now));
-        let end = allowance.map_or(NEVER, |ticks| now.saturating_add(ticks));
-        // Whoever else waits was put in the queue, or was left there, for want of a CPU.
-        let others = self.sched.ready.load(Ordering::Relaxed) != 0;
-        let turn = if others { (began + limits.slice).max(now + limits.rate) } else { NEVER };
-        refill.min(end).min(turn)
-    }
-
-    fn note_running(&self, vcpu: &VcpuRef<M>, now: u64) {
+    fn note_running(&self, vcpu: &Vcpu<M>, now: u64) {
         vcpu.runstate.change(state_of::RUNNING, now);
         if vcpu.runstate_area.load(Ordering::Relaxed) != 0 {
             vcpu.runstate_due.store(true, Ordering::Relaxed);
@@ -227,50 +196,36 @@ impl<M: Machine> Hypervisor<M> {
         }
     }
 
-    fn note_stopped(&self, loaded: Option<&VcpuRef<M>>, now: u64) {
-        if let Some(vcpu) = loaded {
-            vcpu.runstate.change(stopped_state(vcpu), now);
+    fn note_leaving(&self, loaded: Option<(&Vcpu<M>, &Arc<Domain<M>>)>, now: u64) {
+        if let Some((vcpu, domain)) = loaded {
+            vcpu.runstate.change(vcpu.sched.stopped_state(), now);
+            self.settle_list_registers(domain, vcpu);
         }
     }
 
-    fn settle(&self, loaded: Option<&VcpuRef<M>>) {
-        if let Some(vcpu) = loaded {
-            self.settle_list_registers(vcpu);
-        }
-    }
-
-    fn enter_idle(&self, cpu: CpuId, now: u64) {
-        let pcpu = self.percpu(cpu);
-        if pcpu.idle_since.load(Ordering::Relaxed) == 0 {
-            pcpu.idle_since.store(now.max(1), Ordering::Relaxed);
-        }
-    }
-
-    fn leave_idle(&self, cpu: CpuId, now: u64) {
-        let pcpu = self.percpu(cpu);
-        let since = pcpu.idle_since.load(Ordering::Relaxed);
-        if since != 0 {
-            pcpu.idle_ticks.fetch_add(now.saturating_sub(since), Ordering::Relaxed);
-            pcpu.idle_since.store(0, Ordering::Relaxed);
-        }
-    }
-
-    /// The machine has saved `vcpu`, which was loaded on this CPU.
-    pub fn switched_out(&self, cpu: CpuId, vcpu: VcpuRef<M>) {
-        if let Some(deadline) = self.machine.virtual_timer_deadline(&vcpu.context) {
-            let at = self.virtual_timer_at(&vcpu.domain, deadline);
+    /// The machine has saved `vcpu`, which was loaded on this CPU. `timer` is its virtual timer's compare
+    /// value (in CNTVCT ticks), when that is enabled, unmasked and not yet met.
+    pub fn switched_out(&self, cpu: CpuId, vcpu: VcpuRef<M>, timer: Option<u64>) {
+        if let Some(compare) = timer {
+            let at = self.virtual_timer_at(&vcpu.domain, compare);
             self.arm_timer(cpu, &vcpu.domain, &vcpu, TimerKind::Virtual, at);
         }
-        vcpu.sched.set_place(Place::Off);
-        self.queue_if_ready(vcpu);
+        if vcpu.sched.is_runnable() {
+            vcpu.sched.put(cpu, Place::Ready);
+            // This CPU has been told when to look again, but for a vCPU that woke only now.
+            let told = self.percpu(cpu).slice_end.load(Ordering::Relaxed) != NEVER;
+            self.enqueue(vcpu, told);
+        } else {
+            vcpu.sched.put(cpu, Place::Off);
+            self.queue_if_ready(vcpu);
+        }
     }
 
     /// The machine has loaded `vcpu` on this CPU, list registers included.
     pub fn switched_in(&self, cpu: CpuId, vcpu: &VcpuRef<M>) {
         vcpu.timers.virt.stop();
-        self.note_running(vcpu, self.machine.ticks());
         self.move_spis(&vcpu.domain, vcpu, cpu);
-        self.program_timer(cpu);
+        self.program_timer(self.percpu(cpu));
     }
 
     /// Another CPU wants this one to look for work, or at its vCPU's interrupts. Both are looked at
@@ -294,37 +249,50 @@ impl<M: Machine> Hypervisor<M> {
         }
         // It may be on its way out of the CPU at this moment, or already be out.
         if vcpu.sched.claim() {
-            self.enqueue(VcpuRef::from_parts(domain, vcpu));
+            self.enqueue(VcpuRef::from_parts(domain, vcpu), false);
         }
     }
 
     fn queue_if_ready(&self, vcpu: VcpuRef<M>) {
         if vcpu.sched.is_runnable() && vcpu.sched.claim() {
-            self.enqueue(vcpu);
+            self.enqueue(vcpu, false);
         }
     }
 
-    fn enqueue(&self, vcpu: VcpuRef<M>) {
+    /// Puts in the queue a vCPU whose place is there, and has a CPU look: not this one if it is `told` to.
+    fn enqueue(&self, vcpu: VcpuRef<M>, told: bool) {
+        let here = self.machine.this_cpu();
         let now = self.machine.ticks();
         let (allowed, last) = (vcpu.sched.allowed(), vcpu.sched.cpu());
         let mut queue = self.sched.queue.lock();
         let key = queue.push(vcpu);
-        let target = queue.target(allowed, last, key, now);
         self.sched.note_length(&queue);
+        let among = queue.online & allowed & !(if told { here.bit() } else { 0 });
+        if among == 0 {
+            return;
+        }
+        let target = queue.target(among, last, key, now);
         drop(queue);
         match target {
             Target::Ask(cpu) => self.ask(cpu),
-            Target::AskAt(cpu, at) if self.percpu(cpu).slice_end.load(Ordering::Relaxed) > at => {
-                if cpu == self.machine.this_cpu() && at > now {
-                    // There is nothing to decide until then.
-                    self.percpu(cpu).slice_end.store(at, Ordering::Relaxed);
-                    self.program_timer(cpu);
-                } else {
-                    // It arms its timer, or gives way, as it finds.
-                    self.ask(cpu);
-                }
-            }
-            Target::AskAt(..) | Target::Nobody => {}
+            Target::AskAt(cpu, at) => self.ask_at(cpu, at, now),
+            Target::Nobody => {}
+        }
+    }
+
+    /// Makes a CPU ask the scheduler at that tick, or now when that has passed, if it does not before.
+    fn ask_at(&self, cpu: CpuId, at: u64, now: u64) {
+        let pcpu = self.percpu(cpu);
+        if pcpu.slice_end.load(Ordering::Relaxed) <= at {
+            return;
+        }
+        if cpu == self.machine.this_cpu() && at > now {
+            // There is nothing to decide until then.
+            pcpu.slice_end.store(at, Ordering::Relaxed);
+            self.program_timer(pcpu);
+        } else {
+            // It arms its timer, or gives way, as it finds.
+            self.ask(cpu);
         }
     }
 
@@ -359,32 +327,5 @@ impl<M: Machine> Hypervisor<M> {
     /// The counterpart, when a domain that had vCPUs is gone.
     pub fn forget_vcpus(&self, fewer: usize) {
         self.vcpus.fetch_sub(fewer, Ordering::SeqCst);
-    }
-}
-
-/// Whether a vCPU that could go on gives its CPU to the best that waits.
-fn gives_way<M: Machine>(
-    vcpu: &VcpuRef<M>,
-    best: Option<(usize, u64)>,
-    began: Option<u64>,
-    now: u64,
-    yielded: bool,
-    limits: &Limits,
-) -> bool {
-    let Some((_, key)) = best else { return false };
-    // One that slept on its CPU competes like any other.
-    let Some(began) = began else { return key < vcpu.sched.key() };
-    let ran = now.saturating_sub(began);
-    yielded || (key < vcpu.sched.key() && ran >= limits.rate)
-}
-
-/// What a vCPU that is not on a CPU is doing.
-fn stopped_state<M: Machine>(vcpu: &Vcpu<M>) -> u32 {
-    if vcpu.sched.is_blocked() {
-        state_of::BLOCKED
-    } else if vcpu.sched.is_runnable() {
-        state_of::RUNNABLE
-    } else {
-        state_of::OFFLINE
     }
 }

@@ -22,8 +22,6 @@ const CAP_PERIOD_US: u64 = 10_000;
 
 /// Fraction bits of a scale.
 const SCALE_SHIFT: u32 = 8;
-/// Bounds what one stretch of running adds to a key, so that it cannot overflow.
-const LONGEST: u64 = 1 << 40;
 
 /// The scale of a weight: how fast keys grow. 1.0 for the default weight.
 pub(super) fn scale_of(weight: u16) -> u32 {
@@ -32,8 +30,9 @@ pub(super) fn scale_of(weight: u16) -> u32 {
 
 /// `ticks` of running as they count in a key.
 pub(super) fn scaled(ticks: u64, scale: u32) -> u64 {
-    // Neither factor is so large that the product overflows.
-    ticks.min(LONGEST).wrapping_mul(scale.into()) >> SCALE_SHIFT
+    // Seconds that nobody else wanted count as lead, if at all: one word is enough of them.
+    let ticks = u32::try_from(ticks).unwrap_or(u32::MAX);
+    (u64::from(ticks) * u64::from(scale)) >> SCALE_SHIFT
 }
 
 /// Time limits, in ticks.
@@ -159,17 +158,17 @@ impl DomainSched {
         (budget.left <= 0).then_some(budget.ends)
     }
 
-    /// How long a capped domain's vCPU may run from `now` on.
+    /// The end of a turn, earlier if a capped domain's vCPU may not run as long from `now` on.
     #[inline]
-    pub(super) fn allowance(&self, now: u64) -> Option<u64> {
-        if self.is_capped() { self.allowance_of_capped(now) } else { None }
+    pub(super) fn shortened(&self, turn: u64, now: u64) -> u64 {
+        if self.is_capped() { turn.min(now.saturating_add(self.allowance(now))) } else { turn }
     }
 
     #[inline(never)]
-    fn allowance_of_capped(&self, now: u64) -> Option<u64> {
+    fn allowance(&self, now: u64) -> u64 {
         let mut budget = self.budget.lock();
         budget.refill(now);
-        Some(budget.left.max(1) as u64)
+        budget.left.max(1) as u64
     }
 }
 
@@ -208,10 +207,10 @@ mod tests {
         let sched = DomainSched::new();
         let limits = Limits::new(1_000_000, DEFAULT_RATE_LIMIT_US);
         sched.set_cap(50, &limits);
-        assert_eq!(sched.allowance(100), Some(5_000));
+        assert_eq!(sched.allowance(100), 5_000);
         sched.charge(6_000);
         assert_eq!(sched.refill_needed(101), Some(10_100));
-        assert_eq!(sched.allowance(10_100), Some(4_000), "what was overdrawn is paid back");
-        assert_eq!(sched.allowance(90_000), Some(5_000), "what was not used is lost");
+        assert_eq!(sched.allowance(10_100), 4_000, "what was overdrawn is paid back");
+        assert_eq!(sched.allowance(90_000), 5_000, "what was not used is lost");
     }
 }

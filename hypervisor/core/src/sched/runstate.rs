@@ -76,7 +76,9 @@ impl Runstate {
 impl Record {
     #[inline]
     fn settle(&mut self, now: u64) {
-        self.spent[self.state as usize & 3] += now.saturating_sub(self.since);
+        // A moment that another CPU read may be a little before.
+        let spent = &mut self.spent[self.state as usize & 3];
+        *spent = spent.wrapping_add(now.saturating_sub(self.since));
         self.since = now;
     }
 }

@@ -1,6 +1,8 @@
 //! Whether a vCPU may run, and where it is.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use xen_abi::vcpu::runstate;
 
 use crate::machine::CpuId;
 
@@ -40,11 +42,11 @@ pub struct VcpuSched {
     /// The CPU where it runs or ran last, and its [`Place`].
     seat: AtomicU32,
     /// CPUs it may run on.
-    hard: AtomicU64,
+    hard: AtomicUsize,
     /// CPUs it may run on instead, for a while; 0 when there are none.
-    pinned: AtomicU64,
+    pinned: AtomicUsize,
     /// CPUs it likes to run on.
-    soft: AtomicU64,
+    soft: AtomicUsize,
     /// Weighted run time; whoever holds the vCPU in [`Place::Loaded`] or the queue's lock changes it.
     key: AtomicU64,
 }
@@ -54,9 +56,9 @@ impl VcpuSched {
         Self {
             halted: AtomicU32::new(DOWN | (domain_pauses << FLAGS.count_ones())),
             seat: AtomicU32::new(Place::Off as u32),
-            hard: AtomicU64::new(u64::MAX),
-            pinned: AtomicU64::new(0),
-            soft: AtomicU64::new(u64::MAX),
+            hard: AtomicUsize::new(usize::MAX),
+            pinned: AtomicUsize::new(0),
+            soft: AtomicUsize::new(usize::MAX),
             key: AtomicU64::new(0),
         }
     }
@@ -92,6 +94,15 @@ impl VcpuSched {
         self.halted.load(Ordering::SeqCst) == BLOCKED
     }
 
+    /// What it is doing while it is not on a CPU, one of [`runstate`].
+    pub(super) fn stopped_state(&self) -> u32 {
+        match self.halted.load(Ordering::SeqCst) {
+            0 => runstate::RUNNABLE,
+            halted if halted & BLOCKED != 0 => runstate::BLOCKED,
+            _ => runstate::OFFLINE,
+        }
+    }
+
     fn has(&self, flag: u32) -> bool {
         self.halted.load(Ordering::SeqCst) & flag != 0
     }
@@ -125,13 +136,12 @@ impl VcpuSched {
 
     /// Puts it elsewhere; where it ran last stays known.
     pub(super) fn set_place(&self, place: Place) {
-        let cpu = self.seat.load(Ordering::SeqCst) & !PLACE_MASK;
-        self.seat.store(cpu | place as u32, Ordering::SeqCst);
+        self.put(self.cpu(), place);
     }
 
-    /// Gives it to a CPU.
-    pub(super) fn load_on(&self, cpu: CpuId) {
-        self.seat.store(seat(cpu, Place::Loaded), Ordering::SeqCst);
+    /// Gives it to a CPU, or takes it from there.
+    pub(super) fn put(&self, cpu: CpuId, place: Place) {
+        self.seat.store(seat(cpu, place), Ordering::SeqCst);
     }
 
     /// Takes the vCPU for the queue, if it is nowhere.
@@ -159,11 +169,11 @@ impl VcpuSched {
 
     /// Whether it may run on `cpu`.
     pub(super) fn allows(&self, cpu: CpuId) -> bool {
-        self.allowed() >> cpu.0 & 1 != 0
+        self.allowed() & cpu.bit() != 0
     }
 
     /// CPUs it may run on now, one bit each.
-    pub(super) fn allowed(&self) -> u64 {
+    pub(super) fn allowed(&self) -> usize {
         match self.pinned.load(Ordering::Relaxed) {
             0 => self.hard.load(Ordering::Relaxed),
             pinned => pinned,
@@ -175,27 +185,27 @@ impl VcpuSched {
         self.pinned.load(Ordering::Relaxed) != 0
     }
 
-    pub(super) fn set_pinned(&self, cpus: u64) {
+    pub(super) fn set_pinned(&self, cpus: usize) {
         self.pinned.store(cpus, Ordering::SeqCst);
     }
 
     /// CPUs it may run on as long as it is not pinned, one bit each.
     pub fn hard_affinity(&self) -> u64 {
-        self.hard.load(Ordering::Relaxed)
+        self.hard.load(Ordering::Relaxed) as u64
     }
 
     /// CPUs it likes to run on, one bit each.
     pub fn soft_affinity(&self) -> u64 {
-        self.soft.load(Ordering::Relaxed)
+        self.soft.load(Ordering::Relaxed) as u64
     }
 
     pub(super) fn set_hard(&self, cpus: u64) {
-        self.hard.store(cpus, Ordering::SeqCst);
+        self.hard.store(cpus as usize, Ordering::SeqCst);
     }
 
     /// Sets what it likes; only ever a hint.
     pub fn set_soft_affinity(&self, cpus: u64) {
-        self.soft.store(cpus, Ordering::Relaxed);
+        self.soft.store(cpus as usize, Ordering::Relaxed);
     }
 
     pub(super) fn key(&self) -> u64 {

@@ -23,13 +23,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use xen_abi::arch::{gic, layout};
 
-use crate::{
-    Hypervisor,
-    current::Current,
-    domain::Domain,
-    machine::Machine,
-    vcpu::{Vcpu, VcpuRef},
-};
+use crate::{Hypervisor, current::Current, domain::Domain, machine::Machine, vcpu::Vcpu};
 
 pub use spi::{RouteError, SpiTable};
 pub use state::{LOCAL, SGIS, Vgic};
@@ -217,13 +211,13 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     /// The list registers are about to be saved: afterwards the core cannot look at them.
-    pub(crate) fn settle_list_registers(&self, vcpu: &VcpuRef<M>) {
-        let mut vgic = vcpu.domain.vgic.lock();
+    pub(crate) fn settle_list_registers(&self, domain: &Arc<Domain<M>>, vcpu: &Vcpu<M>) {
+        let mut vgic = domain.vgic.lock();
         vgic.reclaim(&self.machine, vcpu.id as usize);
         let orphans = vgic.take_orphans();
         drop(vgic);
         if orphans {
-            self.hand_over(&vcpu.domain, vcpu);
+            self.hand_over(domain, vcpu);
         }
     }
 

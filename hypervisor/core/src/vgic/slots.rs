@@ -185,12 +185,17 @@ impl Vgic {
     }
 
     /// Lets go of list registers whose interrupts the guest has ended.
+    #[inline]
     pub(super) fn reclaim<M: Machine>(&mut self, machine: &M, v: usize) {
-        let Some(cpu) = self.cpus.get(v) else { return };
-        if cpu.used == 0 {
-            return;
+        let used = self.cpus.get(v).map_or(0, |cpu| cpu.used);
+        if used != 0 {
+            self.reclaim_of(machine, v, used);
         }
-        let mut ended = machine.empty_list_registers() as u32 & cpu.used;
+    }
+
+    #[inline(never)]
+    fn reclaim_of<M: Machine>(&mut self, machine: &M, v: usize, used: u32) {
+        let mut ended = machine.empty_list_registers() as u32 & used;
         while ended != 0 {
             let n = ended.trailing_zeros() as usize;
             ended &= ended - 1;

@@ -67,12 +67,28 @@ fn without_arguments(name: &str) -> String {
         }
         last = c;
     }
-    let kept = kept.replace("::::", "::").trim_end_matches(':').to_owned();
-    match kept.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
-        // The brackets of a type's own functions: a path like any other.
-        Some((of, rest)) if !of.contains(" as ") && !of.contains('<') => format!("{of}{rest}"),
-        _ => kept,
+    without_trait(kept.replace("::::", "::").trim_end_matches(':'))
+}
+
+/// Gives the path of an implementation: the type's, like any other; the trait says little beside the
+/// function's name.
+fn without_trait(name: &str) -> String {
+    let Some(rest) = name.strip_prefix('<') else { return name.to_owned() };
+    let mut depth = 0;
+    let mut trait_at = None;
+    for (at, c) in rest.char_indices() {
+        match c {
+            '<' => depth += 1,
+            '>' if depth == 0 => {
+                let of = rest[..trait_at.unwrap_or(at)].trim_start_matches("&mut ").trim_start_matches('&');
+                return without_trait(of) + &rest[at + 1..];
+            }
+            '>' => depth -= 1,
+            ' ' if depth == 0 && rest[at..].starts_with(" as ") => trait_at = Some(at),
+            _ => {}
+        }
     }
+    name.to_owned()
 }
 
 #[cfg(test)]
@@ -88,7 +104,15 @@ mod tests {
         let short = super::without_arguments;
         assert_eq!(short("hv_core::trap::skip::<hv_core::regs::Regs<u32>>"), "hv_core::trap::skip");
         assert_eq!(short("<hv_core::Hypervisor<a::Board>>::handle"), "hv_core::Hypervisor::handle");
-        assert_eq!(short("<a::B<fn(u8) -> C<u8>> as d::E<u8>>::f::<u8>::g"), "<a::B as d::E>::f::g");
+        assert_eq!(short("<a::B<fn(u8) -> C<u8>> as d::E<u8>>::f::<u8>::g"), "a::B::f::g");
         assert_eq!(short("<str>::trim::{closure#0}"), "str::trim::{closure#0}");
+    }
+
+    #[test]
+    fn names_lose_traits() {
+        let short = super::without_arguments;
+        assert_eq!(short("<&mut a::B as core::fmt::Write>::write_str"), "a::B::write_str");
+        assert_eq!(short("<<a::B as d::E>::f::G as core::ops::drop::Drop>::drop"), "a::B::f::G::drop");
+        assert_eq!(short("<[u8] as a::B>::f"), "[u8]::f");
     }
 }

@@ -355,6 +355,8 @@ fn console<R: Convention>() {
     hv.machine.log(|log| log.console.clear());
     assert_eq!(io(&other, 0, 8, ARG), 0);
     assert_eq!(hv.machine.log(|log| log.console.clone()), b"(d5) ab\n");
+    hv.console_input(b's');
+    assert_eq!((io(&other, 1, 8, ARG), io(&dom0, 1, 8, ARG)), (0, 1), "what was typed is dom0's");
 }
 
 fn long_console_output<R: Convention>() {

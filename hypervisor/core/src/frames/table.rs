@@ -15,7 +15,6 @@
 use alloc::vec::Vec;
 use core::{
     cmp::Reverse,
-    hint::spin_loop,
     sync::atomic::{AtomicU32, Ordering, fence},
 };
 
@@ -80,7 +79,7 @@ impl Found {
                     return true;
                 }
                 // To wait for who scrubs it takes no longer than to do it here.
-                FREE_USED | FREE_SCRUBBING => spin_loop(),
+                FREE_USED | FREE_SCRUBBING => lock::relax(),
                 _ => return false,
             }
         }

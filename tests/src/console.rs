@@ -79,15 +79,16 @@ impl Console {
         }
     }
 
-    /// Types a line into something that echoes it, as fast as the echo comes back.
+    /// Types a line into something that echoes it, as fast as the echo comes back. Others may print between its
+    /// letters.
     #[track_caller]
     pub fn send_line(&mut self, line: &str) {
         let deadline = Instant::now() + Duration::from_secs(30);
         let bytes = [line.as_bytes(), b"\r"].concat();
         for chunk in bytes.chunks(CHUNK) {
-            let enough = self.text.len() + chunk.len();
+            let from = self.text.len();
             self.send(chunk);
-            while self.text.len() < enough {
+            while !is_echoed(chunk, &self.text.as_bytes()[from..]) {
                 if let Err(e) = self.more(deadline) {
                     self.fail(&format!("no echo of {line:?}: {e}"));
                 }
@@ -143,6 +144,12 @@ impl Console {
     }
 }
 
+/// Whether all that was typed is in what was said since, in this order. The end of a line may be shown as anything.
+fn is_echoed(typed: &[u8], said: &[u8]) -> bool {
+    let mut said = said.iter();
+    typed.iter().all(|typed| said.any(|byte| byte == typed || *typed == b'\r'))
+}
+
 impl Drop for Console {
     fn drop(&mut self) {
         // It may have ended by itself.
@@ -176,7 +183,7 @@ impl Escape {
 
 #[cfg(test)]
 mod tests {
-    use super::Escape;
+    use super::{Escape, is_echoed};
 
     #[test]
     fn escape_sequences_are_not_text() {
@@ -184,5 +191,15 @@ mod tests {
         let plain: Vec<u8> =
             b"a\x1b[6nb\r\n\x1b[1;31mc\x1bMd".iter().copied().filter(|b| e.is_text(*b)).collect();
         assert_eq!(plain, b"ab\ncd");
+    }
+
+    #[test]
+    fn an_echo_has_all_letters_and_may_have_others_between() {
+        for echo in ["xl list\n", "x(d1) still here\nl list\n", "xl list$"] {
+            assert!(is_echoed(b"xl list\r", echo.as_bytes()), "{echo}");
+        }
+        for other in ["", "xl list", "(d1) still here, still here\n"] {
+            assert!(!is_echoed(b"xl list\r", other.as_bytes()), "{other}");
+        }
     }
 }

@@ -96,6 +96,7 @@ fn build_dom0(
     let ramdisk = source.chosen.dom0_module(ModuleKind::Ramdisk)?;
     let from = Dom0 {
         board: source.board,
+        chosen: source.chosen,
         kernel: file(kernel)?,
         ramdisk: ramdisk.as_ref().map(file).transpose()?,
         bootargs: kernel.bootargs,

@@ -10,12 +10,12 @@ use xen_abi::{
     hvm::{callback, param},
 };
 
-use super::{Board, BuildError, load::load, memory, runs};
+use super::{Board, BuildError, load::load, memory, refuse_unsupported, runs};
 use crate::{
     Hypervisor,
     domain::{Domain, DomainConfig},
     frames::Account,
-    host::{Described, devices::Timer, gic::Gic},
+    host::{Described, chosen::Chosen, devices::Timer, gic::Gic},
     machine::{Machine, Trigger},
     p2m::P2mType,
     version,
@@ -31,6 +31,8 @@ const TREE_SLACK: usize = 16 << 10;
 pub struct Dom0<'a> {
     /// The board.
     pub board: &'a Described<'a>,
+    /// Its `/chosen`.
+    pub chosen: Chosen<'a>,
     /// The kernel's file.
     pub kernel: &'a [u8],
     /// The initial RAM disk.
@@ -58,6 +60,7 @@ impl<M: Machine> Hypervisor<M> {
     /// Builds dom0, ready to run but for its pause.
     pub fn build_dom0<'a>(&self, from: &Dom0<'a>) -> Result<Arc<Domain<M>>, BuildError<'a>> {
         let Described { gic: controller, timer, .. } = from.board;
+        refuse_unsupported(from.chosen.children())?;
         let account = Arc::new(Account::new(Domid(0)));
         self.frames.open(&account)?;
         let redistributors = redistributors(controller);

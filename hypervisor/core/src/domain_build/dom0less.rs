@@ -14,7 +14,7 @@ use xen_abi::{
     hvm::param,
 };
 
-use super::{BuildError, board::Board, load::load, runs};
+use super::{BuildError, board::Board, load::load, refuse_unsupported, runs};
 use crate::{
     Hypervisor,
     domain::{Domain, DomainConfig},
@@ -37,9 +37,6 @@ const MAX_PORT: u32 = 1023;
 /// Properties of Xen's binding that change what the guest is and are not to be had: a guest without
 /// them would not be the one that was asked for.
 const UNSUPPORTED: [&str; 3] = ["direct-map", "xen,static-mem", "domain-cpupool"];
-
-/// Nodes of the binding below a guest's that are not to be had either, by what they are compatible with.
-const UNSUPPORTED_NODES: [&str; 2] = ["xen,domain-shared-memory-v1", "xen,evtchn-v1"];
 
 /// Reads a boot module.
 pub type File<'f, 'a> = &'f dyn Fn(Region) -> Option<&'a [u8]>;
@@ -67,11 +64,7 @@ impl<'a> Wish<'a> {
         if let Some(name) = UNSUPPORTED.into_iter().find(|name| node.has(name)) {
             return Err(BuildError::Unsupported(*node, name));
         }
-        for child in node.children() {
-            if let Some(name) = UNSUPPORTED_NODES.into_iter().find(|name| child.is_compatible(&[name])) {
-                return Err(BuildError::Unsupported(child, name));
-            }
-        }
+        refuse_unsupported(node.children())?;
         let kib = node.property("memory").and_then(|property| property.as_u64());
         let memory = kib.and_then(|kib| kib.checked_mul(1 << 10)).ok_or(bad("memory"))?;
         let vcpus = node.u32("cpus").filter(|cpus| (1..=most).contains(cpus)).ok_or(bad("cpus"))?;

@@ -43,6 +43,21 @@ pub enum BuildError<'a> {
     Create(Errno),
 }
 
+/// Nodes of Xen's binding, below a guest's or for dom0 below `/chosen`, that are not to be had, by what they are
+/// compatible with.
+const UNSUPPORTED_NODES: [&str; 2] = ["xen,domain-shared-memory-v1", "xen,evtchn-v1"];
+
+/// Fails for the first of a domain's nodes that asks for what is not to be had: a domain without it would not be the
+/// one that was asked for.
+fn refuse_unsupported<'a>(nodes: impl Iterator<Item = Node<'a>>) -> Result<(), BuildError<'a>> {
+    for node in nodes {
+        if let Some(name) = UNSUPPORTED_NODES.into_iter().find(|name| node.is_compatible(&[name])) {
+            return Err(BuildError::Unsupported(node, name));
+        }
+    }
+    Ok(())
+}
+
 impl fmt::Display for BuildError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -10,7 +10,7 @@ use crate::{
     cmdline::Options,
     domain::Domain,
     fake::{FakeMachine, RAM_START, hypervisor},
-    host::Described,
+    host::{Described, chosen::Chosen},
     machine::{CacheOp, Machine, Trigger},
     p2m::P2mType,
     regs::Arm32Regs,
@@ -112,6 +112,7 @@ fn build_on(
     let board = Described::read(&tree).map_err(|error| error.to_string())?;
     let from = Dom0 {
         board: &board,
+        chosen: Chosen::of(&tree),
         kernel,
         ramdisk,
         bootargs: None,
@@ -129,6 +130,25 @@ fn read(hv: &Hv, address: u64, len: usize) -> Vec<u8> {
         hv.machine.read_frame(Mfn::containing(at), (address % PAGE_SIZE as u64) as usize, chunk);
     }
     bytes
+}
+
+#[test]
+fn dom0_is_not_made_without_what_is_asked_for_it() {
+    let hv = world(16384, "dom0_mem=16M");
+    for name in ["xen,domain-shared-memory-v1", "xen,evtchn-v1"] {
+        let plain = board(gicv2);
+        let plain = Tree::parse(&plain).unwrap();
+        let mut writer = Writer::new([], 0);
+        writer.begin_node("");
+        plain.root().properties().for_each(|property| drop(writer.copy(&property)));
+        let others = plain.root().children().filter(|node| node.name() != "chosen");
+        others.for_each(|node| drop(writer.copy_node(&node)));
+        writer.begin_node("chosen").begin_node("static").str("compatible", name).end_node().end_node();
+        writer.end_node();
+        let error = build_on(&hv, &writer.finish(), &zimage(PAGE_SIZE), None).err().unwrap();
+        assert_eq!(error, format!("/chosen/static: `{name}` is not supported"));
+    }
+    assert!(build(&hv, &zimage(PAGE_SIZE), None).is_ok(), "nothing was left behind");
 }
 
 #[test]

@@ -82,7 +82,8 @@ impl<'a> Chosen<'a> {
         self.children().filter(|node| node.is_compatible(DOMAIN))
     }
 
-    fn children(&self) -> impl Iterator<Item = Node<'a>> + use<'a> {
+    /// The nodes below it.
+    pub fn children(&self) -> impl Iterator<Item = Node<'a>> + use<'a> {
         self.node.into_iter().flat_map(|chosen| chosen.children())
     }
 

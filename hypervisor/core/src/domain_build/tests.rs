@@ -140,9 +140,13 @@ fn dom0_is_not_made_without_what_is_asked_for_it() {
         let plain = Tree::parse(&plain).unwrap();
         let mut writer = Writer::new([], 0);
         writer.begin_node("");
-        plain.root().properties().for_each(|property| drop(writer.copy(&property)));
+        plain.root().properties().for_each(|property| {
+            writer.copy(&property);
+        });
         let others = plain.root().children().filter(|node| node.name() != "chosen");
-        others.for_each(|node| drop(writer.copy_node(&node)));
+        others.for_each(|node| {
+            writer.copy_node(&node);
+        });
         writer.begin_node("chosen").begin_node("static").str("compatible", name).end_node().end_node();
         writer.end_node();
         let error = build_on(&hv, &writer.finish(), &zimage(PAGE_SIZE), None).err().unwrap();

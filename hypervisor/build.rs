@@ -20,4 +20,5 @@ fn main() {
     println!("cargo:rustc-link-arg-bins=-T{script}");
     println!("cargo:rustc-link-arg-bins=--orphan-handling=error");
     println!("cargo:rustc-link-arg-bins=--no-eh-frame-hdr");
+    println!("cargo:rustc-link-arg-bins=--build-id=sha1");
 }

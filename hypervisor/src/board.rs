@@ -11,7 +11,7 @@ use xen_abi::{Errno, Gfn, Mfn, arch::VcpuGuestContext, psci::smccc};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::{
-    arch,
+    arch, build_id,
     context::{self, Context},
     gic::Gic,
     guest_tlb,
@@ -112,6 +112,10 @@ impl Machine for Board {
         }
         log::warn!("firmware cannot end the machine; halted");
         crate::panic::halt()
+    }
+
+    fn build_id(&self) -> &[u8] {
+        build_id::build_id()
     }
 
     fn firmware(&self, function: u32, arg: u32) -> i32 {

@@ -13,6 +13,8 @@ mod board;
 #[cfg(target_os = "none")]
 mod boot;
 #[cfg(target_os = "none")]
+mod build_id;
+#[cfg(target_os = "none")]
 mod context;
 #[cfg(target_os = "none")]
 mod domains;

@@ -51,10 +51,8 @@ const VNUMA: &str = "no virtual nodes";
 const WIDTH: &str = "memory counts as of one address width";
 
 /// Where our hypervisor answers otherwise than Debian's Xen on purpose: to whom, how the lines begin, and why.
-const DIFFERENCES: [(Whom, &str, &str); 47] = [
+const DIFFERENCES: [(Whom, &str, &str); 45] = [
     (Any, "hypercall 2a", "no hypfs; Debian's Xen has it, without parameters"),
-    (Dom0, "build_id", "there is none"),
-    (Dom0, "xen_version nowhere a", "there is no build id"),
     (Any, "memory_op null 10:", POD),
     (Any, "memory_op null 11:", POD),
     (Any, "memory_op nowhere 10 ", POD),

@@ -59,6 +59,9 @@ impl FakeContext {
     }
 }
 
+/// What the linker would have named this build.
+pub const BUILD_ID: [u8; 20] = *b"a build without code";
+
 /// What one CPU of the fake holds.
 #[derive(Clone, Default)]
 struct Hardware {
@@ -318,6 +321,10 @@ impl<R: GuestRegs> Machine for FakeMachine<R> {
 
     fn shutdown(&self, reboot: bool) -> ! {
         panic!("the machine {}", if reboot { "restarts" } else { "powers off" })
+    }
+
+    fn build_id(&self) -> &[u8] {
+        &BUILD_ID
     }
 
     fn firmware(&self, function: u32, arg: u32) -> i32 {

@@ -119,6 +119,8 @@ pub trait Machine: Sync + Send + Sized + 'static {
     fn set_timer(&self, deadline: Option<u64>);
     /// Ends the machine: power off or reset. Does not return to the caller's work.
     fn shutdown(&self, reboot: bool) -> !;
+    /// How the linker named this build; empty where it did not.
+    fn build_id(&self) -> &[u8];
     /// Makes a fast call of this CPU's firmware with one argument (Arm DEN0028); all ones where there is none.
     fn firmware(&self, function: u32, arg: u32) -> i32;
 

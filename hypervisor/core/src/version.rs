@@ -10,8 +10,8 @@ use xen_abi::{
         NOT_DIRECT_MAPPED, WRITABLE_PAGE_TABLES,
     },
     version::{
-        CAPABILITIES_LEN, CHANGESET_LEN, COMMANDLINE_LEN, CompileInfo, EXTRAVERSION_LEN, FeatureInfo,
-        PlatformParameters, op,
+        BuildId, CAPABILITIES_LEN, CHANGESET_LEN, COMMANDLINE_LEN, CompileInfo, EXTRAVERSION_LEN,
+        FeatureInfo, PlatformParameters, op,
     },
 };
 use zerocopy::FromZeros;
@@ -67,13 +67,33 @@ impl<M: Machine> Current<'_, M> {
                 let text = if allowed { self.hv.options.text } else { DENIED };
                 self.write(arg, &padded::<COMMANDLINE_LEN>(text))?;
             }
-            op::BUILD_ID => {
-                xsm::control(self.domain)?;
-                return Err(Errno::ENODATA.into());
-            }
+            op::BUILD_ID => return self.build_id(arg),
             _ => return Err(Errno::ENOSYS.into()),
         }
         Ok(0)
+    }
+
+    /// Writes the build id behind its length and gives how long it is; only that for no buffer.
+    fn build_id(&self, arg: u64) -> HypercallResult {
+        xsm::control(self.domain)?;
+        let room = match arg {
+            0 => None,
+            _ => match self.read::<BuildId>(arg)?.len {
+                0 => return Err(Errno::EINVAL.into()),
+                len => Some(len as usize),
+            },
+        };
+        let id = self.hv.machine.build_id();
+        match room {
+            _ if id.is_empty() => return Err(Errno::ENODATA.into()),
+            Some(room) if room < id.len() => return Err(Errno::ENOBUFS.into()),
+            Some(_) => {
+                let bytes = arg.checked_add(size_of::<BuildId>() as u64).ok_or(Errno::EFAULT)?;
+                self.copy_to_guest(bytes, id)?;
+            }
+            None => {}
+        }
+        Ok(id.len() as u64)
     }
 
     fn get_features(&self, arg: u64) -> Result<(), Errno> {
@@ -120,6 +140,38 @@ fn padded<const N: usize>(text: &str) -> [u8; N] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fake::{
+        BUILD_ID, FakeMachine, GUEST_RAM, as_guest, control_config, domain, guest_config, hypervisor,
+    };
+
+    #[test]
+    fn the_build_id_is_for_who_controls_and_for_buffers_that_hold_it() {
+        let hv: crate::Hypervisor<FakeMachine> = hypervisor(64, 1);
+        let dom0 = domain(&hv, 0, control_config(), 4);
+        let guest = domain(&hv, 1, guest_config(), 4);
+        let size = BUILD_ID.len() as u32;
+        let at = GUEST_RAM.0 << 12;
+        let end = (GUEST_RAM.0 + 4) << 12;
+        let asked = |domain, arg, len: u32| {
+            as_guest(&hv, domain, |cur| {
+                if arg != 0 && arg < end {
+                    cur.write(arg, &BuildId { len }).unwrap();
+                }
+                cur.xen_version(op::BUILD_ID.into(), arg)
+            })
+        };
+        assert_eq!(asked(&guest, 0, 0), Err(Errno::EPERM.into()));
+        assert_eq!(asked(&dom0, 0, 0), Ok(size.into()));
+        assert_eq!(asked(&dom0, at, 0), Err(Errno::EINVAL.into()));
+        assert_eq!(asked(&dom0, at, size - 1), Err(Errno::ENOBUFS.into()));
+        for nowhere in [end - 4, end, u64::MAX - 3, u64::MAX] {
+            assert_eq!(asked(&dom0, nowhere, size), Err(Errno::EFAULT.into()), "{nowhere:#x}");
+        }
+        assert_eq!(asked(&dom0, at, size), Ok(size.into()));
+        let written = as_guest(&hv, &dom0, |cur| cur.read::<[u8; 24]>(at)).unwrap();
+        assert_eq!(written[..4], size.to_le_bytes());
+        assert_eq!(written[4..], BUILD_ID);
+    }
 
     #[test]
     fn fields_end_in_a_nul_however_long_the_text() {

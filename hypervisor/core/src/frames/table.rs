@@ -7,10 +7,11 @@
 //! | 31..16 | owner's domid + 1; 0 while the frame is free |
 //! | 15 | allocated: the owner itself holds one of the references |
 //! | 14 | kept: the hypervisor's page, lent to the owner and not counted as its memory |
-//! | 13..0 | references; of a free frame, what it holds |
+//! | 13..0 | references; 0 while the frame is free |
 //!
-//! A frame whose count has reached zero can never be referenced again until it has been scrubbed
-//! and handed out anew: [`FrameTable::get`] refuses a count of zero.
+//! Of a free frame, bits 15 and 14 say what it holds. A frame whose count has reached zero can never be referenced
+//! again until it has been scrubbed and handed out anew: [`FrameTable::get`] refuses a count of zero, and
+//! [`FrameTable::put`] takes it for a bug.
 
 use alloc::vec::Vec;
 use core::{
@@ -30,11 +31,11 @@ const COUNT: u32 = KEPT - 1;
 /// A free frame that may hold anything: nobody had it since boot.
 const FREE_DIRTY: u32 = 0;
 /// A free frame of zeroes.
-const FREE_CLEAN: u32 = 1;
+const FREE_CLEAN: u32 = 1 << 14;
 /// A free frame with what its last owner left.
-const FREE_USED: u32 = 2;
+const FREE_USED: u32 = 2 << 14;
 /// A free frame that a CPU without other work is scrubbing.
-const FREE_SCRUBBING: u32 = 3;
+const FREE_SCRUBBING: u32 = 3 << 14;
 
 /// What became of a reference that was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -260,10 +261,7 @@ impl FrameTable {
 
     /// References held now.
     pub(super) fn references(&self, mfn: Mfn) -> u32 {
-        match self.entry(mfn).map(|entry| entry.load(Ordering::Acquire)) {
-            Some(value) if value >> OWNER_SHIFT != 0 => value & COUNT,
-            _ => 0,
-        }
+        self.entry(mfn).map_or(0, |entry| entry.load(Ordering::Acquire) & COUNT)
     }
 
     /// Takes a reference to a frame that `owner` owns. False when it does not, or when the count
@@ -280,11 +278,7 @@ impl FrameTable {
 
     /// Takes a reference to a frame in use, whoever owns it.
     pub(super) fn get_used(&self, mfn: Mfn) -> bool {
-        self.update(mfn, |value| {
-            let used = value >> OWNER_SHIFT != 0 && value & COUNT != 0;
-            (used && value & COUNT != COUNT).then(|| value + 1)
-        })
-        .is_some()
+        self.update(mfn, |value| (value & COUNT != 0 && value & COUNT != COUNT).then(|| value + 1)).is_some()
     }
 
     /// Drops a reference.
@@ -337,6 +331,8 @@ fn owner_of(value: u32) -> Option<Domid> {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use super::*;
     use alloc::boxed::Box;
 
@@ -437,6 +433,16 @@ mod tests {
         table.hand_out(M, 1, Use::Hypervisor, |_| ());
         table.put(M);
         table.put(M);
+    }
+
+    #[test]
+    fn dropping_a_free_frame_is_a_bug_whatever_it_holds() {
+        for free in [FREE_DIRTY, FREE_CLEAN, FREE_USED, FREE_SCRUBBING] {
+            let table = table();
+            table.set(M, free);
+            assert_eq!((table.references(M), table.owner(M), table.get_used(M)), (0, None, false));
+            assert!(std::panic::catch_unwind(|| table.put(M)).is_err(), "{free:#x}");
+        }
     }
 
     #[test]

@@ -52,10 +52,12 @@ pub(super) fn get_pool<M: Machine>(cur: &Current<'_, M>, op: &mut Domctl, domain
 /// Sets how much memory the tables may take. It is taken when needed, but has to be there now.
 pub(super) fn set_pool<M: Machine>(cur: &Current<'_, M>, op: &Domctl, domain: &Arc<Domain<M>>) -> Result {
     let size = op.u.get::<PagingMempool>().size;
-    let pages = u32::try_from(size >> PAGE_SHIFT).map_err(|_| Errno::EINVAL)?;
-    if !size.is_multiple_of(PAGE_SIZE as u64) {
+    let pages = size >> PAGE_SHIFT;
+    // Xen counts pages in words of its own width.
+    if !size.is_multiple_of(PAGE_SIZE as u64) || usize::try_from(pages).is_err() {
         return Err(Errno::EINVAL);
     }
+    let pages = u32::try_from(pages).map_err(|_| Errno::ENOMEM)?;
     let mut p2m = domain.p2m(cur.hv.mem());
     let pool = p2m.pool();
     // The hardware domain's tables are not limited.

@@ -123,11 +123,12 @@ impl Own {
         core.pc = regs.pc;
         core.cpsr = regs.pstate;
         core.spsr_el1 = el1.spsr;
-        self.aarch32.get(core);
         if hcr & HCR_RW != 0 {
             core.sp_el0 = el1.sp_el0;
             core.sp_el1 = el1.sp_el1;
             core.elr_el1 = el1.elr;
+        } else {
+            self.aarch32.get(core);
         }
         context.sctlr = el1.sctlr;
         context.ttbcr = el1.tcr;

@@ -3,7 +3,7 @@ use crate::{Console, artifacts::Hypervisor};
 use machine::{Arch, DomU, Domain, Machine};
 use std::time::Duration;
 
-use Whom::{Any, Any32, Any64, Dom0, Guest32};
+use Whom::{Any, Any32, Any64, Dom0, Dom0Arm32, Dom0Arm64, Guest32};
 
 const ENOUGH: Duration = Duration::from_secs(300);
 /// How each of its lines begins; what the hypervisor puts in front of a guest's lines is left out.
@@ -28,6 +28,10 @@ enum Whom {
     Any64,
     Dom0,
     /// On 32-bit ARM.
+    Dom0Arm32,
+    /// On 64-bit ARM.
+    Dom0Arm64,
+    /// On 32-bit ARM.
     Guest32,
 }
 
@@ -38,6 +42,8 @@ impl Whom {
             Any32 => arch == Arch::Arm32,
             Any64 => arch == Arch::Arm64,
             Dom0 => caller == Caller::Dom0,
+            Dom0Arm32 => caller == Caller::Dom0 && arch == Arch::Arm32,
+            Dom0Arm64 => caller == Caller::Dom0 && arch == Arch::Arm64,
             Guest32 => caller == Caller::Guest && arch == Arch::Arm32,
         }
     }
@@ -45,13 +51,14 @@ impl Whom {
 
 const BITS: &str =
     "bits that an address, a frame or an index of 32 bits does not have are checked, not ignored";
+const IPA: &str = "guest-physical addresses have 40 bits; Debian's Xen for 64-bit ARM has as many as the CPU";
 const POD: &str = "xl mem-set needs it, and the guest's balloon does the rest";
 const WATCHDOG: &str = "none is left: an error, which Debian's Xen gives as a positive number of 32 bits";
 const VNUMA: &str = "no virtual nodes";
 const WIDTH: &str = "memory counts as of one address width";
 
 /// Where our hypervisor answers otherwise than Debian's Xen on purpose: to whom, how the lines begin, and why.
-const DIFFERENCES: [(Whom, &str, &str); 45] = [
+const DIFFERENCES: [(Whom, &str, &str); 53] = [
     (Any, "hypercall 2a", "no hypfs; Debian's Xen has it, without parameters"),
     (Any, "memory_op null 10:", POD),
     (Any, "memory_op null 11:", POD),
@@ -65,7 +72,7 @@ const DIFFERENCES: [(Whom, &str, &str); 45] = [
     (Any32, "batch shared_info size=8:", BITS),
     (Any, "batch grant_table size=8:", BITS),
     (Any, "map_grant_ref host_addr=", BITS),
-    (Any, "setup_table", "a frame that is mapped nowhere is all ones in 64 bits, too"),
+    (Any32, "setup_table", "a frame that is mapped nowhere is all ones in 64 bits, too"),
     (Any64, "watchdog new:", WATCHDOG),
     (Any64, "watchdog again id=0:", WATCHDOG),
     (Dom0, "acquire_resource", "of an unknown resource there are no frames, not some error's number of them"),
@@ -77,23 +84,31 @@ const DIFFERENCES: [(Whom, &str, &str); 45] = [
     (Dom0, "sysctl of nothing cmd=2:", "no trace buffers"),
     (Dom0, "sysctl of nothing cmd=e:", "no pages are taken out of use"),
     (Dom0, "get_paging_mempool_size domain=0:", "dom0's tables have no limit"),
+    (Dom0Arm64, "getdomaininfo:", IPA),
+    (Dom0Arm64, "getdomaininfo domain=0:", IPA),
+    (Dom0Arm64, "getdomaininfo domain=1:", IPA),
     (Dom0, "createdomain flags=83:", "no virtual PMU, which Debian's Xen has"),
     (Dom0, "createdomain arch nr_spis=ffffffff:", "Debian's Xen rounds it up to none"),
-    (Dom0, "setvcpucontext ctxt=100000000:", BITS),
-    (Dom0, "iomem_permission first_mfn=100000000:", BITS),
-    (Dom0, "iomem_permission first_mfn=10000000000000:", BITS),
+    (Dom0Arm32, "setvcpucontext ctxt=100000000:", BITS),
+    (Dom0Arm32, "iomem_permission first_mfn=100000000:", BITS),
+    (Dom0Arm32, "iomem_permission first_mfn=10000000000000:", BITS),
     (Dom0, "iomem_permission first_mfn=ffffffffffffffff:", BITS),
-    (Dom0, "iomem_permission nr_mfns=100000000:", BITS),
-    (Dom0, "iomem_permission nr_mfns=10000000000000:", BITS),
+    (Dom0Arm32, "iomem_permission nr_mfns=100000000:", BITS),
+    (Dom0Arm32, "iomem_permission nr_mfns=10000000000000:", BITS),
     (Dom0, "memory_mapping first_gfn=100000000:", BITS),
-    (Dom0, "memory_mapping first_gfn=10000000000000:", BITS),
+    (Dom0Arm32, "memory_mapping first_gfn=10000000000000:", BITS),
     (Dom0, "memory_mapping first_mfn=100000000:", BITS),
-    (Dom0, "memory_mapping first_mfn=10000000000000:", BITS),
+    (Dom0Arm32, "memory_mapping first_mfn=10000000000000:", BITS),
     (Dom0, "memory_mapping away first_gfn=100000000:", BITS),
-    (Dom0, "memory_mapping away first_gfn=10000000000000:", BITS),
+    (Dom0Arm32, "memory_mapping away first_gfn=10000000000000:", BITS),
     (Dom0, "memory_mapping away first_mfn=100000000:", BITS),
-    (Dom0, "memory_mapping away first_mfn=10000000000000:", BITS),
-    (Dom0, "cacheflush start_pfn=ffffffff:", "the frame after the last one of 32 bits is another one"),
+    (Dom0Arm32, "memory_mapping away first_mfn=10000000000000:", BITS),
+    (Dom0Arm64, "iomem_permission first_mfn=10000000:", IPA),
+    (Dom0Arm64, "memory_mapping first_gfn=10000000:", IPA),
+    (Dom0Arm64, "memory_mapping first_mfn=10000000:", IPA),
+    (Dom0Arm64, "memory_mapping away first_gfn=10000000:", IPA),
+    (Dom0Arm64, "memory_mapping away first_mfn=10000000:", IPA),
+    (Dom0Arm32, "cacheflush start_pfn=ffffffff:", "the frame after the last one of 32 bits is another one"),
     (
         Dom0,
         "getdomaininfo of made:",

@@ -406,8 +406,10 @@ fn only_those_in_control_map_others_memory() {
     assert_eq!(error(&world.dom0, Domid(0)), Errno::ESRCH.number(), "by its number");
     assert_eq!(error(&world.dom0, Domid::SELF), Errno::EINVAL.number(), "its own");
     assert_eq!(error(&world.dom0, Domid(5)), Errno::ESRCH.number());
-    assert_eq!(error(&world.dom0, Domid::XEN), Errno::EINVAL.number());
-    assert_eq!(error(&other, Domid::XEN), Errno::EPERM.number());
+    for nobody in [Domid::XEN, Domid::IO] {
+        assert_eq!(error(&world.dom0, nobody), Errno::EINVAL.number());
+        assert_eq!(error(&other, nobody), Errno::EPERM.number());
+    }
     // What is not the other's own RAM is not to be had through it.
     let (mfn, _) = world.lookup(&world.guest, GUEST_RAM.0).unwrap();
     other.p2m(world.hv.mem()).map(GUEST_RAM, mfn, 1, P2mType::GrantRw).unwrap();

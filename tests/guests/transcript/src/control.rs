@@ -154,6 +154,9 @@ fn domains(t: &mut Transcript) {
         .field(field!(Domctl, domain), DOMIDS)
         .field(of_domctl!(PagingMempool, size), &pools)
         .run(&on_domain(dom::SET_PAGING_MEMPOOL_SIZE, &domctl::PagingMempool { size: 1 << 20 }));
+    // What Debian's Xen has run out of memory for stays in the pool, and is missed below.
+    t.operation("set_paging_mempool_size back", domctl_call)
+        .run(&on_domain(dom::SET_PAGING_MEMPOOL_SIZE, &domctl::PagingMempool { size: 1 << 20 }));
     t.operation("get_paging_mempool_size", domctl_call)
         .field(field!(Domctl, domain), DOMIDS)
         .run(&on_domain(dom::GET_PAGING_MEMPOOL_SIZE, &domctl::PagingMempool { size: 7 }));
@@ -242,6 +245,8 @@ fn making(t: &mut Transcript) {
     t.operation("vuart_op of one that ran", domctl_call)
         .field(of_domctl!(VuartOp, kind), FEW)
         .run(&on_domain(dom::VUART_OP, &uart));
+    // The first of the contexts below has a vCPU fault for ever, and the machine's clock stand still.
+    t.operation("pausedomain of made", domctl_call).run(&made(dom::PAUSEDOMAIN, &[]));
     let context = |cmd| {
         made(cmd, domctl::VcpuContext { vcpu: 0, ctxt: t.scratch.handle(), ..Default::default() }.as_bytes())
     };

@@ -17,7 +17,7 @@ use crate::{
 /// Bytes of the argument that are looked at for what was written.
 pub const ARGUMENT: usize = 1024;
 /// Words that are shown of what was written: longer lines are cut, by each hypervisor elsewhere.
-const MOST_SHOWN: usize = 12;
+const MOST_SHOWN: usize = 8;
 /// Text that is printed at a time.
 const CHUNK: usize = 2048;
 /// What memory is filled with before a call, so that zeroes that are written are seen.

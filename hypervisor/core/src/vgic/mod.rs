@@ -21,6 +21,7 @@ mod v3_tests;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use lock::MutexGuard;
 use xen_abi::arch::{gic, layout};
 
 use crate::{Hypervisor, current::Current, domain::Domain, machine::Machine, vcpu::Vcpu};
@@ -92,6 +93,9 @@ pub fn max_vcpus(version: u8) -> u32 {
 #[derive(Default)]
 pub struct Delivery {
     stale: AtomicBool,
+    /// List registers may have shared interrupts, whose ends concern others. Only the CPU where the vCPU is
+    /// loaded looks at this.
+    shared: AtomicBool,
     /// The CPU to which its hardware interrupts go.
     cpu: AtomicU32,
 }
@@ -142,8 +146,7 @@ impl<M: Machine> Hypervisor<M> {
             return;
         }
         let mut vgic = domain.vgic.lock();
-        vgic.pend(vcpu.id as usize, virq, source);
-        let wakes = vgic.is_enabled(vcpu.id as usize, virq);
+        let wakes = vgic.pend(vcpu.id as usize, virq, source);
         drop(vgic);
         if wakes {
             self.deliver_to(domain, vcpu, false);
@@ -164,6 +167,7 @@ impl<M: Machine> Hypervisor<M> {
         let here = self.is_loaded_here(vcpu);
         if here {
             vgic.deliver(&self.machine, v, spi, 0);
+            vcpu.delivery.shared.store(true, Ordering::Relaxed);
         } else {
             vgic.pend(v, spi, 0);
         }
@@ -202,18 +206,27 @@ impl<M: Machine> Hypervisor<M> {
     pub(crate) fn refill_list_registers(&self, domain: &Arc<Domain<M>>, vcpu: &Vcpu<M>) {
         vcpu.delivery.begin();
         let mut vgic = domain.vgic.lock();
-        vgic.refill(&self.machine, vcpu.id as usize);
-        let orphans = vgic.take_orphans();
-        drop(vgic);
-        if orphans {
-            self.hand_over(domain, vcpu);
+        if !vgic.refill_quickly(&self.machine, vcpu.id as usize) {
+            vgic.refill(&self.machine, vcpu.id as usize);
+            self.settle(domain, vcpu, vgic);
         }
     }
 
-    /// The list registers are about to be saved: afterwards the core cannot look at them.
+    /// The list registers are about to be saved: afterwards the core cannot look at them. When private
+    /// interrupts end matters to nobody else.
+    #[inline]
     pub(crate) fn settle_list_registers(&self, domain: &Arc<Domain<M>>, vcpu: &Vcpu<M>) {
-        let mut vgic = domain.vgic.lock();
-        vgic.reclaim(&self.machine, vcpu.id as usize);
+        if vcpu.delivery.shared.load(Ordering::Relaxed) {
+            let mut vgic = domain.vgic.lock();
+            vgic.reclaim_shared(&self.machine, vcpu.id as usize);
+            self.settle(domain, vcpu, vgic);
+        }
+    }
+
+    /// Notes what the list registers of the loaded vCPU have by now, and passes on what they do not have any more.
+    #[inline(never)]
+    fn settle(&self, domain: &Arc<Domain<M>>, vcpu: &Vcpu<M>, mut vgic: MutexGuard<'_, Vgic>) {
+        vcpu.delivery.shared.store(vgic.holds_shared(vcpu.id as usize), Ordering::Relaxed);
         let orphans = vgic.take_orphans();
         drop(vgic);
         if orphans {

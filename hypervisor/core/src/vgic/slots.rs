@@ -38,6 +38,8 @@ pub(super) struct Interface {
     slots: [Slot; MAX_SLOTS],
     /// One bit for each slot that holds an interrupt, perhaps one that the guest has ended.
     used: u32,
+    /// Those of them that hold a shared interrupt.
+    shared: u32,
     /// Slots may hold what is no longer enabled.
     pub(super) recheck: bool,
     /// The vCPU was reset: its list registers hold nothing that counts.
@@ -52,6 +54,7 @@ impl Interface {
             sources: [0; SGIS as usize],
             slots: [Slot(0); MAX_SLOTS],
             used: 0,
+            shared: 0,
             recheck: false,
             reset: false,
             underflow: false,
@@ -75,16 +78,67 @@ impl Interface {
         None
     }
 
+    /// Notes that a private interrupt is pending; `source` is an SGI's sender. Says whether it is enabled.
+    #[inline]
+    pub(super) fn pend(&mut self, virq: u32, source: u8) -> bool {
+        if let Some(sources) = self.sources.get_mut(virq as usize) {
+            *sources |= 1 << (source & 7);
+        }
+        self.bank.pend(virq)
+    }
+
+    /// Notes that it has gone to a list register.
+    #[inline]
+    pub(super) fn placed(&mut self, virq: u32, source: u8) {
+        if let Some(sources) = self.sources.get_mut(virq as usize) {
+            *sources &= !(1 << (source & 7));
+            if *sources != 0 {
+                return;
+            }
+        }
+        self.bank.placed(virq);
+    }
+
+    /// The lowest of the vCPUs whose SGI is pending; 0 for any other interrupt.
+    #[inline]
+    pub(super) fn source_of(&self, virq: u32) -> u8 {
+        match self.sources.get(virq as usize) {
+            Some(sources) if *sources != 0 => sources.trailing_zeros() as u8,
+            _ => 0,
+        }
+    }
+
     /// The usual case: a private interrupt that is enabled, and whose list register is known.
+    #[inline(always)]
     fn deliver_quickly<M: Machine>(&mut self, machine: &M, virq: u32, source: u8) -> bool {
-        let n = virq as usize % 32;
-        if self.bank.enabled >> n & 1 == 0 {
+        if self.bank.enabled >> (virq % 32) & 1 == 0 {
             return false;
         }
         let Some(slot) = self.find(Slot::new(virq, source)) else { return false };
-        let priority = self.bank.priority[n];
+        let priority = self.bank.priority[virq as usize % 32];
         let fresh = ListRegister { virq, hw: None, priority, pending: true, active: false, source };
         machine.pend_list_register(slot, fresh)
+    }
+
+    /// The usual refill: nothing but private interrupts, whose list registers are known. False if anything is
+    /// left to do.
+    #[inline]
+    fn refill_quickly<M: Machine>(&mut self, machine: &M) -> bool {
+        if self.reset | self.recheck | self.underflow {
+            return false;
+        }
+        loop {
+            let waiting = self.bank.pending & self.bank.enabled;
+            if waiting == 0 {
+                return true;
+            }
+            let virq = waiting.trailing_zeros();
+            let source = self.source_of(virq);
+            if !self.deliver_quickly(machine, virq, source) {
+                return false;
+            }
+            self.placed(virq, source);
+        }
     }
 
     fn unused(&self, count: usize) -> Option<usize> {
@@ -93,8 +147,12 @@ impl Interface {
     }
 
     fn used_slots(&self) -> impl Iterator<Item = (usize, Slot)> + use<> {
-        let (slots, used) = (self.slots, self.used);
-        (0..MAX_SLOTS).filter(move |n| used >> n & 1 != 0).map(move |n| (n, slots[n]))
+        let (slots, mut used) = (self.slots, self.used);
+        core::iter::from_fn(move || {
+            let n = used.checked_ilog2().map(|_| used.trailing_zeros() as usize % MAX_SLOTS)?;
+            used &= used - 1;
+            Some((n, slots[n]))
+        })
     }
 }
 
@@ -161,6 +219,7 @@ impl Vgic {
         cpu.used |= 1 << n;
         cpu.slots[n] = wanted;
         if virq >= LOCAL {
+            cpu.shared |= 1 << n;
             self.hold(virq, v);
         }
         machine.write_list_register(n, fresh);
@@ -185,7 +244,6 @@ impl Vgic {
     }
 
     /// Lets go of list registers whose interrupts the guest has ended.
-    #[inline]
     pub(super) fn reclaim<M: Machine>(&mut self, machine: &M, v: usize) {
         let used = self.cpus.get(v).map_or(0, |cpu| cpu.used);
         if used != 0 {
@@ -193,9 +251,20 @@ impl Vgic {
         }
     }
 
+    /// The same, where they had shared interrupts.
+    pub(super) fn reclaim_shared<M: Machine>(&mut self, machine: &M, v: usize) {
+        let shared = self.cpus.get(v).map_or(0, |cpu| cpu.shared);
+        self.reclaim_of(machine, v, shared);
+    }
+
+    /// Whether list registers of vCPU `v` have, or had, shared interrupts.
+    pub(super) fn holds_shared(&self, v: usize) -> bool {
+        self.cpus.get(v).is_some_and(|cpu| cpu.shared != 0)
+    }
+
     #[inline(never)]
-    fn reclaim_of<M: Machine>(&mut self, machine: &M, v: usize, used: u32) {
-        let mut ended = machine.empty_list_registers() as u32 & used;
+    fn reclaim_of<M: Machine>(&mut self, machine: &M, v: usize, some: u32) {
+        let mut ended = machine.empty_list_registers() as u32 & some;
         while ended != 0 {
             let n = ended.trailing_zeros() as usize;
             ended &= ended - 1;
@@ -206,6 +275,7 @@ impl Vgic {
     fn release(&mut self, v: usize, n: usize) {
         let virq = self.cpus[v].slots[n].virq();
         self.cpus[v].used &= !(1 << n);
+        self.cpus[v].shared &= !(1 << n);
         if virq >= LOCAL {
             self.let_go(virq, v);
         }
@@ -260,7 +330,14 @@ impl Vgic {
         }
     }
 
-    /// Brings the list registers of vCPU `v`, which is loaded here, up to date.
+    /// Brings the list registers of vCPU `v`, which is loaded here, up to date, if only private interrupts wait.
+    #[inline]
+    pub(super) fn refill_quickly<M: Machine>(&mut self, machine: &M, v: usize) -> bool {
+        !self.has_spi_news() && self.cpus.get_mut(v).is_some_and(|cpu| cpu.refill_quickly(machine))
+    }
+
+    /// The same, whatever waits.
+    #[inline(never)]
     pub(super) fn refill<M: Machine>(&mut self, machine: &M, v: usize) {
         let Some(cpu) = self.cpus.get_mut(v) else { return };
         let (reset, recheck) = (cpu.reset, cpu.recheck);

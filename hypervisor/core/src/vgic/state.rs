@@ -32,6 +32,20 @@ impl Bank {
         Self { enabled: 0, pending: 0, deferred: 0, hardware: 0, config: [0; 2], priority: [0; 32] }
     }
 
+    /// Notes that an interrupt of this bank is pending; says whether it is enabled.
+    #[inline]
+    pub(super) fn pend(&mut self, virq: u32) -> bool {
+        let bit = 1 << (virq % 32);
+        self.pending |= bit;
+        self.enabled & bit != 0
+    }
+
+    /// Notes that it has gone to a list register.
+    #[inline]
+    pub(super) fn placed(&mut self, virq: u32) {
+        self.pending &= !(1 << (virq % 32));
+    }
+
     fn candidates(&self) -> u32 {
         self.pending & self.enabled & !self.deferred
     }
@@ -151,34 +165,39 @@ impl Vgic {
         self.spis.iter().any(sent)
     }
 
-    /// Notes that an interrupt is pending; `source` is an SGI's sender.
-    pub(super) fn pend(&mut self, v: usize, virq: u32, source: u8) {
-        if virq >= LOCAL {
-            self.spi_news |= 1 << (virq / 32 - 1);
+    /// Notes that an interrupt is pending; `source` is an SGI's sender. Says whether it is enabled.
+    pub(super) fn pend(&mut self, v: usize, virq: u32, source: u8) -> bool {
+        match virq {
+            0..LOCAL => self.cpus.get_mut(v).is_some_and(|cpu| cpu.pend(virq, source)),
+            _ => self.pend_shared(virq),
         }
-        if let Some(bank) = self.bank_mut(v, virq) {
-            bank.pending |= 1 << (virq % 32);
-        }
-        if let (SGIS.., _) | (_, None) = (virq, self.cpus.get(v)) {
-            return;
-        }
-        self.cpus[v].sources[virq as usize] |= 1 << (source & 7);
+    }
+
+    #[inline(never)]
+    fn pend_shared(&mut self, spi: u32) -> bool {
+        self.spi_news |= 1 << (spi / 32 - 1);
+        self.spi_bank(spi).is_some_and(|spis| spis.bank.pend(spi))
     }
 
     /// Notes that it has gone to a list register.
     pub(super) fn placed(&mut self, v: usize, virq: u32, source: u8) {
-        if virq < SGIS
-            && let Some(cpu) = self.cpus.get_mut(v)
-        {
-            let sources = &mut cpu.sources[virq as usize];
-            *sources &= !(1 << (source & 7));
-            if *sources != 0 {
-                return;
+        match virq {
+            0..LOCAL => {
+                if let Some(cpu) = self.cpus.get_mut(v) {
+                    cpu.placed(virq, source);
+                }
+            }
+            _ => {
+                if let Some(spis) = self.spi_bank(virq) {
+                    spis.bank.placed(virq);
+                }
             }
         }
-        if let Some(bank) = self.bank_mut(v, virq) {
-            bank.pending &= !(1 << (virq % 32));
-        }
+    }
+
+    /// Whether shared interrupts may wait for a list register, or deferred ones, of whichever vCPU.
+    pub(super) fn has_spi_news(&self) -> bool {
+        self.spi_news != 0 || self.any_deferred
     }
 
     /// The vCPU whose list register has an SPI, or to which it goes next.
@@ -243,7 +262,7 @@ impl Vgic {
                 best = Some(((n + 1) * 32 + spi, priority));
             }
         }
-        best.map(|(virq, _)| (virq, self.source_of(v, virq)))
+        best.map(|(virq, _)| (virq, self.cpus.get(v).map_or(0, |cpu| cpu.source_of(virq))))
     }
 
     /// Whether anything waits for a list register of vCPU `v`, deferred ones too.
@@ -254,13 +273,6 @@ impl Vgic {
         }
         self.spi_news != 0
             && self.spis.iter().any(|spis| spis.of_vcpu(v, spis.bank.pending & spis.bank.enabled) != 0)
-    }
-
-    fn source_of(&self, v: usize, virq: u32) -> u8 {
-        match self.cpus.get(v).and_then(|cpu| cpu.sources.get(virq as usize)) {
-            Some(sources) if *sources != 0 => sources.trailing_zeros() as u8,
-            _ => 0,
-        }
     }
 
     /// Notes that an interrupt has to wait until the guest ends it.

@@ -160,6 +160,60 @@ fn the_usual_interrupt_costs_one_read_and_one_write() {
 }
 
 #[test]
+fn one_raised_for_a_vcpu_that_comes_again_costs_no_more() {
+    let hv = hypervisor(128, 1);
+    let first = guest(&hv, 1);
+    let cpu = &mut cpus(&hv, 1)[0];
+    write(cpu, ISENABLER, 1 << 27 | 1 << 5);
+    let second = start(&hv, 2, guest_config());
+    let away = |cpu: &mut Cpu<'_>, raise: &dyn Fn(&Vcpu<_>)| {
+        hv.pause_vcpus(&first);
+        assert_eq!(cpu.schedule().map(|vcpu| vcpu.domain.id), Some(second.id));
+        raise(&first.vcpus()[0]);
+        hv.pause_vcpus(&second);
+        hv.unpause_vcpus(&first);
+        let got = taken(cpu);
+        hv.unpause_vcpus(&second);
+        got
+    };
+    assert_eq!(away(cpu, &|vcpu| hv.inject_private(&first, vcpu, 27)), [27]);
+    let (reads, writes) = hv.machine.list_register_accesses();
+    for _ in 0..10 {
+        assert_eq!(away(cpu, &|vcpu| hv.inject_private(&first, vcpu, 27)), [27]);
+    }
+    assert_eq!(hv.machine.list_register_accesses(), (reads + 10, writes + 10));
+
+    // An SGI of two senders is two interrupts each time.
+    for _ in 0..3 {
+        let got = away(cpu, &|vcpu| {
+            hv.inject_from(&first, vcpu, 5, 1);
+            hv.inject_from(&first, vcpu, 5, 2);
+        });
+        assert_eq!(got, [5, 5]);
+    }
+    assert_eq!(away(cpu, &|_| ()), []);
+}
+
+#[test]
+fn a_shared_one_that_ended_before_its_vcpu_left_goes_to_its_new_target() {
+    let hv = hypervisor(64, 2);
+    let guest = guest(&hv, 2);
+    let mut cpus = cpus(&hv, 2);
+    write(&mut cpus[0], ISENABLER + 4, 1 << 8);
+    hv.inject_spi(&guest, 40);
+    assert!(cpus[0].schedule().is_some());
+    assert_eq!(hv.machine.guest_acknowledges(), Some((40, 0)));
+    // Pending again while it is being served, and for the other one from now on.
+    access(&mut cpus[1], ITARGETSR + 40, 0, Some(2));
+    hv.inject_spi(&guest, 40);
+    hv.machine.set_cpu(CpuId(0));
+    hv.machine.guest_ends(40);
+    hv.pause_vcpu(&guest.vcpus()[0]);
+    assert!(cpus[0].schedule().is_none());
+    assert_eq!(taken(&mut cpus[1]), [40]);
+}
+
+#[test]
 fn more_interrupts_than_list_registers_come_in_order_of_priority() {
     let hv = hypervisor(64, 1);
     let _guest = guest(&hv, 1);

@@ -13,6 +13,8 @@ use crate::{Hypervisor, current::Current, machine::Machine};
 const IIDR: u32 = 0x43b;
 /// ICPIDR2: architecture revision 2. Xen 4.17 aborts.
 const PIDR2: u32 = 0x20;
+/// Offset of the register that sends SGIs.
+const SGIR: u32 = 0xf00;
 
 /// A register, or an array of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +49,7 @@ fn decode(offset: u32) -> Register {
         // The last word is not theirs: interrupts end at 1019.
         0x10..=0x17 if offset < 0xbfc => Register::Itargetsr(offset - 0x800),
         0x1e => match offset {
-            0xf00..=0xf03 => Register::Sgir,
+            SGIR..0xf04 => Register::Sgir,
             0xf10..=0xf2f => Register::PendSgir,
             _ => Register::Reserved,
         },
@@ -102,7 +104,9 @@ impl<M: Machine> Hypervisor<M> {
         size: u8,
         value: u32,
     ) -> Result<(), Unhandled> {
-        match checked(offset, size)? {
+        // What is written all the time needs no looking for.
+        let register = if (offset, size) == (SGIR, 2) { Register::Sgir } else { checked(offset, size)? };
+        match register {
             Register::Ctlr => current.domain.vgic.lock().control = value & 1,
             // Xen keeps the PPIs of version 2 as they are.
             Register::Common(Common::Icfgr(1)) => {}

@@ -128,7 +128,7 @@ impl<M: Machine> Hypervisor<M> {
         let clock = Clock::new(machine.ticks_per_second(), machine.ticks());
         let cpus = params.cpus.clamp(1, MAX_CPUS);
         let sched = Scheduler::new(cpus, clock.frequency());
-        let cpus = (0..cpus).map(|_| PerCpu::new()).collect();
+        let cpus = (0..cpus as u32).map(|n| PerCpu::new(CpuId(n))).collect();
         Self {
             machine,
             clock,

@@ -4,16 +4,24 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use lock::Mutex;
 
-use crate::{machine::Machine, timers::TimerQueue};
+use crate::{
+    machine::{CpuId, Machine},
+    timers::TimerQueue,
+};
 
 /// State of one physical CPU.
 pub struct PerCpu<M: Machine> {
+    /// Its number.
+    pub id: CpuId,
     /// Whether the scheduler has to be asked before a guest goes on.
     reschedule: AtomicBool,
     /// Whether what runs here lets others go first.
     yielded: AtomicBool,
     /// Software timers that end here.
     pub(crate) timers: Mutex<TimerQueue<M>>,
+    /// When the first of them may end, to be read without the lock; `u64::MAX` for never. Only this CPU, like
+    /// the two below, writes it.
+    pub(crate) first_timer: AtomicU64,
     /// When the running vCPU has to be looked at again; `u64::MAX` for never.
     pub(crate) slice_end: AtomicU64,
     /// What the hypervisor timer is set to; `u64::MAX` for off.
@@ -25,11 +33,13 @@ pub struct PerCpu<M: Machine> {
 }
 
 impl<M: Machine> PerCpu<M> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(id: CpuId) -> Self {
         Self {
+            id,
             reschedule: AtomicBool::new(true),
             yielded: AtomicBool::new(false),
             timers: Mutex::new(TimerQueue::new()),
+            first_timer: AtomicU64::new(u64::MAX),
             slice_end: AtomicU64::new(u64::MAX),
             armed: AtomicU64::new(u64::MAX),
             idle_ticks: AtomicU64::new(0),
@@ -50,6 +60,11 @@ impl<M: Machine> PerCpu<M> {
     /// Notes that it is being asked. What made others ask is seen from here on.
     pub(crate) fn rescheduling(&self) {
         self.reschedule.swap(false, Ordering::Acquire);
+    }
+
+    /// Notes when the first software timer ends.
+    pub(crate) fn note_timers(&self, timers: &TimerQueue<M>) {
+        self.first_timer.store(timers.next(), Ordering::Relaxed);
     }
 
     /// Notes that there is no work.

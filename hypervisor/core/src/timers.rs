@@ -168,16 +168,26 @@ impl<M: Machine> Hypervisor<M> {
         }
         timer.note_entry(cpu, deadline);
         let pcpu = self.percpu(cpu);
-        pcpu.timers.lock().put(domain, vcpu, kind, deadline);
+        let mut timers = pcpu.timers.lock();
+        timers.put(domain, vcpu, kind, deadline);
+        pcpu.note_timers(&timers);
+        drop(timers);
         self.program_timer(pcpu);
     }
 
-    /// Sets the hypervisor timer to whatever comes first on this CPU.
+    /// Sets the hypervisor timer to whatever comes first on `pcpu`, which is this CPU.
     pub(crate) fn program_timer(&self, pcpu: &PerCpu<M>) {
-        let first = pcpu.timers.lock().next().min(pcpu.slice_end.load(Ordering::Relaxed));
-        if pcpu.armed.swap(first, Ordering::Relaxed) != first {
-            self.machine.set_timer((first != NEVER).then_some(first));
+        let ends = |at: &AtomicU64| at.load(Ordering::Relaxed);
+        let first = ends(&pcpu.first_timer).min(ends(&pcpu.slice_end));
+        if ends(&pcpu.armed) != first {
+            self.set_timer(pcpu, first);
         }
+    }
+
+    #[inline(never)]
+    fn set_timer(&self, pcpu: &PerCpu<M>, at: u64) {
+        pcpu.armed.store(at, Ordering::Relaxed);
+        self.machine.set_timer((at != NEVER).then_some(at));
     }
 
     /// The hypervisor timer of this CPU reached its deadline.
@@ -187,8 +197,10 @@ impl<M: Machine> Hypervisor<M> {
         // Whatever comes next, the hardware has to be told: its output is still high.
         pcpu.armed.store(0, Ordering::Relaxed);
         loop {
-            // Its own statement: the lock must not be held while the timer is served.
-            let entry = pcpu.timers.lock().take_expired(now);
+            let mut timers = pcpu.timers.lock();
+            let entry = timers.take_expired(now);
+            pcpu.note_timers(&timers);
+            drop(timers);
             let Some(entry) = entry else { break };
             self.entry_expired(cpu, &entry, now);
         }

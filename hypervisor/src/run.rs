@@ -3,6 +3,7 @@
 use hv_core::{
     Current, Hypervisor,
     machine::{CpuId, Machine},
+    percpu::PerCpu,
     sched::Next,
     trap::Exit,
     vcpu::VcpuRef,
@@ -18,37 +19,37 @@ use crate::{
 
 /// Runs whatever the scheduler says, on this CPU.
 pub fn run(hv: &'static Hypervisor<Board>) -> ! {
-    let cpu = hv.machine.this_cpu();
+    let pcpu = hv.percpu(hv.machine.this_cpu());
     let mut loaded: Option<VcpuRef<Board>> = None;
     // The general registers of the one that is loaded.
     let mut regs = arch::Regs::default();
     loop {
-        match hv.pick_next(cpu, loaded.as_ref()) {
+        match hv.pick_next(pcpu, loaded.as_ref()) {
             Next::Same => {}
             Next::Switch(vcpu) => {
-                unload(hv, cpu, loaded.take(), &regs);
+                unload(hv, pcpu, loaded.take(), &regs);
                 vcpu.context.load(&mut regs, &hv.machine.gic);
-                hv.switched_in(cpu, &vcpu);
+                hv.switched_in(pcpu, &vcpu);
                 loaded = Some(vcpu);
             }
             Next::Wait => {
                 idle(hv);
-                let mut current = loaded.as_ref().map(|vcpu| Current::new(hv, vcpu, &mut regs, cpu));
-                serve_interrupt(hv, cpu, current.as_mut());
+                let mut current = loaded.as_ref().map(|vcpu| Current::new(hv, vcpu, &mut regs, pcpu));
+                serve_interrupt(hv, pcpu.id, current.as_mut());
                 continue;
             }
             Next::Idle => {
-                unload(hv, cpu, loaded.take(), &regs);
+                unload(hv, pcpu, loaded.take(), &regs);
                 // What was unloaded may have woken meanwhile.
-                if !hv.percpu(cpu).wants_reschedule() {
+                if !pcpu.wants_reschedule() {
                     idle(hv);
                 }
-                serve_interrupt(hv, cpu, None);
+                serve_interrupt(hv, pcpu.id, None);
                 continue;
             }
         }
         if let Some(vcpu) = &loaded {
-            let mut current = Current::new(hv, vcpu, &mut regs, cpu);
+            let mut current = Current::new(hv, vcpu, &mut regs, pcpu);
             if hv.before_entry(&mut current) {
                 arch::run(&mut current);
             }
@@ -62,10 +63,10 @@ fn idle(hv: &Hypervisor<Board>) {
     arch::wait();
 }
 
-fn unload(hv: &Hypervisor<Board>, cpu: CpuId, loaded: Option<VcpuRef<Board>>, regs: &arch::Regs) {
+fn unload(hv: &Hypervisor<Board>, pcpu: &PerCpu<Board>, loaded: Option<VcpuRef<Board>>, regs: &arch::Regs) {
     if let Some(vcpu) = loaded {
         let timer = vcpu.context.save(regs, &hv.machine.gic);
-        hv.switched_out(cpu, vcpu, timer);
+        hv.switched_out(pcpu, vcpu, timer);
     }
 }
 

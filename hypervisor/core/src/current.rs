@@ -27,10 +27,15 @@ pub struct Current<'a, M: Machine> {
 }
 
 impl<'a, M: Machine> Current<'a, M> {
-    /// For `vcpu`, which is loaded on `cpu`.
+    /// For `vcpu`, which is loaded on `pcpu`.
     #[inline]
-    pub fn new(hv: &'a Hypervisor<M>, vcpu: &'a VcpuRef<M>, regs: &'a mut M::Regs, cpu: CpuId) -> Self {
-        Self { hv, domain: &vcpu.domain, vcpu, regs, cpu, pcpu: hv.percpu(cpu) }
+    pub fn new(
+        hv: &'a Hypervisor<M>,
+        vcpu: &'a VcpuRef<M>,
+        regs: &'a mut M::Regs,
+        pcpu: &'a PerCpu<M>,
+    ) -> Self {
+        Self { hv, domain: &vcpu.domain, vcpu, regs, cpu: pcpu.id, pcpu }
     }
 
     /// A handle on the vCPU that outlives the trap.

@@ -589,7 +589,7 @@ impl<'a, R: GuestRegs> FakeCpu<'a, R> {
     pub fn schedule(&mut self) -> Option<VcpuRef<FakeMachine<R>>> {
         self.hv.machine.set_cpu(self.cpu);
         loop {
-            match self.hv.pick_next(self.cpu, self.loaded.as_ref()) {
+            match self.hv.pick_next(self.hv.percpu(self.cpu), self.loaded.as_ref()) {
                 Next::Same => {}
                 Next::Wait => return None,
                 Next::Idle => {
@@ -599,7 +599,7 @@ impl<'a, R: GuestRegs> FakeCpu<'a, R> {
                 Next::Switch(vcpu) => {
                     self.unload();
                     self.hv.machine.swap_in(&vcpu.context);
-                    self.hv.switched_in(self.cpu, &vcpu);
+                    self.hv.switched_in(self.hv.percpu(self.cpu), &vcpu);
                     self.loaded = Some(vcpu);
                 }
             }
@@ -611,7 +611,7 @@ impl<'a, R: GuestRegs> FakeCpu<'a, R> {
 
     fn prepare(&mut self) -> bool {
         let Some(vcpu) = self.loaded.clone() else { return false };
-        let mut current = Current::new(self.hv, &vcpu, &mut self.regs, self.cpu);
+        let mut current = Current::new(self.hv, &vcpu, &mut self.regs, self.hv.percpu(self.cpu));
         self.hv.before_entry(&mut current)
     }
 
@@ -619,7 +619,7 @@ impl<'a, R: GuestRegs> FakeCpu<'a, R> {
         if let Some(vcpu) = self.loaded.take() {
             self.hv.machine.swap_out(&vcpu.context);
             let timer = vcpu.context.with(|state| state.virtual_timer);
-            self.hv.switched_out(self.cpu, vcpu, timer);
+            self.hv.switched_out(self.hv.percpu(self.cpu), vcpu, timer);
         }
     }
 
@@ -627,7 +627,7 @@ impl<'a, R: GuestRegs> FakeCpu<'a, R> {
     pub fn run<T>(&mut self, f: impl FnOnce(&mut Current<'_, FakeMachine<R>>) -> T) -> T {
         self.hv.machine.set_cpu(self.cpu);
         let vcpu = self.loaded.clone().expect("a vCPU is loaded");
-        let mut current = Current::new(self.hv, &vcpu, &mut self.regs, self.cpu);
+        let mut current = Current::new(self.hv, &vcpu, &mut self.regs, self.hv.percpu(self.cpu));
         f(&mut current)
     }
 

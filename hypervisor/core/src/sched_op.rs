@@ -19,7 +19,7 @@ const MAX_POLLED: u32 = 128;
 /// Serves `sched_op(command, at)`.
 pub fn sched_op<M: Machine>(cur: &mut Current<'_, M>, command: u64, at: u64) -> HypercallResult {
     match command as u32 {
-        op::YIELD => cur.hv.yield_cpu(cur.cpu),
+        op::YIELD => cur.hv.yield_cpu(cur.pcpu),
         op::BLOCK => cur.wait_for_interrupt(),
         op::SHUTDOWN => {
             let shutdown: Shutdown = cur.read(at)?;
@@ -62,7 +62,7 @@ impl<M: Machine> Current<'_, M> {
         let hv = self.hv;
         // First asleep, then looking: whatever comes in between wakes.
         hv.start_polling(self.domain, self.vcpu, None);
-        hv.block(self.cpu, self.vcpu);
+        hv.block(self.pcpu, self.vcpu);
         let pending = self.any_pending(poll);
         if pending != Ok(false) || hv.has_interrupt(self) {
             hv.wake(self.domain, self.vcpu);

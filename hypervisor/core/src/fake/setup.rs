@@ -86,6 +86,7 @@ pub fn as_guest<R: GuestRegs, T>(
 ) -> T {
     let vcpu = VcpuRef::new(domain, 0).expect("a vCPU");
     let mut regs = R::default();
-    hv.percpu(CpuId(0)).rescheduling();
-    f(&mut Current::new(hv, &vcpu, &mut regs, CpuId(0)))
+    let pcpu = hv.percpu(CpuId(0));
+    pcpu.rescheduling();
+    f(&mut Current::new(hv, &vcpu, &mut regs, pcpu))
 }

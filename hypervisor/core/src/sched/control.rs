@@ -3,18 +3,17 @@
 use super::*;
 
 impl<M: Machine> Hypervisor<M> {
-    /// Lets others run; the vCPU loaded on `cpu` stays ready.
-    pub(crate) fn yield_cpu(&self, cpu: CpuId) {
-        let pcpu = self.percpu(cpu);
+    /// Lets others run; the vCPU loaded on `pcpu` stays ready.
+    pub(crate) fn yield_cpu(&self, pcpu: &PerCpu<M>) {
         pcpu.set_yield();
         pcpu.reschedule();
     }
 
-    /// Makes the vCPU loaded on `cpu` sleep. The caller looks for pending work afterwards and wakes
+    /// Makes the vCPU loaded on `pcpu` sleep. The caller looks for pending work afterwards and wakes
     /// it again if there is any, so that no wake-up is lost.
-    pub(crate) fn block(&self, cpu: CpuId, vcpu: &Vcpu<M>) {
+    pub(crate) fn block(&self, pcpu: &PerCpu<M>, vcpu: &Vcpu<M>) {
         vcpu.sched.halt(BLOCKED);
-        self.percpu(cpu).reschedule();
+        pcpu.reschedule();
     }
 
     /// Switches a vCPU off, on its own request or when it is reset.

@@ -84,9 +84,9 @@ enum Choice<M: Machine> {
 }
 
 impl<M: Machine> Hypervisor<M> {
-    /// Decides what this CPU does next. `loaded` is the vCPU whose registers are in it.
-    pub fn pick_next(&self, cpu: CpuId, loaded: Option<&VcpuRef<M>>) -> Next<M> {
-        let pcpu = self.percpu(cpu);
+    /// Decides what this CPU, `pcpu`, does next. `loaded` is the vCPU whose registers are in it.
+    pub fn pick_next(&self, pcpu: &PerCpu<M>, loaded: Option<&VcpuRef<M>>) -> Next<M> {
+        let cpu = pcpu.id;
         pcpu.rescheduling();
         let yielded = pcpu.take_yield();
         self.announce_log();
@@ -97,13 +97,16 @@ impl<M: Machine> Hypervisor<M> {
             return Next::Same;
         }
         let now = self.machine.ticks();
-        match self.decide(cpu, pcpu, loaded, yielded, now) {
+        let choice = self.decide(pcpu, loaded, yielded, now);
+        if !matches!(choice, Choice::Go(_)) {
+            self.program_timer(pcpu);
+        }
+        match choice {
             Choice::Stay => {
                 pcpu.leave_idle(now);
                 if let Some((vcpu, _)) = loaded {
                     self.note_running(vcpu, now);
                 }
-                self.program_timer(pcpu);
                 Next::Same
             }
             Choice::Go(vcpu) => {
@@ -114,7 +117,6 @@ impl<M: Machine> Hypervisor<M> {
             }
             Choice::Nothing => {
                 pcpu.enter_idle(now);
-                self.program_timer(pcpu);
                 match loaded {
                     Some((vcpu, _)) if vcpu.sched.only_blocked() && vcpu.sched.allows(cpu) => {
                         vcpu.runstate.change(vcpu.sched.stopped_state(), now);
@@ -140,12 +142,12 @@ impl<M: Machine> Hypervisor<M> {
 
     fn decide(
         &self,
-        cpu: CpuId,
         pcpu: &PerCpu<M>,
         loaded: Option<(&Vcpu<M>, &Arc<Domain<M>>)>,
         yielded: bool,
         now: u64,
     ) -> Choice<M> {
+        let cpu = pcpu.id;
         let mut queue = self.sched.queue.lock();
         let queue = &mut *queue;
         let mut stays = None;
@@ -203,9 +205,10 @@ impl<M: Machine> Hypervisor<M> {
         }
     }
 
-    /// The machine has saved `vcpu`, which was loaded on this CPU. `timer` is its virtual timer's compare
+    /// The machine has saved `vcpu`, which was loaded on this CPU, `pcpu`. `timer` is its virtual timer's compare
     /// value (in CNTVCT ticks), when that is enabled, unmasked and not yet met.
-    pub fn switched_out(&self, cpu: CpuId, vcpu: VcpuRef<M>, timer: Option<u64>) {
+    pub fn switched_out(&self, pcpu: &PerCpu<M>, vcpu: VcpuRef<M>, timer: Option<u64>) {
+        let cpu = pcpu.id;
         if let Some(compare) = timer {
             let at = self.virtual_timer_at(&vcpu.domain, compare);
             self.arm_timer(cpu, &vcpu.domain, &vcpu, TimerKind::Virtual, at);
@@ -213,19 +216,19 @@ impl<M: Machine> Hypervisor<M> {
         if vcpu.sched.is_runnable() {
             vcpu.sched.put(cpu, Place::Ready);
             // This CPU has been told when to look again, but for a vCPU that woke only now.
-            let told = self.percpu(cpu).slice_end.load(Ordering::Relaxed) != NEVER;
-            self.enqueue(vcpu, told);
+            let told = pcpu.slice_end.load(Ordering::Relaxed) != NEVER;
+            self.enqueue(vcpu, if told { cpu.bit() } else { 0 });
         } else {
             vcpu.sched.put(cpu, Place::Off);
             self.queue_if_ready(vcpu);
         }
     }
 
-    /// The machine has loaded `vcpu` on this CPU, list registers included.
-    pub fn switched_in(&self, cpu: CpuId, vcpu: &VcpuRef<M>) {
+    /// The machine has loaded `vcpu` on this CPU, `pcpu`, list registers included.
+    pub fn switched_in(&self, pcpu: &PerCpu<M>, vcpu: &VcpuRef<M>) {
         vcpu.timers.virt.stop();
-        self.move_spis(&vcpu.domain, vcpu, cpu);
-        self.program_timer(self.percpu(cpu));
+        self.move_spis(&vcpu.domain, vcpu, pcpu.id);
+        self.program_timer(pcpu);
     }
 
     /// Another CPU wants this one to look for work, or at its vCPU's interrupts. Both are looked at
@@ -249,28 +252,28 @@ impl<M: Machine> Hypervisor<M> {
         }
         // It may be on its way out of the CPU at this moment, or already be out.
         if vcpu.sched.claim() {
-            self.enqueue(VcpuRef::from_parts(domain, vcpu), false);
+            self.enqueue(VcpuRef::from_parts(domain, vcpu), 0);
         }
     }
 
     fn queue_if_ready(&self, vcpu: VcpuRef<M>) {
         if vcpu.sched.is_runnable() && vcpu.sched.claim() {
-            self.enqueue(vcpu, false);
+            self.enqueue(vcpu, 0);
         }
     }
 
-    /// Puts in the queue a vCPU whose place is there, and has a CPU look: not this one if it is `told` to.
-    fn enqueue(&self, vcpu: VcpuRef<M>, told: bool) {
-        let here = self.machine.this_cpu();
-        let now = self.machine.ticks();
+    /// Puts in the queue a vCPU whose place is there, and has a CPU look: none of those that are `told` to, one
+    /// bit each.
+    fn enqueue(&self, vcpu: VcpuRef<M>, told: usize) {
         let (allowed, last) = (vcpu.sched.allowed(), vcpu.sched.cpu());
         let mut queue = self.sched.queue.lock();
         let key = queue.push(vcpu);
         self.sched.note_length(&queue);
-        let among = queue.online & allowed & !(if told { here.bit() } else { 0 });
+        let among = queue.online & allowed & !told;
         if among == 0 {
             return;
         }
+        let now = self.machine.ticks();
         let target = queue.target(among, last, key, now);
         drop(queue);
         match target {

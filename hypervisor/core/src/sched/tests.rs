@@ -249,8 +249,8 @@ fn yielding_alone_changes_nothing_and_touches_no_timer() {
     let mut cpus = Cpus::new(&hv, 1);
     cpus.settle();
     let before = hv.machine.timer(CpuId(0));
-    hv.yield_cpu(CpuId(0));
-    assert!(matches!(hv.pick_next(CpuId(0), cpus.cpus[0].loaded()), Next::Same));
+    hv.yield_cpu(hv.percpu(CpuId(0)));
+    assert!(matches!(hv.pick_next(hv.percpu(CpuId(0)), cpus.cpus[0].loaded()), Next::Same));
     assert_eq!((before, hv.machine.timer(CpuId(0))), (None, None));
 }
 
@@ -261,7 +261,7 @@ fn yielding_lets_whoever_waits_go_first() {
     let mut cpus = Cpus::new(&hv, 1);
     cpus.settle();
     let first = cpus.running();
-    hv.yield_cpu(CpuId(0));
+    hv.yield_cpu(hv.percpu(CpuId(0)));
     cpus.settle();
     assert_ne!(cpus.running(), first);
 }
@@ -369,10 +369,10 @@ fn nothing_is_lost_and_nobody_idles_whatever_happens() {
             4 => {
                 let n = next(3) as usize;
                 if cpus.running()[n].is_some() {
-                    cpus.cpus[n].run(|current| current.hv.block(current.cpu, current.vcpu));
+                    cpus.cpus[n].run(|current| current.hv.block(current.pcpu, current.vcpu));
                 }
             }
-            5 => hv.yield_cpu(CpuId(next(3))),
+            5 => hv.yield_cpu(hv.percpu(CpuId(next(3)))),
             _ => cpus.run_for(700),
         }
         if next(3) == 0 {

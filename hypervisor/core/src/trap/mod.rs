@@ -73,7 +73,7 @@ impl<M: Machine> Hypervisor<M> {
         current.served(instruction, |current| {
             match exit {
                 Exit::WaitForInterrupt(_) => current.wait_for_interrupt(),
-                Exit::WaitForEvent(_) => self.yield_cpu(current.cpu),
+                Exit::WaitForEvent(_) => self.yield_cpu(current.pcpu),
                 Exit::Smc(..) => current.smccc(),
                 Exit::FloatId(access) => return current.float_id(access),
                 _ => return Served::Undefined,
@@ -121,7 +121,7 @@ impl<M: Machine> Current<'_, M> {
 
     /// Sleeps until an interrupt is pending, whether it is masked or not.
     pub(crate) fn wait_for_interrupt(&mut self) {
-        self.hv.block(self.cpu, self.vcpu);
+        self.hv.block(self.pcpu, self.vcpu);
         if self.hv.has_interrupt(self) {
             self.hv.wake(self.domain, self.vcpu);
         }

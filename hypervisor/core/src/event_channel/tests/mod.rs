@@ -204,7 +204,7 @@ fn bad_pointers_and_commands_fail_cleanly() {
 fn register_area(hv: &Hv, domain: &Dom, caller: u32, vcpu: u32, gfn: u64, offset: u32) -> i32 {
     let current = VcpuRef::new(domain, caller).expect("a vCPU");
     let mut regs = Arm32Regs::default();
-    let mut cur = crate::Current::new(hv, &current, &mut regs, crate::machine::CpuId(0));
+    let mut cur = crate::Current::new(hv, &current, &mut regs, hv.percpu(crate::machine::CpuId(0)));
     cur.write(ARG, &RegisterVcpuInfo { mfn: gfn, offset, rsvd: 0 }).expect("RAM");
     cur.regs.r = [10, vcpu, ARG as u32, 0, 0, 0, 0, 0, 0, 0, 0, 0, VCPU_OP];
     cur.hypercall();

@@ -110,8 +110,8 @@ pub mod smccc {
     pub const OWNER_SIP: u32 = 2;
     /// Owner: standard services.
     pub const OWNER_STANDARD: u32 = 4;
-    /// Owner: the hypervisor.
-    pub const OWNER_HYPERVISOR: u32 = 6;
+    /// Owner: standard hypervisor services, where Xen's own is; Arm has another owner, 6, for those of vendors.
+    pub const OWNER_HYPERVISOR: u32 = 5;
     /// First owner of trusted applications and operating systems.
     pub const OWNER_TRUSTED_APP: u32 = 48;
     /// Last owner of trusted applications and operating systems.

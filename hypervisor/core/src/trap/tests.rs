@@ -427,13 +427,15 @@ fn calls_are_answered_by_their_owner() {
     for call in [smc, hvc] {
         assert_eq!(call(cpu, [smccc::VERSION, 0, 0, 0]), 0x1_0001);
         assert_eq!(call(cpu, [smccc::ARCH_FEATURES, smccc::ARCH_WORKAROUND_1, 0, 0]), u32::MAX);
-        assert_eq!(call(cpu, [0x8600_ff00, 0, 0, 0]), 3);
-        assert_eq!(call(cpu, [0x8600_ff01, 0, 0, 0]), 0xdc12_18a7);
+        assert_eq!(call(cpu, [0x8500_ff00, 0, 0, 0]), 3);
+        assert_eq!(call(cpu, [0x8500_ff01, 0, 0, 0]), 0xdc12_18a7);
         assert_eq!(cpu.regs.r[1..4], [0x6943_98c6, 0xd179_cf9a, 0x67e6_de8d]);
-        assert_eq!((call(cpu, [0x8600_ff03, 9, 0, 0]), cpu.regs.r[1]), (0, 1));
+        assert_eq!((call(cpu, [0x8500_ff03, 9, 0, 0]), cpu.regs.r[1]), (0, 1));
         assert_eq!(call(cpu, [0x8400_ff00, 0, 0, 0]), 15);
         assert_eq!(call(cpu, [0x8400_ff01, 0, 0, 0]), 0x6f38_63f8);
-        for unknown in [0x8600_0000, 0x8200_0000, 0xb200_0000, 0x8400_0020, 0x8400_000e, 3, 0x0400_0000] {
+        for unknown in
+            [0x8500_0000, 0x8600_ff01, 0x8200_0000, 0xb200_0000, 0x8400_0020, 0x8400_000e, 3, 0x0400_0000]
+        {
             assert_eq!(call(cpu, [unknown, 0, 0, 0]), u32::MAX, "{unknown:#x}");
         }
         assert_eq!(call(cpu, [id::CPU_ON | id::SMC64, 0, 0, 0]), u32::MAX, "64 bits from 32");

@@ -87,7 +87,7 @@ fn firmware_ids() -> impl Iterator<Item = usize> {
         psci::id::SYSTEM_RESET,
     ];
     let bases =
-        [0_u32, 0x8000_0000, 0x8400_0000, 0x8400_ff00, 0x8600_ff00, 0xc400_0000, 0xb200_0000, 0xffff_ffe0];
+        [0_u32, 0x8000_0000, 0x8400_0000, 0x8400_ff00, 0x8500_ff00, 0xc400_0000, 0xb200_0000, 0xffff_ffe0];
     bases
         .into_iter()
         .flat_map(|base| (0..32).map(move |n| base.wrapping_add(n)))

@@ -1,4 +1,5 @@
-//! What each hypercall answers, by a guest that makes them all, on our hypervisor and on Debian's Xen.
+//! What each hypercall and each call to firmware answers, by a guest that makes them all, on our hypervisor and on
+//! Debian's Xen.
 use crate::{Console, artifacts::Hypervisor};
 use machine::{Arch, DomU, Domain, Machine};
 use std::time::Duration;
@@ -52,13 +53,35 @@ impl Whom {
 const BITS: &str =
     "bits that an address, a frame or an index of 32 bits does not have are checked, not ignored";
 const IPA: &str = "guest-physical addresses have 40 bits; Debian's Xen for 64-bit ARM has as many as the CPU";
+const MITIGATION: &str =
+    "QEMU has no firmware with this; Debian's Xen says so by the CPU's model, or by its default";
+const NARROW: &str = "the upper halves of the registers are no part of a call's 32-bit form";
 const POD: &str = "xl mem-set needs it, and the guest's balloon does the rest";
+const VECTOR: &str = "the vectors are those of the stack pointer in use; Debian's Xen takes those of SP_EL1";
 const WATCHDOG: &str = "none is left: an error, which Debian's Xen gives as a positive number of 32 bits";
 const VNUMA: &str = "no virtual nodes";
+const WORKAROUND: &str =
+    "nothing is returned; Debian's Xen leaves zeroes where it serves these by HVC quickly";
 const WIDTH: &str = "memory counts as of one address width";
 
 /// Where our hypervisor answers otherwise than Debian's Xen on purpose: to whom, how the lines begin, and why.
-const DIFFERENCES: [(Whom, &str, &str); 53] = [
+const DIFFERENCES: [(Whom, &str, &str); 69] = [
+    (Any, "hvc 80000001 80008000 ", MITIGATION),
+    (Any, "hvc 80000001 80007fff ", MITIGATION),
+    (Any64, "hvc 80000001 dead000080008000 ", MITIGATION),
+    (Any, "smc 80000001 80008000 ", MITIGATION),
+    (Any, "smc 80000001 80007fff ", MITIGATION),
+    (Any64, "smc 80000001 dead000080008000 ", MITIGATION),
+    (Any64, "hvc 80008000 ", WORKAROUND),
+    (Any64, "hvc 80007fff ", WORKAROUND),
+    (Any64, "hvc 80003fff ", WORKAROUND),
+    (Any64, "hvc 84000004 100000000 ", NARROW),
+    (Any64, "hvc 84000004 ff00000000 ", NARROW),
+    (Any64, "hvc 84000004 ffffffffffffffff 3 ", NARROW),
+    (Any64, "smc 84000004 100000000 ", NARROW),
+    (Any64, "smc 84000004 ff00000000 ", NARROW),
+    (Any64, "smc 84000004 ffffffffffffffff 3 ", NARROW),
+    (Any64, "vector of ", VECTOR),
     (Any, "hypercall 2a", "no hypfs; Debian's Xen has it, without parameters"),
     (Any, "memory_op null 10:", POD),
     (Any, "memory_op null 11:", POD),

@@ -1,4 +1,4 @@
-//! Each hypercall's answers on our hypervisor, compared with those of Debian's Xen.
+//! The answers of each hypercall and each call to firmware on our hypervisor, compared with those of Debian's Xen.
 use system_tests::{
     artifacts::Hypervisor::{Ours, OursArm64, Xen, XenArm64},
     transcript,

@@ -1,5 +1,6 @@
 //! A guest that makes hypercalls with valid, boundary and invalid arguments, and prints a line for each: the
-//! operation, what was changed in its arguments, the result, and the words that the hypervisor wrote.
+//! operation, what was changed in its arguments, the result, and the words that the hypervisor wrote. So it does with
+//! calls to firmware, which a hypervisor answers: a line is the registers before and after.
 //!
 //! The lines have no address and no time in them, so that those of two hypervisors can be compared. As dom0 it
 //! expects domain 1 to be another of its kind with `role=idle` on the command line, which does nothing.
@@ -9,8 +10,10 @@
 extern crate alloc;
 
 mod calls;
+mod conduit;
 mod control;
 mod event_channel;
+mod firmware;
 mod grant_table;
 mod memory;
 mod operation;
@@ -31,6 +34,7 @@ async fn main(env: Env) -> Result<(), Errno> {
     }
     let mut transcript = Transcript::new(env.domid()?)?;
     others::walk(&mut transcript);
+    firmware::walk(&mut transcript);
     memory::walk(&mut transcript);
     event_channel::walk(&mut transcript);
     grant_table::walk(&mut transcript);

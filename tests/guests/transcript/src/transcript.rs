@@ -10,6 +10,7 @@ use guest_sdk::{
 
 use crate::{
     calls::{self, Call},
+    conduit::{self, Conduit, Outcome},
     operation::Operation,
     scratch::Scratch,
 };
@@ -121,6 +122,34 @@ impl Transcript {
             let sum = shown.fold(0_u32, |sum, &i| sum.rotate_left(1) ^ after[i]);
             let _ = write!(self.text, " and {} more, {sum:x}", changed.len() - MOST_SHOWN);
         }
+        self.end_line();
+    }
+
+    /// Prints what came of a call that is no hypercall, or none that there is.
+    pub fn firmware(&mut self, conduit: Conduit, registers: [usize; 4], hypercall: usize) {
+        self.begin(conduit.name());
+        for argument in registers {
+            let _ = write!(self.text, " {argument:x}");
+        }
+        if hypercall != 0 {
+            let _ = write!(self.text, " number={hypercall:x}");
+        }
+        let outcome = conduit::call(conduit, registers, hypercall);
+        let _ = match outcome {
+            Outcome::Answered([a, b, c, d]) => write!(self.text, ": {a:x} {b:x} {c:x} {d:x}"),
+            Outcome::Undefined { back, syndrome, .. } => {
+                write!(self.text, ": undefined, back at {back:x}, syndrome {syndrome:x}")
+            }
+        };
+        self.end_line();
+        if let Outcome::Undefined { vector, .. } = outcome {
+            self.begin("vector of ");
+            let _ = write!(self.text, "{}: {vector:x}", conduit.name());
+            self.end_line();
+        }
+    }
+
+    fn end_line(&mut self) {
         self.text += "\n";
         self.lines += 1;
         if self.text.len() > CHUNK {

@@ -63,30 +63,79 @@ pub fn debian_dom0_runs_xl(mix: impl Into<Mix>) {
 /// what it writes there is on the disk when all is shut down, and the file system is clean.
 pub fn debian_guest_keeps_its_disk(mix: impl Into<Mix>) {
     let mix = mix.into();
+    let (disk, mut c) = debian_dom0_on_a_copy("debian-guest", mix);
+    debian_guest_writes(&mut c, mix);
+    c.send_line("poweroff");
+    c.expect(PROMPT, BOOT);
+    gone(&mut c, mix.debian_config());
+    the_disk_was_kept(c, mix, &disk);
+}
+
+/// The same while another guest ticks on two vCPUs: both are listed and have their consoles, and each ends when xl
+/// asks it to.
+pub fn debian_guest_keeps_its_disk_beside_a_ticker(mix: impl Into<Mix>) {
+    let mix = mix.into();
+    let (disk, mut c) = debian_dom0_on_a_copy("debian-and-ticker", mix);
     let folder = mix.folder();
-    let disk = HostDisk::copy(&mix.name("debian-guest"), mix.on).expect("space for a copy of the disk");
-    let mut c = debian_dom0_with("debian-guest", mix, disk.attach());
-    c.command(&format!("losetup /dev/loop0 /root/{folder}disk.img"), PROMPT, COMMAND);
+    let endless = "'extra=\"ticks=100000 period=100\"'";
+    c.command(&format!("xl create -q /root/{folder}ticker.cfg {endless}"), PROMPT, COMMAND);
+    debian_guest_writes(&mut c, mix);
+    leave(&mut c);
     let guest = mix.debian_config();
-    // Each CPU costs a kernel memory, of which Debian's for arm64 sets half aside for devices.
-    let size = format!("'vcpus={}' 'memory={}'", mix.cpus, 128 * mix.cpus);
-    c.send_line(&format!("xl create -c /root/{folder}{guest}.cfg {size}"));
+    let list = c.command("xl list", PROMPT, COMMAND);
+    assert!([guest, "ticker"].iter().all(|name| list.contains(&format!("\n{name} "))), "{list}");
+    c.send_line("xl console ticker");
+    for vcpu in 0..2 {
+        c.expect(&format!("vCPU {vcpu}: tick "), COMMAND);
+    }
+    leave(&mut c);
+    for name in [guest, "ticker"] {
+        c.command(&format!("xl shutdown {name}"), PROMPT, COMMAND);
+        gone(&mut c, name);
+    }
+    the_disk_was_kept(c, mix, &disk);
+}
+
+/// Leaves a guest's console.
+#[track_caller]
+fn leave(c: &mut Console) {
+    c.send(b"\x1d");
+    c.expect(PROMPT, COMMAND);
+}
+
+/// Boots Debian's dom0 with a disk that outlives the machine.
+#[track_caller]
+fn debian_dom0_on_a_copy(case: &str, mix: Mix) -> (HostDisk, Console) {
+    let disk = HostDisk::copy(&mix.name(case), mix.on).expect("space for a copy of the disk");
+    let c = debian_dom0_with(case, mix, disk.attach());
+    (disk, c)
+}
+
+/// Starts Debian's guest on a loop device with a vCPU on each CPU, and writes to its disk: from dom0's shell to the
+/// guest's.
+#[track_caller]
+fn debian_guest_writes(c: &mut Console, mix: Mix) {
+    let (folder, guest) = (mix.folder(), mix.debian_config());
+    c.command(&format!("losetup /dev/loop0 /root/{folder}disk.img"), PROMPT, COMMAND);
+    c.send_line(&format!("xl create -c /root/{folder}{guest}.cfg {}", mix.debian_size()));
     c.expect("guest: Linux", BOOT);
     c.expect("root on /dev/xvda", COMMAND);
     c.expect("# ", COMMAND);
     if mix.cpus > 1 {
-        work_on_all(&mut c, mix.cpus, "/ # ");
+        work_on_all(c, mix.cpus, "/ # ");
     }
     c.command("seq 1 100000 > /root/proof", "# ", COMMAND);
-    c.send_line("poweroff");
-    c.expect(PROMPT, BOOT);
-    gone(&mut c, guest);
+}
+
+/// Ends the machine; what the guest wrote is on its disk, and the file system is clean.
+#[track_caller]
+fn the_disk_was_kept(mut c: Console, mix: Mix, disk: &HostDisk) {
     c.command("losetup -d /dev/loop0; umount /root /data", PROMPT, COMMAND);
     c.send_line("poweroff -f");
     c.expect_exit(COMMAND);
     drop(c);
 
-    let root = disk.extract(&format!("{folder}disk.img")).expect("the guest's disk is on dom0's");
+    let root = disk.extract(&format!("{}disk.img", mix.folder())).expect("the guest's disk is on dom0's");
     host_disk::fsck(&root).unwrap_or_else(|e| panic!("{e}"));
     let proof = host_disk::cat(&root, "/root/proof").unwrap_or_else(|e| panic!("{e}"));
     let written: String = (1..=100_000).map(|n| format!("{n}\n")).collect();
@@ -159,8 +208,7 @@ pub fn debian_guest_uses_a_uart_of_xl(mix: impl Into<Mix>) {
     // More than the ring has room for at once.
     let sum = c.command("seq 1 3000 | tee /dev/ttyAMA0 | sha256sum", "/ # ", BOOT);
     assert!(sum.contains("2999") && sum.contains("3000"), "{sum}");
-    c.send(b"\x1d");
-    c.expect(PROMPT, COMMAND);
+    leave(&mut c);
     c.command("xl destroy linux", PROMPT, COMMAND);
     gone(&mut c, "linux");
 }
@@ -303,7 +351,7 @@ pub fn debian_dom0_uses_all_cpus(mix: impl Into<Mix>) {
 
 /// Has a shell count its processors, and do the same on each.
 #[track_caller]
-fn work_on_all(c: &mut Console, cpus: u32, prompt: &str) {
+pub(crate) fn work_on_all(c: &mut Console, cpus: u32, prompt: &str) {
     let count = c.command("grep -c ^processor /proc/cpuinfo", prompt, COMMAND);
     assert_eq!(count.trim(), cpus.to_string());
     // Lines that are longer than the terminal is wide would be echoed with breaks.

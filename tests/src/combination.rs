@@ -34,10 +34,12 @@ pub enum Guest {
     TwoTickers(Arch),
     /// Debian, with a vCPU on each CPU.
     DebianGuest(Arch),
+    /// The same beside the sample with two vCPUs.
+    DebianAndTicker(Arch),
 }
 
 use Dom0::{DebianDom0, NoDom0, RustDom0};
-use Guest::{DebianGuest, Hello, NoGuest, Ticker, TwoTickers};
+use Guest::{DebianAndTicker, DebianGuest, Hello, NoGuest, Ticker, TwoTickers};
 
 /// When a test runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,12 +94,13 @@ impl Combination {
             (RustDom0(_), Hello(_)) => rust_dom0::runs_hello(mix),
             (RustDom0(_), Ticker(_)) => rust_dom0::runs_ticker(mix),
             (RustDom0(_), TwoTickers(_)) => rust_dom0::two_guests_run_on_two_cpus(mix),
-            (RustDom0(_), DebianGuest(_)) if self.cpus == 1 => rust_dom0::debian_guest_keeps_its_disk(mix),
+            (RustDom0(_), DebianGuest(_)) => rust_dom0::debian_guest_keeps_its_disk(mix),
             (DebianDom0(_), NoGuest) if self.cpus == 1 => cases::debian_dom0_runs_xl(mix),
             (DebianDom0(_), NoGuest) => cases::debian_dom0_uses_all_cpus(mix),
             (DebianDom0(_), Hello(_)) => cases::hello_runs_under_xl(mix),
             (DebianDom0(_), Ticker(_)) => cases::ticker_runs_on_two_vcpus(mix),
             (DebianDom0(_), DebianGuest(_)) => cases::debian_guest_keeps_its_disk(mix),
+            (DebianDom0(_), DebianAndTicker(_)) => cases::debian_guest_keeps_its_disk_beside_a_ticker(mix),
             _ => panic!("no case proves {self:?}"),
         }
     }
@@ -126,7 +129,9 @@ impl Guest {
     fn arch(self) -> Option<Arch> {
         match self {
             NoGuest => None,
-            Hello(arch) | Ticker(arch) | TwoTickers(arch) | DebianGuest(arch) => Some(arch),
+            Hello(arch) | Ticker(arch) | TwoTickers(arch) | DebianGuest(arch) | DebianAndTicker(arch) => {
+                Some(arch)
+            }
         }
     }
 }
@@ -139,6 +144,7 @@ impl fmt::Display for Guest {
             Ticker(arch) => write!(f, "ticker, {}", state(*arch)),
             TwoTickers(arch) => write!(f, "two tickers, {}", state(*arch)),
             DebianGuest(arch) => write!(f, "Debian, {}", state(*arch)),
+            DebianAndTicker(arch) => write!(f, "Debian and a ticker, {}", state(*arch)),
         }
     }
 }

@@ -79,4 +79,13 @@ impl Mix {
         let tree_is_wrong = self.guest == Arch::Arm32 && (self.on.gic_version() == 3 || self.cpus > 1);
         if tree_is_wrong { "linux" } else { "win" }
     }
+
+    /// What Debian's guest gets beyond its config, which has one vCPU, to have one on each CPU. Each costs its kernel
+    /// memory, of which Debian's for arm64 sets half aside for devices.
+    pub fn debian_size(self) -> String {
+        match self.cpus {
+            1 => String::new(),
+            cpus => format!("'vcpus={cpus}' 'memory={}'", 128 * cpus),
+        }
+    }
 }

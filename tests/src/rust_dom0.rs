@@ -2,6 +2,7 @@
 use crate::{
     Console, Mix,
     artifacts::{self, Hypervisor},
+    cases::work_on_all,
     host_disk::{self, HostDisk},
 };
 use machine::{Arch, Disk, Domain, Machine};
@@ -350,8 +351,9 @@ pub fn debian_guest_takes_any_memory(on: Hypervisor) {
     }
 }
 
-/// Debian's guest, by the config that its users write and the image with either appended tree, reaches the shell of
-/// its root disk; what it writes there is on the disk when it has shut down, and the file system is clean.
+/// Debian's guest, by the config that its users write and the image with either appended tree but with a vCPU on each
+/// CPU, reaches the shell of its root disk; what it writes there is on the disk when it has shut down, and the file
+/// system is clean.
 pub fn debian_guest_keeps_its_disk(mix: impl Into<Mix>) {
     let mix = mix.into();
     let (name, on, folder) = (mix.name("rust-dom0-debian"), mix.on, mix.folder());
@@ -361,10 +363,13 @@ pub fn debian_guest_keeps_its_disk(mix: impl Into<Mix>) {
     // By its parts where it cannot have an appended tree.
     let second = if mix.guest == Arch::Arm32 { "old" } else { "linux" };
     for (guest, last) in [("win", "50000"), (second, "100000")] {
-        p.0.send_line(&format!("xl create -c /root/{folder}{guest}.cfg"));
+        p.0.send_line(&format!("xl create -c /root/{folder}{guest}.cfg {}", mix.debian_size()));
         p.0.expect("guest: Linux", BOOT);
         p.0.expect("root on /dev/xvda", COMMAND);
         p.0.expect("/ # ", COMMAND);
+        if mix.cpus > 1 {
+            work_on_all(&mut p.0, mix.cpus, "/ # ");
+        }
         p.0.command(&format!("seq 1 {last} > /root/proof"), "/ # ", COMMAND);
         p.types(LEAVE_CONSOLE, "\n");
         p.says(&format!("xl block-list {guest}"), &["51712 0 ", "/backend/vbd/"]);

@@ -9,7 +9,7 @@ use system_tests::{
     combination::{
         Combination,
         Dom0::{DebianDom0, NoDom0, RustDom0},
-        Guest::{DebianGuest, Hello, NoGuest, Ticker, TwoTickers},
+        Guest::{DebianAndTicker, DebianGuest, Hello, NoGuest, Ticker, TwoTickers},
         When, table,
     },
 };
@@ -47,65 +47,70 @@ macro_rules! test {
 
 combinations! {
     mod arm32 on Ours {
-        Always hello_alone:         NoDom0,            Hello(Arm32),       1;
-        Always debian_alone:        NoDom0,            DebianGuest(Arm32), 1;
-        Always hello_under_rust:    RustDom0(Arm32),   Hello(Arm32),       1;
-        Always debian_under_rust:   RustDom0(Arm32),   DebianGuest(Arm32), 1;
-        Always two_under_rust:      RustDom0(Arm32),   TwoTickers(Arm32),  2;
-        Always debian_dom0:         DebianDom0(Arm32), NoGuest,            1;
-        Always hello_under_debian:  DebianDom0(Arm32), Hello(Arm32),       1;
-        Always ticker_under_debian: DebianDom0(Arm32), Ticker(Arm32),      1;
-        Always debian_under_debian: DebianDom0(Arm32), DebianGuest(Arm32), 1;
+        Always hello_alone:              NoDom0,            Hello(Arm32),       1;
+        Always debian_alone:             NoDom0,            DebianGuest(Arm32), 1;
+        Always hello_under_rust:         RustDom0(Arm32),   Hello(Arm32),       1;
+        Always debian_under_rust:        RustDom0(Arm32),   DebianGuest(Arm32), 1;
+        Always two_under_rust:           RustDom0(Arm32),   TwoTickers(Arm32),  2;
+        Always debian_dom0:              DebianDom0(Arm32), NoGuest,            1;
+        Always hello_under_debian:       DebianDom0(Arm32), Hello(Arm32),       1;
+        Always ticker_under_debian:      DebianDom0(Arm32), Ticker(Arm32),      1;
+        Always debian_under_debian:      DebianDom0(Arm32), DebianGuest(Arm32), 1;
+        All    debian_under_debian_on_2: DebianDom0(Arm32), DebianGuest(Arm32), 2;
     }
     mod arm32_gicv3 on OursGicv3 {
-        Always hello_alone:         NoDom0,            Hello(Arm32),       1;
-        Always hello_under_rust:    RustDom0(Arm32),   Hello(Arm32),       1;
-        Always two_under_rust:      RustDom0(Arm32),   TwoTickers(Arm32),  2;
-        Always debian_dom0:         DebianDom0(Arm32), NoGuest,            4;
-        Always ticker_under_debian: DebianDom0(Arm32), Ticker(Arm32),      1;
+        Always hello_alone:              NoDom0,            Hello(Arm32),       1;
+        Always hello_under_rust:         RustDom0(Arm32),   Hello(Arm32),       1;
+        Always two_under_rust:           RustDom0(Arm32),   TwoTickers(Arm32),  2;
+        Always debian_dom0:              DebianDom0(Arm32), NoGuest,            4;
+        Always ticker_under_debian:      DebianDom0(Arm32), Ticker(Arm32),      1;
+        All    debian_under_debian_on_2: DebianDom0(Arm32), DebianGuest(Arm32), 2;
     }
     mod arm64 on OursArm64 {
-        Always hello_alone:                NoDom0,            Hello(Arm64),       1;
-        Always hello32_alone:              NoDom0,            Hello(Arm32),       1;
-        Always debian_alone:               NoDom0,            DebianGuest(Arm64), 1;
-        All    debian_alone_on_2_max:      NoDom0,            DebianGuest(Arm64), 2 of "max,pauth-impdef=on";
-        Always debian_alone_on_4:          NoDom0,            DebianGuest(Arm64), 4;
-        All    debian32_alone:             NoDom0,            DebianGuest(Arm32), 1;
-        All    debian32_alone_on_2:        NoDom0,            DebianGuest(Arm32), 2;
-        Always hello_under_rust:           RustDom0(Arm64),   Hello(Arm64),       1;
-        Always hello32_under_rust:         RustDom0(Arm64),   Hello(Arm32),       1;
-        Always ticker_under_rust:          RustDom0(Arm64),   Ticker(Arm64),      2;
-        Always ticker32_under_rust:        RustDom0(Arm64),   Ticker(Arm32),      2;
-        Always debian_under_rust:          RustDom0(Arm64),   DebianGuest(Arm64), 1;
-        All    debian32_under_rust:        RustDom0(Arm64),   DebianGuest(Arm32), 1;
-        Always hello_under_rust32:         RustDom0(Arm32),   Hello(Arm64),       1;
-        Always hello32_under_rust32:       RustDom0(Arm32),   Hello(Arm32),       1;
-        All    ticker32_under_rust32:      RustDom0(Arm32),   Ticker(Arm32),      2;
-        All    debian_under_rust32:        RustDom0(Arm32),   DebianGuest(Arm64), 1;
-        All    debian32_under_rust32:      RustDom0(Arm32),   DebianGuest(Arm32), 1;
-        All    debian_dom0:                DebianDom0(Arm64), NoGuest,            1;
-        Always hello_under_debian:         DebianDom0(Arm64), Hello(Arm64),       1;
-        Always ticker32_under_debian:      DebianDom0(Arm64), Ticker(Arm32),      1;
-        Always debian_under_debian:        DebianDom0(Arm64), DebianGuest(Arm64), 1;
-        Always debian_under_debian_on_2:   DebianDom0(Arm64), DebianGuest(Arm64), 2;
-        All    debian32_under_debian:      DebianDom0(Arm64), DebianGuest(Arm32), 1;
-        Always hello_under_debian32:       DebianDom0(Arm32), Hello(Arm64),       1;
-        All    debian_under_debian32:      DebianDom0(Arm32), DebianGuest(Arm64), 1;
-        All    debian32_under_debian32:    DebianDom0(Arm32), DebianGuest(Arm32), 1;
+        Always hello_alone:              NoDom0,            Hello(Arm64),       1;
+        Always hello32_alone:            NoDom0,            Hello(Arm32),       1;
+        Always debian_alone:             NoDom0,            DebianGuest(Arm64), 1;
+        All    debian_alone_on_2_max:    NoDom0,            DebianGuest(Arm64), 2 of "max,pauth-impdef=on";
+        Always debian_alone_on_4:        NoDom0,            DebianGuest(Arm64), 4;
+        All    debian32_alone:           NoDom0,            DebianGuest(Arm32), 1;
+        All    debian32_alone_on_2:      NoDom0,            DebianGuest(Arm32), 2;
+        Always hello_under_rust:         RustDom0(Arm64),   Hello(Arm64),       1;
+        Always hello32_under_rust:       RustDom0(Arm64),   Hello(Arm32),       1;
+        Always ticker_under_rust:        RustDom0(Arm64),   Ticker(Arm64),      2;
+        Always ticker32_under_rust:      RustDom0(Arm64),   Ticker(Arm32),      2;
+        Always debian_under_rust:        RustDom0(Arm64),   DebianGuest(Arm64), 1;
+        All    debian32_under_rust:      RustDom0(Arm64),   DebianGuest(Arm32), 1;
+        Always hello_under_rust32:       RustDom0(Arm32),   Hello(Arm64),       1;
+        Always hello32_under_rust32:     RustDom0(Arm32),   Hello(Arm32),       1;
+        All    ticker32_under_rust32:    RustDom0(Arm32),   Ticker(Arm32),      2;
+        All    debian_under_rust32:      RustDom0(Arm32),   DebianGuest(Arm64), 1;
+        All    debian32_under_rust32:    RustDom0(Arm32),   DebianGuest(Arm32), 1;
+        All    debian_dom0:              DebianDom0(Arm64), NoGuest,            1;
+        Always hello_under_debian:       DebianDom0(Arm64), Hello(Arm64),       1;
+        Always ticker32_under_debian:    DebianDom0(Arm64), Ticker(Arm32),      1;
+        Always debian_under_debian:      DebianDom0(Arm64), DebianGuest(Arm64), 1;
+        Always debian_under_debian_on_2: DebianDom0(Arm64), DebianGuest(Arm64), 2;
+        All    debian_under_debian_on_8: DebianDom0(Arm64), DebianGuest(Arm64), 8;
+        All    debian32_under_debian:    DebianDom0(Arm64), DebianGuest(Arm32), 1;
+        Always hello_under_debian32:     DebianDom0(Arm32), Hello(Arm64),       1;
+        All    debian_under_debian32:    DebianDom0(Arm32), DebianGuest(Arm64), 1;
+        All    debian32_under_debian32:  DebianDom0(Arm32), DebianGuest(Arm32), 1;
     }
     mod arm64_gicv3 on OursArm64Gicv3 {
-        All    debian_alone:               NoDom0,            DebianGuest(Arm64), 1;
-        All    debian_alone_on_2_a72:      NoDom0,            DebianGuest(Arm64), 2 of "cortex-a72";
-        All    debian_alone_on_4_a53:      NoDom0,            DebianGuest(Arm64), 4 of "cortex-a53";
-        Always debian_alone_on_4_max:      NoDom0,            DebianGuest(Arm64), 4 of "max,pauth-impdef=on";
-        All    debian_alone_on_8:          NoDom0,            DebianGuest(Arm64), 8;
-        Always hello_under_rust:           RustDom0(Arm64),   Hello(Arm64),       1;
-        Always ticker_under_rust:          RustDom0(Arm64),   Ticker(Arm64),      2;
-        Always debian_dom0:                DebianDom0(Arm64), NoGuest,            4;
-        Always ticker_under_debian:        DebianDom0(Arm64), Ticker(Arm64),      1;
-        All    debian_under_debian:        DebianDom0(Arm64), DebianGuest(Arm64), 1;
-        All    debian32_under_debian:      DebianDom0(Arm64), DebianGuest(Arm32), 1;
-        All    debian32_dom0:              DebianDom0(Arm32), NoGuest,            1;
+        All    debian_alone:           NoDom0,            DebianGuest(Arm64),     1;
+        All    debian_alone_on_2_a72:  NoDom0,            DebianGuest(Arm64),     2 of "cortex-a72";
+        All    debian_alone_on_4_a53:  NoDom0,            DebianGuest(Arm64),     4 of "cortex-a53";
+        Always debian_alone_on_4_max:  NoDom0,            DebianGuest(Arm64),     4 of "max,pauth-impdef=on";
+        All    debian_alone_on_8:      NoDom0,            DebianGuest(Arm64),     8;
+        Always hello_under_rust:       RustDom0(Arm64),   Hello(Arm64),           1;
+        Always ticker_under_rust:      RustDom0(Arm64),   Ticker(Arm64),          2;
+        All    debian_under_rust_on_2: RustDom0(Arm64),   DebianGuest(Arm64),     2;
+        Always debian_dom0:            DebianDom0(Arm64), NoGuest,                4;
+        Always ticker_under_debian:    DebianDom0(Arm64), Ticker(Arm64),          1;
+        All    debian_under_debian:    DebianDom0(Arm64), DebianGuest(Arm64),     1;
+        All    two_under_debian_on_4:  DebianDom0(Arm64), DebianAndTicker(Arm64), 4;
+        All    debian32_under_debian:  DebianDom0(Arm64), DebianGuest(Arm32),     1;
+        All    debian32_dom0:          DebianDom0(Arm32), NoGuest,                1;
     }
     // What fails on Debian's Xen says nothing about our hypervisor.
     mod xen32 on Xen {

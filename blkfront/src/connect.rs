@@ -31,9 +31,9 @@ impl frontend::Protocol for Vbd {
         let options = &self.options;
         await_offer(device).await?;
         let order = offered(device, "max-ring-page-order").await?.min(options.ring_page_order);
-        let ring =
-            Grant::of_zeroes(device.other(), 1 << order, Access::ReadWrite).map_err(Error::NoMemory)?;
-        let port = Port::alloc_unbound(device.other()).map_err(Error::Port)?;
+        let ring = Grant::of_zeroes(device.other(), 1 << order, Access::ReadWrite)
+            .map_err(frontend::Error::NoMemory)?;
+        let port = Port::alloc_unbound(device.other()).map_err(frontend::Error::Port)?;
         let queue = Queue::new(ring, Pool::new(device.other(), options.pages), handle(id));
         publish(device, queue.memory(), &port).await?;
         device.switch_state(XenbusState::INITIALISED).await?;

@@ -6,7 +6,7 @@ use core::fmt;
 
 use futures_util::future::try_join_all;
 use guest_sdk::abi::io::blkif;
-use guest_sdk::xenbus::frontend::{Connected, Frontend};
+use guest_sdk::xenbus::frontend::{self, Connected, Frontend};
 use guest_sdk::xenstore::Xenstore;
 
 use crate::connect::Vbd;
@@ -140,7 +140,7 @@ impl Disk {
 fn settled(result: Result<Result<(), Error>, Lost>) -> Option<Result<(), Error>> {
     match result {
         Ok(result) => Some(result),
-        Err(Lost::NoMemory(error)) => Some(Err(Error::NoMemory(error))),
+        Err(Lost::NoMemory(error)) => Some(Err(frontend::Error::NoMemory(error).into())),
         Err(Lost::Disconnected) => None,
     }
 }

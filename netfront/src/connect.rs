@@ -28,10 +28,10 @@ impl frontend::Protocol for Vif {
     async fn connect(&self, device: &Device, id: &str) -> Result<frontend::Connected<Self>, Error> {
         await_offer(device).await?;
         let info = read_info(device).await?;
-        let no_memory = Error::NoMemory;
+        let no_memory = frontend::Error::NoMemory;
         let transmit = Transmit::new(device.other(), self.options.transmit_pages).map_err(no_memory)?;
         let receive = Receive::new(device.other(), self.options.receive_pages).map_err(no_memory)?;
-        let port = Port::alloc_unbound(device.other()).map_err(Error::Port)?;
+        let port = Port::alloc_unbound(device.other()).map_err(frontend::Error::Port)?;
         publish(device, transmit.memory(), receive.memory(), &port).await?;
         device.switch_state(XenbusState::CONNECTED).await?;
         await_connected(device).await?;

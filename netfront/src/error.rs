@@ -2,7 +2,6 @@
 
 use core::fmt;
 
-use guest_sdk::abi::Errno;
 use guest_sdk::ring::RingError;
 use guest_sdk::xenbus::frontend;
 use guest_sdk::xenstore;
@@ -45,38 +44,23 @@ impl From<RingError> for Violation {
 pub enum Error {
     /// The frame is empty, or larger than [`Info::max_frame`](crate::Info::max_frame).
     FrameSize,
-    /// No pages or grants are left for rings or frames.
-    NoMemory(Errno),
-    /// The interface was closed by this end.
-    Closed,
-    /// The toolstack took the interface away.
-    Removed,
     /// The back end broke the protocol; the interface is not used any more.
     Violation(Violation),
-    /// The back end would not connect.
-    Refused,
     /// The back end cannot copy into our pages, or the interface has no address that could be one.
     BadOffer,
-    /// No event channel.
-    Port(Errno),
-    /// xenstore failed.
-    Store(xenstore::Error),
+    /// What may happen to any front end.
+    Frontend(frontend::Error),
 }
 
 impl From<xenstore::Error> for Error {
     fn from(error: xenstore::Error) -> Self {
-        Self::Store(error)
+        Self::Frontend(error.into())
     }
 }
 
 impl From<frontend::Error> for Error {
     fn from(error: frontend::Error) -> Self {
-        match error {
-            frontend::Error::Closed => Self::Closed,
-            frontend::Error::Removed => Self::Removed,
-            frontend::Error::Refused => Self::Refused,
-            frontend::Error::Store(error) => Self::Store(error),
-        }
+        Self::Frontend(error)
     }
 }
 
@@ -90,14 +74,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::FrameSize => f.write_str("frame of a size that cannot be sent"),
-            Self::NoMemory(error) => write!(f, "no memory to lend: {error}"),
-            Self::Closed => f.write_str("interface closed"),
-            Self::Removed => f.write_str("interface removed"),
             Self::Violation(violation) => write!(f, "back end broke the protocol: {violation}"),
-            Self::Refused => f.write_str("back end refused to connect"),
             Self::BadOffer => f.write_str("back end offers an interface that cannot be"),
-            Self::Port(error) => write!(f, "event channel: {error}"),
-            Self::Store(error) => write!(f, "{error}"),
+            Self::Frontend(error) => write!(f, "{error}"),
         }
     }
 }

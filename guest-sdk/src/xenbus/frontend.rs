@@ -14,6 +14,8 @@ use alloc::{
 };
 use core::fmt;
 
+use xen_abi::Errno;
+
 use super::{Device, XenbusState};
 use crate::{
     exec,
@@ -88,9 +90,13 @@ impl<P: Protocol> Clone for Connected<P> {
     }
 }
 
-/// Why a device of any kind is not connected.
+/// What keeps a device of any kind from being used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
+    /// No pages or grants are left for what the back end is to see.
+    NoMemory(Errno),
+    /// No event channel.
+    Port(Errno),
     /// It was closed by this end.
     Closed,
     /// The toolstack took it away.
@@ -106,6 +112,21 @@ impl From<xenstore::Error> for Error {
         Self::Store(error)
     }
 }
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoMemory(error) => write!(f, "no memory to lend: {error}"),
+            Self::Port(error) => write!(f, "event channel: {error}"),
+            Self::Closed => f.write_str("device closed"),
+            Self::Removed => f.write_str("device removed"),
+            Self::Refused => f.write_str("back end refused to connect"),
+            Self::Store(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}
 
 /// A front end. Clones are the same; when the last one is dropped it is closed.
 pub struct Frontend<P: Protocol> {

@@ -4,7 +4,7 @@ use alloc::{rc::Rc, vec, vec::Vec};
 use core::cell::Cell;
 
 use blkfront::{Disk, Error, Options, SECTOR_SIZE};
-use guest_sdk::{Env, event, exec};
+use guest_sdk::{Env, event, exec, xenbus::frontend};
 
 use crate::{Failure, arch::counter, report};
 
@@ -62,7 +62,7 @@ async fn read(disk: &Disk, depth: usize, times: u32, blocks: u64) -> Result<(), 
         })
         .collect();
     for reader in readers {
-        reader.await.unwrap_or(Err(Error::Closed))?;
+        reader.await.unwrap_or(Err(frontend::Error::Closed.into()))?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use blkfront::{Disk, Error, Flush, Options, Violation};
 use guest_sdk::abi::io::blkif::{self, op, rsp};
 use guest_sdk::exec::{self, sleep, timeout};
 use guest_sdk::shared::Memory;
-use guest_sdk::xenbus::XenbusState;
+use guest_sdk::xenbus::{XenbusState, frontend};
 use loopback_tests::noise::Noise;
 use loopback_tests::raw_back::RawBack;
 use loopback_tests::toolstack::XVDA;
@@ -144,7 +144,10 @@ fn a_disk_that_cannot_be_is_refused() {
                 .await
                 .unwrap();
         });
-        assert!(matches!(result, Err(Error::BadOffer | Error::Store(_))), "{lie:?}: {result:?}");
+        assert!(
+            matches!(result, Err(Error::BadOffer | Error::Frontend(frontend::Error::Store(_)))),
+            "{lie:?}: {result:?}"
+        );
     }
 }
 

@@ -7,7 +7,7 @@ use blkback::{Backend, Limits, Store};
 use blkfront::{Disk, Error, Options};
 use guest_sdk::abi::Domid;
 use guest_sdk::exec::{JoinHandle, timeout, yield_now};
-use guest_sdk::xenbus::XenbusState;
+use guest_sdk::xenbus::{XenbusState, frontend};
 use guest_sdk::xenstore::Xenstore;
 use loopback_tests::disks::TestStore;
 use loopback_tests::toolstack::{Nodes, XVDA};
@@ -66,7 +66,7 @@ fn a_disk_can_be_detached_at_any_moment() {
             world.nodes.remove(xs).await;
         });
         let (error, written) = world.front.run(user).unwrap();
-        assert_eq!(error, Error::Removed, "detached at {moment}");
+        assert_eq!(error, frontend::Error::Removed.into(), "detached at {moment}");
         written_at_all += written;
         world.machine.settle();
         assert_eq!((holdings(&world.front), holdings(&world.back)), before, "detached at {moment}");
@@ -91,7 +91,10 @@ fn a_disk_can_vanish_at_any_moment() {
             world.nodes.remove(xs).await;
         });
         let (error, _) = world.front.run(user).unwrap();
-        assert!(matches!(error, Error::Removed | Error::Store(_)), "vanished at {moment}: {error}");
+        assert!(
+            matches!(error, Error::Frontend(frontend::Error::Removed | frontend::Error::Store(_))),
+            "vanished at {moment}: {error}"
+        );
         world.machine.settle();
         assert_eq!((holdings(&world.front), holdings(&world.back)), before, "vanished at {moment}");
         drop(backend);
@@ -195,7 +198,7 @@ fn a_back_end_started_late_finds_the_disks() {
         world.nodes.await_front(xs, XenbusState::CONNECTED).await;
         world.nodes.detach(xs).await;
     });
-    assert_eq!(world.front.run(user).unwrap().0, Error::Removed);
+    assert_eq!(world.front.run(user).unwrap().0, frontend::Error::Removed.into());
 }
 
 #[test]
@@ -218,5 +221,5 @@ fn a_driver_domain_removes_the_nodes_of_its_disks() {
             watch.next().await.unwrap();
         }
     });
-    assert_eq!(world.front.run(user).unwrap().0, Error::Removed);
+    assert_eq!(world.front.run(user).unwrap().0, frontend::Error::Removed.into());
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use guest_sdk::abi::io::netif::{rsp, rxf};
 use guest_sdk::exec::{JoinHandle, timeout, yield_now};
-use guest_sdk::xenbus::{Device, XenbusState};
+use guest_sdk::xenbus::{Device, XenbusState, frontend};
 use loopback_tests::noise::Noise;
 use loopback_tests::raw_net_back::RawNetBack;
 use loopback_tests::toolstack::{MAC, Nodes};
@@ -218,7 +218,7 @@ fn an_interface_can_be_detached_and_leaves_nothing() {
         drop(back);
         vif.remove(&world.back_store).await;
     });
-    assert_eq!(error, Error::Removed);
+    assert_eq!(error, frontend::Error::Removed.into());
     world.machine.settle();
     assert_eq!((holdings(&world.front), holdings(&world.back)), before);
 }
@@ -251,7 +251,10 @@ fn an_interface_can_vanish_at_any_moment() {
         });
         let result: Result<(), Error> = world.front.run(user).unwrap();
         assert!(
-            matches!(result, Err(Error::Removed | Error::BadOffer | Error::Store(_))),
+            matches!(
+                result,
+                Err(Error::BadOffer | Error::Frontend(frontend::Error::Removed | frontend::Error::Store(_)))
+            ),
             "at {moment}: {result:?}"
         );
         world.machine.settle();

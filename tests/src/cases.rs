@@ -130,7 +130,7 @@ fn debian_guest_writes(c: &mut Console, mix: Mix) {
 /// Ends the machine; what the guest wrote is on its disk, and the file system is clean.
 #[track_caller]
 fn the_disk_was_kept(mut c: Console, mix: Mix, disk: &HostDisk) {
-    c.command("losetup -d /dev/loop0; umount /root /data", PROMPT, COMMAND);
+    c.command("losetup -d /dev/loop0; sync", PROMPT, COMMAND);
     c.send_line("poweroff -f");
     c.expect_exit(COMMAND);
     drop(c);

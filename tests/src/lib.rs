@@ -16,6 +16,7 @@ pub mod debian_xl;
 pub mod host_disk;
 pub mod hostile;
 mod mix;
+pub mod multiply;
 pub mod rust_dom0;
 pub mod spsr;
 pub mod transcript;

@@ -1,6 +1,6 @@
 //! `build`: the bare-metal images.
 use crate::{
-    Result, check, image,
+    Result, diagnostics, image,
     setup::{self, Purpose},
     step, symbols,
     toolchain::{Favour, Toolchain},
@@ -61,10 +61,11 @@ fn with(mut cargo: Command, target: &str, arch: Arch, package: &str) -> Result<P
     let command = if flags.is_empty() { "build" } else { "rustc" };
     cargo.current_dir(paths::workspace()).args([command, "--package", package, "--profile", "bare"]);
     cargo.args(["--target", target, "--target-dir"]).arg(&dir);
+    diagnostics::ask(&mut cargo);
     if !flags.is_empty() {
         cargo.arg("--").args(flags);
     }
-    check(&mut cargo)?;
+    diagnostics::check(&mut cargo)?;
     let elf = dir.join(target).join("bare").join(package);
     let mut flat = image::flatten(&elf)?;
     symbols::append(&elf, &mut flat)?;

@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use hv_core::{
     host::devices::Psci as PsciMethod,
     machine::{Access, CacheOp, CpuId, ListRegister, Machine, SysReg, Trigger, Vmid},
+    predictor::{Core, Hardening},
     trap::Abort,
 };
 use xen_abi::{Errno, Gfn, Mfn, arch::VcpuGuestContext, psci::smccc};
@@ -123,6 +124,14 @@ impl Machine for Board {
             Some(PsciMethod::Standard) => arch::smc([function as usize, arg as usize, 0, 0]) as i32,
             _ => smccc::NOT_SUPPORTED,
         }
+    }
+
+    fn core(&self) -> Core {
+        arch::hardening::core()
+    }
+
+    fn harden(&self, hardening: Hardening) -> bool {
+        arch::hardening::install(&self.ram, hardening)
     }
 
     #[inline]

@@ -95,6 +95,9 @@ pub struct Options<'a> {
     pub max_orders: MaxOrders,
     /// `low_mem_virq_limit`.
     pub low_mem_virq_limit: u64,
+    /// `harden-branch-predictor`: whether a CPU's predictor is made to forget what guests teach it, even where firmware
+    /// does not say that it does; by need, and by what firmware says, if nothing is said.
+    pub harden_branch_predictor: Option<bool>,
     /// `xsm`: whether unprivileged domains are kept from talking to each other.
     pub silo: bool,
 }
@@ -126,6 +129,7 @@ impl Default for Options<'_> {
             gnttab_max_maptrack_frames: 1024,
             max_orders: MaxOrders { domu: 9, control: 18, hardware: 10, passthrough: 10 },
             low_mem_virq_limit: 64 << 20,
+            harden_branch_predictor: None,
             silo: true,
         }
     }
@@ -202,17 +206,18 @@ impl<'a> Options<'a> {
             Some(plain) => (plain, true),
             None => (name, false),
         };
+        let said = || match value {
+            None | Some("") => Some(!negated),
+            Some(value) => Some(boolean(value)? != negated),
+        };
         let field = match plain {
+            "harden-branch-predictor" => self.harden_branch_predictor.insert(said()?),
             "dom0_vcpus_pin" => &mut self.dom0_vcpus_pin,
             "console_to_ring" => &mut self.console_to_ring,
             "noreboot" => &mut self.noreboot,
             _ => return WITHOUT_EFFECT.contains(&plain).then_some(()),
         };
-        let said = match value {
-            None | Some("") => true,
-            Some(value) => boolean(value)?,
-        };
-        *field = said != negated;
+        *field = said()?;
         Some(())
     }
 
@@ -383,6 +388,9 @@ mod tests {
         assert!(!parse("noreboot=off").0.noreboot);
         assert!(parse("no-console_to_ring=0").0.console_to_ring);
         assert_eq!(parse("noreboot=maybe").1, ["noreboot=maybe"]);
+        assert_eq!(parse("harden-branch-predictor").0.harden_branch_predictor, Some(true));
+        assert_eq!(parse("no-harden-branch-predictor").0.harden_branch_predictor, Some(false));
+        assert_eq!(parse("harden-branch-predictor=maybe").0.harden_branch_predictor, None);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::{
     Hypervisor,
     current::Current,
     machine::{Access, CacheOp, CpuId, ListRegister, Machine, SysReg, Trigger, Vmid},
+    predictor::{Core, Hardening},
     regs::{Arm32Regs, GuestRegs},
     sched::Next,
     trap::Abort,
@@ -134,6 +135,10 @@ pub struct Log {
     pub firmware: BTreeMap<(u32, u32), i32>,
     /// What it was asked.
     pub firmware_calls: Vec<(u32, u32)>,
+    /// What identification registers say.
+    pub core: Core,
+    /// What CPUs do when a guest stops.
+    pub hardened: Vec<Hardening>,
 }
 
 impl<R: GuestRegs> FakeMachine<R> {
@@ -332,6 +337,15 @@ impl<R: GuestRegs> Machine for FakeMachine<R> {
             log.firmware_calls.push((function, arg));
             log.firmware.get(&(function, arg)).copied().unwrap_or(-1)
         })
+    }
+
+    fn core(&self) -> Core {
+        self.log(|log| log.core)
+    }
+
+    fn harden(&self, hardening: Hardening) -> bool {
+        self.log(|log| log.hardened.push(hardening));
+        true
     }
 
     fn is_ram(&self, mfn: Mfn) -> bool {

@@ -39,6 +39,7 @@ mod mitigations;
 pub mod p2m;
 pub mod percpu;
 pub mod platform;
+pub mod predictor;
 pub mod regs;
 pub mod resources;
 pub mod sched;
@@ -157,7 +158,7 @@ impl<M: Machine> Hypervisor<M> {
 
     /// A CPU is up and about to ask what to run. CPUs come in the order of their numbers.
     pub fn add_cpu(&self, cpu: CpuId) {
-        self.find_mitigations();
+        self.find_mitigations(cpu);
         self.sched_online(cpu);
         self.online.fetch_max(cpu.0 + 1, Ordering::SeqCst);
     }

@@ -7,7 +7,11 @@
 use xen_abi::{Gfn, Mfn, PAGE_SIZE, errno::Errno};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use crate::{regs::GuestRegs, trap::Abort};
+use crate::{
+    predictor::{Core, Hardening},
+    regs::GuestRegs,
+    trap::Abort,
+};
 
 /// A physical CPU, numbered from 0 (the boot CPU) in the order they came up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -123,6 +127,11 @@ pub trait Machine: Sync + Send + Sized + 'static {
     fn build_id(&self) -> &[u8];
     /// Makes a fast call of this CPU's firmware with one argument (Arm DEN0028); all ones where there is none.
     fn firmware(&self, function: u32, arg: u32) -> i32;
+    /// What this CPU's identification registers say of its branch predictor.
+    fn core(&self) -> Core;
+    /// Has this CPU do that each time that a guest stops, before its first branch; says whether it does. Called
+    /// once, before it runs a guest.
+    fn harden(&self, hardening: Hardening) -> bool;
 
     // RAM, by frame. `offset + len` is at most a page (4 KiB); a frame outside RAM is a bug of ours.
     // Guests may write the same bytes at any time: each access is one volatile or atomic one.

@@ -85,16 +85,20 @@ pub enum Memory {
     Constants,
     /// Device registers.
     Device,
+    /// Instructions.
+    #[cfg(target_arch = "aarch64")]
+    Text,
 }
 
 impl Memory {
     fn attributes(self) -> u64 {
         COMMON
-            | EXECUTE_NEVER
             | match self {
-                Self::Data => 0,
-                Self::Constants => READ_ONLY,
-                Self::Device => ATTR_DEVICE,
+                Self::Data => EXECUTE_NEVER,
+                Self::Constants => EXECUTE_NEVER | READ_ONLY,
+                Self::Device => EXECUTE_NEVER | ATTR_DEVICE,
+                #[cfg(target_arch = "aarch64")]
+                Self::Text => READ_ONLY,
             }
     }
 }

@@ -65,6 +65,8 @@ pub struct Machine {
     /// the modules from [`MODULES`](crate::MODULES) on, and the device tree is the board's own. If there is
     /// none, QEMU boots it with a tree that has all of that.
     pub firmware: Option<PathBuf>,
+    /// Whether that starts in EL3. The device tree is then as without it, where firmware is QEMU's.
+    pub secure: bool,
     /// The hypervisor's command line.
     pub hypervisor_args: String,
     /// The control domain, if any.
@@ -97,6 +99,7 @@ impl Machine {
             arch,
             hypervisor,
             firmware: None,
+            secure: false,
             hypervisor_args: "console=dtuart dtuart=/pl011@9000000 bootscrub=0".into(),
             dom0: None,
             domus: vec![],
@@ -130,12 +133,15 @@ impl Machine {
             c.args(["-rtc", "base=2024-01-01T00:00:00,clock=vm"]);
         }
         match &self.firmware {
-            None => c.arg("-kernel").arg(&self.hypervisor).arg("-dtb").arg(tree),
+            None => c.arg("-kernel").arg(&self.hypervisor).arg("-dtb").arg(&tree),
             Some(firmware) => {
                 modules.push(board::Loaded { file: self.hypervisor.clone(), address: board::HYPERVISOR });
                 c.arg("-bios").arg(firmware)
             }
         };
+        if self.secure {
+            c.args(["-machine", "secure=on", "-dtb"]).arg(&tree);
+        }
         for m in modules {
             let tail = format!(",addr={:#x},force-raw=on", m.address);
             c.arg("-device").arg(option("loader,file=", &m.file, &tail));

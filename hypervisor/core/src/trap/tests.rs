@@ -12,6 +12,7 @@ use crate::{
     domain::{Domain, DomainConfig},
     fake::{FakeCpu, FakeMachine, GUEST_RAM, Injected, domain, guest_config, hypervisor},
     machine::CpuId,
+    predictor::Hardening,
     regs::{Arm32Regs, Arm64Regs},
     vpsci::start_context,
 };
@@ -446,6 +447,12 @@ fn calls_are_answered_by_their_owner() {
 /// A hypervisor on firmware that answers so of the three workarounds, on each CPU.
 fn on_firmware(version: i32, workarounds: &[[i32; 3]]) -> Hv {
     let hv = hypervisor(64, workarounds.len());
+    ask_firmware(&hv, version, workarounds);
+    hv
+}
+
+/// CPUs come up, each on firmware that answers so.
+fn ask_firmware(hv: &Hv, version: i32, workarounds: &[[i32; 3]]) {
     for (n, answers) in workarounds.iter().enumerate() {
         hv.machine.log(|log| {
             log.firmware = [((id::VERSION, 0), 0x1_0001), ((id::FEATURES, smccc::VERSION), 0)].into();
@@ -455,7 +462,6 @@ fn on_firmware(version: i32, workarounds: &[[i32; 3]]) -> Hv {
         });
         hv.add_cpu(CpuId(n as u32));
     }
-    hv
 }
 
 /// What a guest is told of the three workarounds, and which of its calls reach firmware.
@@ -485,6 +491,22 @@ fn workarounds_of_firmware_are_passed_on() {
 #[test]
 fn workarounds_that_not_every_cpu_has_are_none() {
     assert_eq!(workarounds(&on_firmware(0x1_0001, &[[0, 1, 0], [1, -1, -1]])).0, [0, -1, -1]);
+}
+
+/// What Cortex-A75s do when a guest stops, on such firmware.
+fn hardened(version: i32, workarounds: &[[i32; 3]]) -> Vec<Hardening> {
+    let hv = hypervisor(64, workarounds.len());
+    hv.machine.log(|log| log.core.midr = 0x410f_d0a0);
+    ask_firmware(&hv, version, workarounds);
+    hv.machine.log(|log| log.hardened.clone())
+}
+
+#[test]
+fn each_cpu_does_what_its_own_firmware_asks_for() {
+    let (w1, w3) =
+        (Hardening::Firmware(smccc::ARCH_WORKAROUND_1), Hardening::Firmware(smccc::ARCH_WORKAROUND_3));
+    assert_eq!(hardened(0x1_0001, &[[0, -1, -1], [1, 1, 1], [0, 0, 0]]), [w1, w3]);
+    assert_eq!(hardened(0x1_0000, &[[0, 0, 0]]), [], "firmware that cannot be asked");
 }
 
 #[test]

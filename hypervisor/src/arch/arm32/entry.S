@@ -27,6 +27,29 @@ hyp_vectors:
     b       guest_irq
     b       guest_fiq
 
+@ The same for CPUs whose branch predictor has to forget before the first branch after a guest. What comes from a
+@ guest falls through to the instruction that does it; of a trap, SP tells that it is no interrupt.
+    .macro  forgetful_vectors name, operation
+    .balign 32
+    .global \name
+\name:
+    b       own_reset
+    b       own_undefined
+    b       own_call
+    b       own_prefetch_abort
+    b       own_data_abort
+    add     sp, sp, #1
+    nop
+    mcr     p15, 0, r0, c7, c5, \operation
+    isb
+    tst     sp, #1
+    beq     guest_irq
+    sub     sp, sp, #1
+    b       guest_trap
+    .endm
+    forgetful_vectors hyp_vectors_bpiall, 6
+    forgetful_vectors hyp_vectors_iciallu, 0
+
 @ enter_guest(r0 = registers) -> {exit_trap}, {exit_irq} or {exit_fiq}
 @ The AAPCS registers are kept on the stack; HYP's lr is the guest's lr_usr.
     .global enter_guest

@@ -9,6 +9,7 @@ pub mod device;
 pub mod errata;
 pub mod fault;
 pub mod gic_sysregs;
+pub mod hardening;
 pub mod identity;
 pub mod inject;
 pub mod maintenance;
@@ -126,6 +127,8 @@ global_asm!(include_str!("memory.S"));
 
 unsafe extern "C" {
     static hyp_vectors: u8;
+    static hyp_vectors_bpiall: u8;
+    static hyp_vectors_iciallu: u8;
     static secondary_start: u8;
     fn enter_guest(regs: &mut Regs) -> u32;
     fn take_pending_abort() -> bool;

@@ -11,6 +11,7 @@ pub mod errata;
 pub mod fault;
 mod fp;
 pub mod gic_sysregs;
+pub mod hardening;
 pub mod identity;
 pub mod inject;
 pub mod maintenance;
@@ -28,7 +29,11 @@ use core::{
 use hv_core::{Current, trap::FaultRegisters};
 
 use super::{image_to_physical, set_image_offset};
-use crate::{board::Board, mm::tables, percpu::PerCpu};
+use crate::{
+    board::Board,
+    mm::tables,
+    percpu::{MAX_CPUS, PerCpu},
+};
 pub use maintenance::flush_own_tlb;
 use sysregs::*;
 
@@ -43,6 +48,8 @@ pub const IMAGE_ALIASES: [usize; 2] = [0x0040_0000, 0x00c0_0000];
 pub const DEVICES: Range<usize> = 0x1000_0000..0x2000_0000;
 /// Stacks of the CPUs but the first, each above a page that is not mapped.
 pub const STACKS: Range<usize> = 0x0080_0000..0x00a0_0000;
+/// Vectors of CPUs that need their own, a page for each.
+pub const VECTORS: Range<usize> = 0x00a0_0000..0x00a0_0000 + MAX_CPUS * tables::PAGE_SIZE;
 /// The boot device tree, until it has been copied.
 pub const BOOT_DATA: Range<usize> = 0x0100_0000..0x0140_0000;
 /// All RAM.

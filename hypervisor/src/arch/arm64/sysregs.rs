@@ -73,6 +73,12 @@ constants! {
     DCZID_EL0 = "dczid_el0";
     /// Memory model: size of physical addresses.
     ID_AA64MMFR0_EL1 = "id_aa64mmfr0_el1";
+    /// Processor features 0.
+    ID_AA64PFR0_EL1 = "id_aa64pfr0_el1";
+    /// Memory model features 1.
+    ID_AA64MMFR1_EL1 = "id_aa64mmfr1_el1";
+    /// Instruction set attributes 2, which the assembler does not know by name.
+    ID_AA64ISAR2_EL1 = "S3_0_C0_C6_2";
     /// Whether interrupts and aborts are pending that are masked here.
     ISR_EL1 = "isr_el1";
     /// Counter frequency.

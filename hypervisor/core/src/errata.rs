@@ -1,7 +1,7 @@
 //! Errata of Arm's cores that a hypervisor has to work around, by MIDR.
 //!
-//! Which revisions have which is in the cores' Software Developers Errata Notices. What the linker works
-//! around is in `.cargo/config.toml`; what is done for all cores alike is where it is done, in `arch/arm64`:
+//! Which revisions have which is in the cores' Software Developers Errata Notices. What the code generator and the
+//! linker work around is in `.cargo/config.toml`; what is done for all cores alike is where it is done, in `arch/arm64`:
 //! Cortex-A57 832075 in `device.rs`, Cortex-A57 852523 with Cortex-A72 853709 in `context.rs`.
 
 /// A set of errata.
@@ -15,10 +15,10 @@ impl Errata {
     /// Cortex-A53 819472, 824069, 826319, 827319.
     pub const CLEAN: Self = Self(1 << 0);
     /// Address translation runs ahead in a mix of two guests' registers, and its result is cached.
-    /// Cortex-A55 1530923, Cortex-A57 1319537, Cortex-A72 1319367, Cortex-A76 1165522.
+    /// Cortex-A55 1530923, Cortex-A57 1319537, Cortex-A72 1319367, Cortex-A76 and Neoverse N1 1165522.
     pub const SPECULATIVE_AT: Self = Self(1 << 1);
     /// One TLB invalidation may miss what is just being walked for: a second one does not.
-    /// Cortex-A55 2441007, Cortex-A76 1286807.
+    /// Cortex-A55 2441007, Cortex-A76 and Neoverse N1 1286807.
     pub const REPEAT_TLBI: Self = Self(1 << 2);
     /// A read of PAR among loads of devices can deadlock without barriers. Cortex-A77 1508412.
     pub const PAR_READ: Self = Self(1 << 3);
@@ -45,13 +45,33 @@ impl Errata {
 }
 
 /// MIDR: implementer and part number.
-const MODEL: u32 = 0xff00_fff0;
-const CORTEX_A53: u32 = 0x4100_d030;
-const CORTEX_A55: u32 = 0x4100_d050;
-const CORTEX_A57: u32 = 0x4100_d070;
-const CORTEX_A72: u32 = 0x4100_d080;
-const CORTEX_A76: u32 = 0x4100_d0b0;
-const CORTEX_A77: u32 = 0x4100_d0d0;
+pub(crate) const MODEL: u32 = 0xff00_fff0;
+pub(crate) const CORTEX_A12: u32 = 0x4100_c0d0;
+pub(crate) const CORTEX_A15: u32 = 0x4100_c0f0;
+pub(crate) const CORTEX_A17: u32 = 0x4100_c0e0;
+pub(crate) const CORTEX_A53: u32 = 0x4100_d030;
+pub(crate) const CORTEX_A55: u32 = 0x4100_d050;
+pub(crate) const CORTEX_A57: u32 = 0x4100_d070;
+pub(crate) const CORTEX_A72: u32 = 0x4100_d080;
+pub(crate) const CORTEX_A73: u32 = 0x4100_d090;
+pub(crate) const CORTEX_A75: u32 = 0x4100_d0a0;
+pub(crate) const CORTEX_A76: u32 = 0x4100_d0b0;
+pub(crate) const CORTEX_A76AE: u32 = 0x4100_d0e0;
+pub(crate) const CORTEX_A77: u32 = 0x4100_d0d0;
+pub(crate) const CORTEX_A78: u32 = 0x4100_d410;
+pub(crate) const CORTEX_A78AE: u32 = 0x4100_d420;
+pub(crate) const CORTEX_A78C: u32 = 0x4100_d4b0;
+pub(crate) const CORTEX_A710: u32 = 0x4100_d470;
+pub(crate) const CORTEX_A715: u32 = 0x4100_d4d0;
+pub(crate) const CORTEX_A720: u32 = 0x4100_d810;
+pub(crate) const CORTEX_X1: u32 = 0x4100_d440;
+pub(crate) const CORTEX_X1C: u32 = 0x4100_d4c0;
+pub(crate) const CORTEX_X2: u32 = 0x4100_d480;
+pub(crate) const CORTEX_X3: u32 = 0x4100_d4e0;
+pub(crate) const NEOVERSE_N1: u32 = 0x4100_d0c0;
+pub(crate) const NEOVERSE_N2: u32 = 0x4100_d490;
+pub(crate) const NEOVERSE_V1: u32 = 0x4100_d400;
+pub(crate) const NEOVERSE_V2: u32 = 0x4100_d4f0;
 
 /// What a core has up to a revision: `rXpY` as 0xXY.
 struct Known {
@@ -71,6 +91,8 @@ const KNOWN: &[Known] = &[
     Known { core: CORTEX_A72, last: ALL, errata: Errata::SPECULATIVE_AT },
     Known { core: CORTEX_A76, last: 0x20, errata: Errata::SPECULATIVE_AT },
     Known { core: CORTEX_A76, last: 0x30, errata: Errata::REPEAT_TLBI },
+    Known { core: NEOVERSE_N1, last: 0x20, errata: Errata::SPECULATIVE_AT },
+    Known { core: NEOVERSE_N1, last: 0x30, errata: Errata::REPEAT_TLBI },
     Known { core: CORTEX_A77, last: 0x10, errata: Errata::PAR_READ },
 ];
 
@@ -93,6 +115,8 @@ mod tests {
         assert_eq!(of(CORTEX_A76, 2, 0), Errata(Errata::SPECULATIVE_AT.0 | Errata::REPEAT_TLBI.0));
         assert_eq!(of(CORTEX_A76, 3, 0), Errata::REPEAT_TLBI);
         assert_eq!(of(CORTEX_A76, 3, 1), Errata::NONE);
+        assert_eq!(of(NEOVERSE_N1, 1, 0), Errata(Errata::SPECULATIVE_AT.0 | Errata::REPEAT_TLBI.0));
+        assert_eq!(of(NEOVERSE_N1, 3, 1), Errata::NONE);
         assert_eq!(of(CORTEX_A77, 1, 0), Errata::PAR_READ);
         assert_eq!(of(CORTEX_A77, 1, 1), Errata::NONE);
         assert_eq!(of(CORTEX_A55, 2, 1), Errata::REPEAT_TLBI);
@@ -101,7 +125,7 @@ mod tests {
     #[test]
     fn other_makers_cores_have_none_of_them() {
         assert_eq!(Errata::of(CORTEX_A76 & 0x00ff_ffff | 0x5100_0000), Errata::NONE);
-        assert_eq!(Errata::of(0x410f_d0c0), Errata::NONE);
+        assert_eq!(Errata::of(NEOVERSE_V1), Errata::NONE);
         assert_eq!(Errata::of(0), Errata::NONE);
     }
 

@@ -72,53 +72,56 @@ impl Args {
         let mut cpu = None;
         let (mut dry_run, mut help, mut wall) = (false, false, false);
         let mut test = Test::default();
-        let mut seen = vec![];
+        let mut seen: Vec<(&str, &[&str])> = vec![];
         while let Some(arg) = p.next()? {
             match arg {
                 Short('h') | Long("help") => help = true,
                 Value(v) => words.push(v.string()?),
-                Long("arch") => arch = Arch::parse(&p.value()?.string()?)?,
+                Long("arch") => {
+                    seen.push(("--arch", &["build", "run", "bench"]));
+                    arch = Arch::parse(&p.value()?.string()?)?;
+                }
                 Long("hypervisor") => {
-                    seen.push(("--hypervisor", "run"));
+                    seen.push(("--hypervisor", &["run"]));
                     hypervisor = named(p.value()?.into());
                 }
                 Long("gic") => {
-                    seen.push(("--gic", "run"));
+                    seen.push(("--gic", &["run"]));
                     gic_version = gic(&p.value()?.string()?)?;
                 }
                 Long("dom0") => {
-                    seen.push(("--dom0", "run"));
+                    seen.push(("--dom0", &["run"]));
                     dom0 = Some(Arch::parse(&p.value()?.string()?)?);
                 }
                 Long("cpu") => {
-                    seen.push(("--cpu", "run"));
+                    seen.push(("--cpu", &["run"]));
                     cpu = Some(p.value()?.string()?);
                 }
                 Long("dry-run") => {
-                    seen.push(("--dry-run", "run"));
+                    seen.push(("--dry-run", &["run"]));
                     dry_run = true;
                 }
                 Long("wall") => {
-                    seen.push(("--wall", "bench"));
+                    seen.push(("--wall", &["bench"]));
                     wall = true;
                 }
                 Long("all") => {
-                    seen.push(("--all", "test"));
+                    seen.push(("--all", &["test"]));
                     test.all = true;
                 }
                 Long("filter") => {
-                    seen.push(("--filter", "test"));
+                    seen.push(("--filter", &["test"]));
                     test.filter = Some(p.value()?.string()?);
                 }
                 other => return Err(other.unexpected()),
             }
         }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        if let (Some((option, of)), Some(command)) =
-            (seen.iter().find(|(_, of)| words.first() != Some(of)), words.first())
+        if let Some(command) = words.first()
+            && let Some((option, of)) = seen.iter().find(|(_, of)| !of.contains(command))
             && !help
         {
-            return Err(format!("{option} belongs to '{of}', not to '{command}'").into());
+            return Err(format!("{option} belongs to '{}', not to '{command}'", of.join("', '")).into());
         }
         let cpu = match cpu {
             Some(name) => Some(processor(arch, &name)?),
@@ -187,6 +190,8 @@ mod tests {
     fn options_of_another_command_are_refused() {
         let e = parse("build --all").err().unwrap();
         assert!(e.contains("--all belongs to 'test'"), "{e}");
+        let e = parse("test --arch arm64").err().unwrap();
+        assert!(e.contains("--arch belongs to 'build', 'run', 'bench', not to 'test'"), "{e}");
     }
 
     #[test]

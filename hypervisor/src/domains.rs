@@ -72,16 +72,19 @@ pub struct Source {
 /// there are guests; a guest that cannot be built is left out.
 pub fn start(hv: &'static Hypervisor<Board>, source: &Source) -> Result<(), Failure> {
     let mut nodes = source.chosen.domains().peekable();
-    let dom0 = match source.chosen.dom0_module(ModuleKind::Kernel)? {
-        Some(kernel) => Some(build_dom0(hv, source, &kernel)?),
-        None if nodes.peek().is_some() => {
-            hv.learn_board(source.board);
-            None
-        }
+    let mut built = Vec::new();
+    match source.chosen.dom0_module(ModuleKind::Kernel)? {
+        Some(kernel) => built.extend(source.chosen.node().zip(Some(build_dom0(hv, source, &kernel)?))),
+        None if nodes.peek().is_some() => hv.learn_board(source.board),
         None => return Err(Failure::NoKernel),
     };
-    let guests: Vec<_> = nodes.filter_map(|node| build_guest(hv, &node)).collect();
-    for domain in dom0.iter().chain(&guests) {
+    for node in nodes {
+        if let Some(domain) = build_guest(hv, &node) {
+            built.push((node, domain));
+        }
+    }
+    hv.connect_channels(source.board, &mut built).map_err(Failure::Build)?;
+    for (_, domain) in &built {
         hv.unpause_by_controller(domain).map_err(Failure::Start)?;
     }
     Ok(())

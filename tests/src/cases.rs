@@ -6,7 +6,7 @@ use crate::{
     host_disk::{self, HostDisk},
 };
 use device_tree::Writer;
-use machine::{Arch, Disk, DomU, Domain, Machine, paths};
+use machine::{Arch, ChannelEnd, Disk, DomU, Domain, Machine, paths};
 use std::{fs, time::Duration};
 
 const BOOT: Duration = Duration::from_secs(180);
@@ -245,6 +245,35 @@ pub fn hello_starts_without_dom0(mix: impl Into<Mix>) {
     let mut c = Console::boot(&mix.name("hello-dom0less"), &machine);
     c.expect("hello from a guest on Xen", COMMAND);
     c.expect("greeting=hi", COMMAND);
+}
+
+/// Event channels that the device tree chooses, between guests and with dom0: the later node's end finds its port
+/// pending, and both ends can send.
+pub fn event_channels_are_there_from_the_start(on: Hypervisor) {
+    let guest = |args: &str| Domain { kernel: on.image("selftest"), ramdisk: None, args: args.into() };
+    let domu = |args: &str| DomU {
+        boot: guest(args),
+        memory_kib: 32 << 10,
+        vcpus: 1,
+        vpl011: false,
+        enhanced: Some("no-xenstore"),
+        fragment: None,
+    };
+    let end = |domain, port| ChannelEnd { domain, port };
+    let mut machine = on.machine();
+    machine.hypervisor_args += " dom0_mem=64M guest_loglvl=all";
+    machine.dom0 = Some(guest("ports=10"));
+    machine.domus.extend([domu("ports=20,1023"), domu("ports=30")]);
+    machine.channels.extend([[end(0, 10), end(1, 20)], [end(2, 30), end(1, 1023)]]);
+    let mut c = Console::boot(&format!("channels-{on:?}").to_lowercase(), &machine);
+    let mut ports: Vec<_> = (0..4)
+        .map(|_| {
+            c.expect("turns taken on port ", COMMAND);
+            c.expect(".", COMMAND)
+        })
+        .collect();
+    ports.sort();
+    assert_eq!(ports, ["10", "1023", "20", "30"]);
 }
 
 /// A guest that the hypervisor starts drives the board's clock, which its fragment of the device tree gives to it:

@@ -5,11 +5,25 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use guest_sdk::{
     Env,
-    abi::{Domid, Errno, VcpuId, xen::virq},
+    abi::{Domid, Errno, EvtchnPort, VcpuId, xen::virq},
     event::Port,
 };
 
 use crate::{Context, Outcome, check};
+
+/// Answers three events on each port of a list, one port after the other: with a guest at the other end that does the
+/// same, if one of the two finds its port pending.
+pub async fn take_turns(ports: &str) -> Outcome {
+    for number in ports.split(',') {
+        let port = Port::adopt(EvtchnPort(number.parse().at("port")?)).at("adopt")?;
+        for _ in 0..3 {
+            port.wait().await;
+            port.notify().at("send")?;
+        }
+        log::info!("turns taken on port {number}.");
+    }
+    Ok(())
+}
 
 pub async fn an_event_to_a_vcpu_of_our_own_arrives(_env: Env) -> Outcome {
     let port = Port::bind_ipi(VcpuId(0)).at("bind_ipi")?;
@@ -50,7 +64,7 @@ pub async fn a_virtual_interrupt_is_bound_once(_env: Env) -> Outcome {
     Port::bind_virq(virq::DEBUG, VcpuId(0)).at("bind_virq again")?;
     let none = Port::bind_virq(99, VcpuId(0)).map(drop);
     check!(none == Err(Errno::EINVAL));
-    let nobody = Port::bind_interdomain(Domid(0x7000), guest_sdk::abi::EvtchnPort(1)).map(drop);
+    let nobody = Port::bind_interdomain(Domid(0x7000), EvtchnPort(1)).map(drop);
     check!(nobody == Err(Errno::ESRCH));
     Ok(())
 }

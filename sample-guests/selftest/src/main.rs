@@ -63,6 +63,9 @@ async fn main(env: Env) -> Result<(), String> {
     if env.bootarg("echo").is_some() {
         return echo(env.console()).await.at("console");
     }
+    if let Some(ports) = env.bootarg("ports") {
+        return events::take_turns(ports).await;
+    }
     #[cfg(target_arch = "aarch64")]
     let features =
         cases![env: features::what_no_guest_has_is_undefined, features::debug_registers_read_as_zero];

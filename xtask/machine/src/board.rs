@@ -19,6 +19,8 @@ pub const HYPERVISOR: u64 = 0x4400_0000;
 /// the first 128 MiB of RAM.
 pub const MODULES: u64 = 0x5000_0000;
 const MODULE_ALIGN: u64 = 2 << 20;
+/// The first phandle of event channels, above QEMU's.
+const CHANNELS: u32 = 0x10_0000;
 /// Offset and bytes by which a zImage is known (Linux `arch/arm/boot/compressed/head.S`).
 const ZIMAGE_MAGIC: (usize, [u8; 4]) = (0x24, 0x016f_2818_u32.to_le_bytes());
 
@@ -56,6 +58,7 @@ fn fill_chosen(machine: &Machine, chosen: &mut DeviceTreeNode, modules: &mut Mod
     if let Some(dom0) = &machine.dom0 {
         set(chosen, "xen,dom0-bootargs", dom0.args.as_str());
         modules.add(chosen, dom0, None)?;
+        add_channels(machine, 0, chosen);
     }
     for (i, domu) in machine.domus.iter().enumerate() {
         let mut n = node(&format!("domU{}", i + 1));
@@ -73,9 +76,26 @@ fn fill_chosen(machine: &Machine, chosen: &mut DeviceTreeNode, modules: &mut Mod
         if let Some(fragment) = &domu.fragment {
             n.add_child(modules.module("device-tree", fragment, None)?);
         }
+        add_channels(machine, i + 1, &mut n);
         chosen.add_child(n);
     }
     Ok(())
+}
+
+/// Adds a domain's ends of event channels.
+fn add_channels(machine: &Machine, domain: usize, to: &mut DeviceTreeNode) {
+    for (i, ends) in machine.channels.iter().enumerate() {
+        let phandles = [0, 1].map(|end| CHANNELS + 2 * i as u32 + end);
+        for (end, [own, peer]) in ends.iter().zip([phandles, [phandles[1], phandles[0]]]) {
+            if end.domain == domain {
+                let mut n = node(&format!("evtchn@{own:x}"));
+                set(&mut n, "compatible", "xen,evtchn-v1");
+                set(&mut n, "xen,evtchn", [end.port.to_be_bytes(), peer.to_be_bytes()].concat());
+                set(&mut n, "phandle", own);
+                to.add_child(n);
+            }
+        }
+    }
 }
 
 struct Modules {
@@ -136,7 +156,7 @@ fn cells(values: &[u64]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::DomU;
+    use crate::{ChannelEnd, DomU};
     use dtoolkit::{Node, Property};
 
     fn domain(kernel: &Path, ramdisk: Option<&Path>) -> Domain {
@@ -159,6 +179,9 @@ mod tests {
             fragment: None,
         });
 
+        let end = |domain, port| ChannelEnd { domain, port };
+        machine.channels.push([end(0, 10), end(1, 20)]);
+
         let mut board = DeviceTree::new();
         board.root.add_child(node("pcie@10000000"));
         let (dtb, loaded) = describe(&machine, &board.to_dtb()).unwrap();
@@ -172,6 +195,11 @@ mod tests {
         assert_eq!(kernel.property("compatible").unwrap().value(), b"multiboot,kernel\0multiboot,module\0");
         let guest = fdt.find_node(&format!("/chosen/domU1/module@{:x}", addresses[2])).unwrap();
         assert_eq!(guest.property("bootargs").unwrap().value(), b"quiet\0");
+        let ends =
+            ["/chosen/evtchn@100000", "/chosen/domU1/evtchn@100001"].map(|path| fdt.find_node(path).unwrap());
+        let values = ends.each_ref().map(|end| end.property("xen,evtchn").unwrap().value().to_vec());
+        let value = |port: u32, peer: u32| [port.to_be_bytes(), peer.to_be_bytes()].concat();
+        assert_eq!(values, [value(10, 0x10_0001), value(20, 0x10_0000)]);
         let chosen = fdt.find_node("/chosen").unwrap();
         assert_eq!(chosen.property("xen,dom0-bootargs").unwrap().value(), b"quiet\0");
     }

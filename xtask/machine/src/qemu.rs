@@ -36,6 +36,15 @@ pub struct DomU {
     pub fragment: Option<PathBuf>,
 }
 
+/// One end of an event channel that is there from the start.
+#[derive(Clone, Copy, Debug)]
+pub struct ChannelEnd {
+    /// Whose: 0 is dom0, the others are numbered as in [`Machine::domus`].
+    pub domain: usize,
+    /// Its port.
+    pub port: u32,
+}
+
 /// A virtio-blk disk.
 #[derive(Clone, Debug)]
 pub struct Disk {
@@ -73,6 +82,8 @@ pub struct Machine {
     pub dom0: Option<Domain>,
     /// Guests started from the device tree.
     pub domus: Vec<DomU>,
+    /// Event channels between these and dom0.
+    pub channels: Vec<[ChannelEnd; 2]>,
     /// Its virtio-blk disks; the first one is `/dev/vda`.
     pub disks: Vec<Disk>,
     /// Its number of CPUs.
@@ -103,6 +114,7 @@ impl Machine {
             hypervisor_args: "console=dtuart dtuart=/pl011@9000000 bootscrub=0".into(),
             dom0: None,
             domus: vec![],
+            channels: vec![],
             disks: vec![],
             cpus: 2,
             cpu: arch.cpus()[0],

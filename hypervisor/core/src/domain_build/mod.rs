@@ -1,6 +1,7 @@
 //! Building domains at boot: dom0, and those that the device tree describes.
 
 mod board;
+mod channels;
 mod dom0;
 mod dom0less;
 mod load;
@@ -15,6 +16,7 @@ use kernel_image::Kernel;
 use xen_abi::Errno;
 
 pub use board::Board;
+pub use channels::Built;
 pub use dom0::Dom0;
 pub use dom0less::File;
 
@@ -39,13 +41,17 @@ pub enum BuildError<'a> {
     TreeSize(usize),
     /// This hypervisor does not run kernels for that state of the CPU.
     State(Arch),
+    /// The node at the other end of this node's event channel is none, is no built domain's, or points elsewhere.
+    NoPeer(Node<'a>),
+    /// The ports that a node and the one at the other end choose cannot be connected.
+    Ports(Node<'a>, [u32; 2], Errno),
     /// The domain could not be made.
     Create(Errno),
 }
 
 /// Nodes of Xen's binding, below a guest's or for dom0 below `/chosen`, that are not to be had, by what they are
 /// compatible with.
-const UNSUPPORTED_NODES: [&str; 2] = ["xen,domain-shared-memory-v1", "xen,evtchn-v1"];
+const UNSUPPORTED_NODES: [&str; 1] = ["xen,domain-shared-memory-v1"];
 
 /// Fails for the first of a domain's nodes that asks for what is not to be had: a domain without it would not be the
 /// one that was asked for.
@@ -72,6 +78,10 @@ impl fmt::Display for BuildError<'_> {
             Self::TreeSize(bytes) => write!(f, "the device tree takes {bytes} bytes: too many"),
             Self::State(Arch::Arm32) => f.write_str("the kernel is for AArch32, which is not to be had here"),
             Self::State(Arch::Arm64) => f.write_str("the kernel is for AArch64, which is not to be had here"),
+            Self::NoPeer(node) => write!(f, "{node}: no domain has a node that points back at it"),
+            Self::Ports(node, [port, other], errno) => {
+                write!(f, "{node}: ports {port} and {other} cannot be connected: {errno}")
+            }
             Self::Create(errno) => write!(f, "the domain cannot be made: {errno}"),
         }
     }

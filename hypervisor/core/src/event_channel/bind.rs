@@ -10,7 +10,11 @@ use xen_abi::{
     xen::virq,
 };
 
-use super::{Binding, Delivery, Port, State, port::HYPERVISOR, virq::is_global};
+use super::{
+    Binding, Delivery, Port, State,
+    port::{BUCKET, HYPERVISOR},
+    virq::is_global,
+};
 use crate::{Hypervisor, current::Current, domain::Domain, machine::Machine, xsm};
 
 type Bind<'a> = MutexGuard<'a, Binding>;
@@ -50,6 +54,46 @@ impl<M: Machine> Hypervisor<M> {
             }
         }
         Err(Errno::ENOSPC)
+    }
+
+    /// Finds a port by its number, which has to be free. All below it exist then, as where ports are used in turn.
+    fn chosen_port<'a>(&self, domain: &'a Domain<M>, number: u32) -> Result<&'a Port<M>, Errno> {
+        let events = &domain.events;
+        if number > events.highest || number >= events.delivery.lock().end() {
+            return Err(Errno::ENOSPC);
+        }
+        for below in (0..number).step_by(BUCKET as usize) {
+            events.ports.make(below)?;
+        }
+        let port = events.ports.make(number)?;
+        if matches!(*port.state.lock(), State::Free) { Ok(port) } else { Err(Errno::EBUSY) }
+    }
+
+    /// Connects ports of two domains that do not run yet, unless they are connected; SILO keeps apart what guests
+    /// want, not what the tree does. As one that binds, the second domain finds its port pending.
+    pub(crate) fn connect(
+        &self,
+        (one, first): (&Arc<Domain<M>>, u32),
+        (other, second): (&Arc<Domain<M>>, u32),
+    ) -> Result<(), Errno> {
+        if let Ok(port) = one.events.port(first)
+            && let State::Interdomain(remote, number) = &*port.state.lock()
+            && Arc::ptr_eq(remote, other)
+            && *number == second
+        {
+            return Ok(());
+        }
+        let (mut mine, mut theirs) = lock_both(one, Some(other));
+        let port = self.chosen_port(one, first)?;
+        let their_port = self.chosen_port(other, second)?;
+        if core::ptr::eq(port, their_port) {
+            return Err(Errno::EBUSY);
+        }
+        self.bind_port(&mut mine, port, State::Interdomain(other.clone(), second), 0);
+        let theirs = theirs.as_deref_mut().unwrap_or(&mut mine);
+        self.bind_port(theirs, their_port, State::Interdomain(one.clone(), first), 0);
+        self.set_pending(other, second, their_port);
+        Ok(())
     }
 
     /// Whether the guest still has the port of an earlier binding in a queue.

@@ -15,7 +15,7 @@ use crate::{domain::Domain, machine::Machine};
 /// Which vCPU a port notifies that is the hypervisor's own: none, the hypervisor is told.
 pub(super) const HYPERVISOR: u32 = u32::MAX;
 /// Ports that are made together.
-const BUCKET: u32 = 64;
+pub(super) const BUCKET: u32 = 64;
 
 /// What a port is.
 pub(super) enum State<M: Machine> {

@@ -82,6 +82,11 @@ impl<'a> Chosen<'a> {
         self.children().filter(|node| node.is_compatible(DOMAIN))
     }
 
+    /// The node, if there is one.
+    pub fn node(&self) -> Option<Node<'a>> {
+        self.node
+    }
+
     /// The nodes below it.
     pub fn children(&self) -> impl Iterator<Item = Node<'a>> + use<'a> {
         self.node.into_iter().flat_map(|chosen| chosen.children())

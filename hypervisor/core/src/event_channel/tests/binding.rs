@@ -46,6 +46,55 @@ fn closing_one_end_leaves_the_other_waiting_for_the_same_domain() {
 }
 
 #[test]
+fn ports_chosen_before_the_domains_run_are_as_those_that_they_make() {
+    let world = world();
+    let (hv, dom0, one) = (&world.hv, &world.dom0, &world.one);
+    assert_eq!(hv.connect((dom0, 200), (one, 100)), Ok(()));
+    assert!(is_pending(hv, one, 100) && !is_pending(hv, dom0, 200), "the second end is told");
+    let at = |domain, port| {
+        let state = port_status(hv, domain, Domid::SELF, port).expect("a status");
+        (state.status, state.remote_dom(), state.remote_port())
+    };
+    assert_eq!(at(dom0, 200), (status::INTERDOMAIN, Domid(1), EvtchnPort(100)));
+    assert_eq!(at(one, 100), (status::INTERDOMAIN, Domid(0), EvtchnPort(200)));
+    assert_eq!(at(dom0, 70).0, status::CLOSED, "ports below are there");
+    clear_pending(hv, one, 100);
+    assert_eq!(hv.connect((dom0, 200), (one, 100)), Ok(()), "they are connected");
+    assert!(!is_pending(hv, one, 100));
+    send(hv, one, 100).expect("sent");
+    assert!(is_pending(hv, dom0, 200));
+    assert_eq!(bind_ipi(hv, one, 0), Ok(1), "the lowest free one");
+    close(hv, dom0, 200).expect("closed");
+    assert_eq!(at(one, 100).0, status::UNBOUND);
+    assert_eq!(close(hv, one, 100), Ok(()));
+    assert_eq!(bind_ipi(hv, one, 0), Ok(2));
+}
+
+#[test]
+fn chosen_ports_have_to_be_free_and_within_the_limit() {
+    let world = world();
+    let (hv, one, two) = (&world.hv, &world.one, &world.two);
+    let small = domain(hv, 7, DomainConfig { max_evtchn_port: 70, ..guest_config() }, PAGES);
+    bind_ipi(hv, one, 0).expect("port 1");
+    for (one, other, error) in [
+        ((one, 1), (two, 5), Errno::EBUSY),
+        ((two, 5), (one, 1), Errno::EBUSY),
+        ((one, 0), (two, 5), Errno::EBUSY),
+        ((two, 5), (&small, 71), Errno::ENOSPC),
+        ((&small, u32::MAX), (two, 5), Errno::ENOSPC),
+        ((&world.dom0, 4096), (two, 5), Errno::ENOSPC),
+        ((two, 5), (two, 5), Errno::EBUSY),
+    ] {
+        assert_eq!(hv.connect(one, other), Err(error));
+    }
+    assert_eq!(hv.connect((&world.dom0, 4095), (two, 5)), Ok(()), "nothing was left taken");
+    assert_eq!(hv.connect((one, 6), (one, 7)), Ok(()), "with itself");
+    send(hv, one, 6).expect("sent");
+    close(hv, one, 6).expect("closed");
+    close(hv, one, 7).expect("closed");
+}
+
+#[test]
 fn a_domain_can_be_connected_to_itself() {
     let world = world();
     let (hv, one) = (&world.hv, &world.one);

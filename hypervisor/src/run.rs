@@ -5,7 +5,7 @@ use hv_core::{
     machine::{CpuId, Machine},
     percpu::PerCpu,
     sched::Next,
-    trap::Exit,
+    trap::{Exit, FaultRegisters},
     vcpu::VcpuRef,
 };
 
@@ -23,6 +23,9 @@ pub fn run(hv: &'static Hypervisor<Board>) -> ! {
     let mut loaded: Option<VcpuRef<Board>> = None;
     // The general registers of the one that is loaded.
     let mut regs = arch::Regs::default();
+    let timed = hv.options.exit_times;
+    // Since when this CPU has been deciding.
+    let mut since = arch::ticks();
     loop {
         match hv.pick_next(pcpu, loaded.as_ref()) {
             Next::Same => {}
@@ -34,6 +37,7 @@ pub fn run(hv: &'static Hypervisor<Board>) -> ! {
             }
             Next::Wait => {
                 idle(hv);
+                since = arch::ticks();
                 let mut current = loaded.as_ref().map(|vcpu| Current::new(hv, vcpu, &mut regs, pcpu));
                 serve_interrupt(hv, pcpu.id, current.as_mut());
                 continue;
@@ -44,6 +48,7 @@ pub fn run(hv: &'static Hypervisor<Board>) -> ! {
                 if !pcpu.wants_reschedule() {
                     idle(hv);
                 }
+                since = arch::ticks();
                 serve_interrupt(hv, pcpu.id, None);
                 continue;
             }
@@ -51,7 +56,13 @@ pub fn run(hv: &'static Hypervisor<Board>) -> ! {
         if let Some(vcpu) = &loaded {
             let mut current = Current::new(hv, vcpu, &mut regs, pcpu);
             if hv.before_entry(&mut current) {
-                arch::run(&mut current);
+                if timed {
+                    current.decision_took(arch::ticks().wrapping_sub(since));
+                }
+                arch::run(&mut current, timed);
+                if timed {
+                    since = arch::ticks();
+                }
             }
         }
     }
@@ -70,7 +81,8 @@ fn unload(hv: &Hypervisor<Board>, pcpu: &PerCpu<Board>, loaded: Option<VcpuRef<B
     }
 }
 
-// What stops a guest. Each says whether it may go on at once; else the scheduler has to be asked.
+// What stops a guest. Each says whether it may go on at once; else the scheduler has to be asked. Those
+// that are `timed` note what they took; hypercalls, to be as quick as they can be, arrive as traps then.
 
 /// A hypercall. Kept out of the way of all else.
 pub extern "C" fn hypercall(current: &mut Current<'_, Board>) -> bool {
@@ -79,21 +91,42 @@ pub extern "C" fn hypercall(current: &mut Current<'_, Board>) -> bool {
 }
 
 /// Any other trap, with its syndrome.
-pub extern "C" fn trap(current: &mut Current<'_, Board>, syndrome: u32) -> bool {
-    let exit = if arch::is_asynchronous(syndrome) {
-        Exit::SError
-    } else {
-        Exit::decode(syndrome, || arch::fault_registers(syndrome))
-    };
+pub extern "C" fn trap(current: &mut Current<'_, Board>, syndrome: u32, timed: bool) -> bool {
+    if timed {
+        return time(current, Some(syndrome));
+    }
+    let exit = decode(syndrome, || arch::fault_registers(syndrome));
     current.hv.handle(current, exit);
     current.hv.before_entry(current)
 }
 
 /// A physical interrupt.
-pub extern "C" fn interrupt(current: &mut Current<'_, Board>) -> bool {
+pub extern "C" fn interrupt(current: &mut Current<'_, Board>, timed: bool) -> bool {
+    if timed {
+        return time(current, None);
+    }
     current.vcpu.exits.count(&Exit::Interrupt);
     serve_interrupt(current.hv, current.cpu, Some(current));
     current.hv.before_entry(current)
+}
+
+#[inline(always)]
+fn decode(syndrome: u32, faults: impl FnOnce() -> FaultRegisters) -> Exit {
+    if arch::is_asynchronous(syndrome) { Exit::SError } else { Exit::decode(syndrome, faults) }
+}
+
+/// Serves a trap, or an interrupt, and notes what that took.
+#[cold]
+fn time(current: &mut Current<'_, Board>, syndrome: Option<u32>) -> bool {
+    let since = arch::ticks();
+    let goes_on = match syndrome {
+        Some(syndrome) => trap(current, syndrome, false),
+        None => interrupt(current, false),
+    };
+    let took = arch::ticks().wrapping_sub(since);
+    let exit = syndrome.map_or(Exit::Interrupt, |syndrome| decode(syndrome, FaultRegisters::default));
+    current.exit_took(&exit, took);
+    goes_on
 }
 
 /// Serves the most urgent interrupt, if one waits. The next one interrupts again at once.

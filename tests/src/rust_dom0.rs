@@ -166,17 +166,24 @@ pub fn prompt_answers(on: Hypervisor) {
     p.types(b"ls -l disk.\t\r", "67108864 disk.img\n");
 }
 
-/// A key shows how often dom0 left for the hypervisor, and why.
+/// A key shows how often dom0 left for the hypervisor, why, and how long that took.
 pub fn exits_are_shown(on: Hypervisor) {
-    let mut p = Prompt::boot(&name("exits", on), on, artifacts::data_disk());
+    let mut machine = machine(on, artifacts::data_disk());
+    machine.hypervisor_args += " exit_times";
+    let mut p = Prompt::start(&name("exits", on), &machine);
     // Its lines come on the serial line too.
     p.run("xl debug-keys p");
     let log = p.run("xl dmesg");
     // Among the hypercalls console_io and sysctl, the key's own.
-    for what in ["interrupts", "data aborts", "hypercall 18", "hypercall 35"] {
-        let line = log.lines().find(|line| line.starts_with("(XEN) d0: ") && line.ends_with(what));
-        let count = line.and_then(|line| line.split_whitespace().nth(2)?.parse().ok());
-        assert!(count.is_some_and(|count: u32| count > 0), "no {what} in {log}");
+    for what in ["interrupts", "data aborts", "decisions of the scheduler", "hypercall 18", "hypercall 35"] {
+        let counted = log.lines().find_map(|line| {
+            let line = line.strip_prefix("(XEN) d0: ")?.strip_suffix(what)?.strip_suffix(" ns ")?;
+            let (count, ns) = line.trim_start().split_once(' ')?;
+            Some((count.parse().ok()?, ns.trim_start().parse().ok()?))
+        });
+        let Some((count, ns)): Option<(u64, u64)> = counted else { panic!("no {what} in {log}") };
+        // None takes less than fifty instructions, on average, nor as long as a console's line does.
+        assert!(count > 0 && ns > 50 * count && ns < 1_000_000 * count, "{count} {what}, {ns} ns");
     }
 }
 

@@ -1,7 +1,7 @@
 //! The hypervisor's own command line.
 //!
 //! Words between spaces, `name=value` or `name` alone; a boolean also as `no-name`. Names, values and
-//! defaults are Xen's (docs/misc/xen-command-line.pandoc). What is not known here, or not
+//! defaults are Xen's (docs/misc/xen-command-line.pandoc), but for `exit_times`. What is not known here, or not
 //! understood, is reported to the caller, who warns.
 
 use core::ops::RangeInclusive;
@@ -98,6 +98,8 @@ pub struct Options<'a> {
     /// `harden-branch-predictor`: whether a CPU's predictor is made to forget what guests teach it, even where firmware
     /// does not say that it does; by need, and by what firmware says, if nothing is said.
     pub harden_branch_predictor: Option<bool>,
+    /// `exit_times`, which is not Xen's: it is noted what serving the exits of each kind takes.
+    pub exit_times: bool,
     /// `xsm`: whether unprivileged domains are kept from talking to each other.
     pub silo: bool,
 }
@@ -130,6 +132,7 @@ impl Default for Options<'_> {
             max_orders: MaxOrders { domu: 9, control: 18, hardware: 10, passthrough: 10 },
             low_mem_virq_limit: 64 << 20,
             harden_branch_predictor: None,
+            exit_times: false,
             silo: true,
         }
     }
@@ -215,6 +218,7 @@ impl<'a> Options<'a> {
             "dom0_vcpus_pin" => &mut self.dom0_vcpus_pin,
             "console_to_ring" => &mut self.console_to_ring,
             "noreboot" => &mut self.noreboot,
+            "exit_times" => &mut self.exit_times,
             _ => return WITHOUT_EFFECT.contains(&plain).then_some(()),
         };
         *field = said()?;
@@ -386,6 +390,7 @@ mod tests {
         assert!(parse("noreboot").0.noreboot);
         assert!(!parse("noreboot no-noreboot").0.noreboot);
         assert!(!parse("noreboot=off").0.noreboot);
+        assert!(parse("exit_times").0.exit_times && !parse("").0.exit_times);
         assert!(parse("no-console_to_ring=0").0.console_to_ring);
         assert_eq!(parse("noreboot=maybe").1, ["noreboot=maybe"]);
         assert_eq!(parse("harden-branch-predictor").0.harden_branch_predictor, Some(true));

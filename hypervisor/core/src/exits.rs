@@ -1,13 +1,16 @@
-//! How often a vCPU left its guest, and why: the list to optimise from.
+//! How often a vCPU left its guest, why, and what serving that took: the list to optimise from.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::{
+    fmt,
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+};
 
-use xen_abi::hypercall::COUNT;
+use xen_abi::hypercall::{COUNT, HVC_TAG};
 
-use crate::{Hypervisor, machine::Machine, trap::Exit};
+use crate::{Hypervisor, current::Current, domain::Domain, machine::Machine, regs::GuestRegs, trap::Exit};
 
 /// What exits are told apart by, beside the numbers of hypercalls.
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 12] = [
     "interrupts",
     "waits for an interrupt",
     "waits for an event",
@@ -19,59 +22,107 @@ const KINDS: [&str; 11] = [
     "SMC and HVC of firmware",
     "asynchronous aborts",
     "undefined instructions",
+    "decisions of the scheduler",
 ];
 
-const CALLS: usize = COUNT as usize;
+/// No exit, but what some lead to. Counted only while they are timed.
+const DECISION: usize = KINDS.len() - 1;
+
+/// All that is counted: these, then the hypercalls.
+const COUNTERS: usize = KINDS.len() + COUNT as usize;
 
 /// A vCPU's counters, which wrap. Only the CPU that runs it changes them.
 pub struct Exits {
-    kinds: [AtomicU32; KINDS.len()],
-    hypercalls: [AtomicU32; CALLS],
+    counts: [AtomicU32; COUNTERS],
+    ticks: [AtomicU64; COUNTERS],
 }
 
 impl Exits {
     pub(crate) const fn new() -> Self {
         Self {
-            kinds: [const { AtomicU32::new(0) }; KINDS.len()],
-            hypercalls: [const { AtomicU32::new(0) }; CALLS],
+            counts: [const { AtomicU32::new(0) }; COUNTERS],
+            ticks: [const { AtomicU64::new(0) }; COUNTERS],
         }
     }
 
     /// Counts an exit that is no hypercall.
     #[inline]
     pub fn count(&self, exit: &Exit) {
-        let kind = match exit {
-            Exit::Interrupt => 0,
-            Exit::WaitForInterrupt(_) => 1,
-            Exit::WaitForEvent(_) => 2,
-            Exit::Register(_) => 3,
-            Exit::FloatId(_) => 4,
-            Exit::Coprocessor(_) => 5,
-            Exit::DataAbort(_) => 6,
-            Exit::InstructionAbort(_) => 7,
-            Exit::Smc(..) | Exit::Hvc(_) => 8,
-            Exit::SError => 9,
-            Exit::Undefined => 10,
-        };
-        increment(&self.kinds[kind]);
+        increment(&self.counts[kind(exit)]);
     }
 
     /// Counts a hypercall; those with numbers that no hypercall has are not told apart.
     #[inline]
     pub(crate) fn count_hypercall(&self, number: u32) {
-        if let Some(counter) = self.hypercalls.get(number as usize) {
+        if let Some(counter) = self.counts[KINDS.len()..].get(number as usize) {
             increment(counter);
         }
     }
 
-    /// Each kind of exit by its name, with its count.
-    pub(crate) fn kinds(&self) -> impl Iterator<Item = (&'static str, u32)> {
-        KINDS.iter().copied().zip(self.kinds.iter().map(get))
+    fn note(&self, counter: usize, ticks: u64) {
+        let counter = &self.ticks[counter];
+        counter.store(counter.load(Ordering::Relaxed).wrapping_add(ticks), Ordering::Relaxed);
     }
 
-    /// The counts of hypercalls, by their numbers.
-    pub(crate) fn hypercalls(&self) -> impl Iterator<Item = u32> {
-        self.hypercalls.iter().map(get)
+    /// A count, with the ticks that have been noted.
+    fn get(&self, counter: usize) -> (u32, u64) {
+        (self.counts[counter].load(Ordering::Relaxed), self.ticks[counter].load(Ordering::Relaxed))
+    }
+}
+
+#[inline]
+fn increment(counter: &AtomicU32) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+}
+
+/// Where an exit is counted that is no hypercall.
+#[inline]
+fn kind(exit: &Exit) -> usize {
+    match exit {
+        Exit::Interrupt => 0,
+        Exit::WaitForInterrupt(_) => 1,
+        Exit::WaitForEvent(_) => 2,
+        Exit::Register(_) => 3,
+        Exit::FloatId(_) => 4,
+        Exit::Coprocessor(_) => 5,
+        Exit::DataAbort(_) => 6,
+        Exit::InstructionAbort(_) => 7,
+        Exit::Smc(..) | Exit::Hvc(_) => 8,
+        Exit::SError => 9,
+        Exit::Undefined => 10,
+    }
+}
+
+/// What a counter counts.
+pub(crate) struct Counted(usize);
+
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match KINDS.get(self.0) {
+            Some(kind) => f.write_str(kind),
+            None => write!(f, "hypercall {}", self.0 - KINDS.len()),
+        }
+    }
+}
+
+impl<M: Machine> Current<'_, M> {
+    /// Notes what serving an exit took, which has been counted and has left the number of a hypercall
+    /// where it was.
+    pub fn exit_took(&self, exit: &Exit, ticks: u64) {
+        let counter = match exit {
+            Exit::Hvc(HVC_TAG) => match self.regs.hypercall_number() {
+                number if number < COUNT.into() => KINDS.len() + number as usize,
+                _ => return,
+            },
+            _ => kind(exit),
+        };
+        self.vcpu.exits.note(counter, ticks);
+    }
+
+    /// Counts a decision to run this vCPU next, which together with what led there took so long.
+    pub fn decision_took(&self, ticks: u64) {
+        increment(&self.vcpu.exits.counts[DECISION]);
+        self.vcpu.exits.note(DECISION, ticks);
     }
 }
 
@@ -79,32 +130,25 @@ impl<M: Machine> Hypervisor<M> {
     /// Shows, for each domain, what all its vCPUs together have counted.
     pub(crate) fn show_exits(&self) {
         for domain in self.domains.iter() {
-            let sum = Exits::new();
-            for vcpu in domain.vcpus() {
-                add(&sum.kinds, &vcpu.exits.kinds);
-                add(&sum.hypercalls, &vcpu.exits.hypercalls);
-            }
-            for (kind, count) in sum.kinds().filter(|(_, count)| *count != 0) {
-                log::info!("{}: {count:10} {kind}", domain.id);
-            }
-            for (number, count) in sum.hypercalls().enumerate().filter(|(_, count)| *count != 0) {
-                log::info!("{}: {count:10} hypercall {number}", domain.id);
+            for (counted, count, ticks) in sums(&domain) {
+                if self.options.exit_times {
+                    log::info!("{}: {count:10} {:12} ns {counted}", domain.id, self.clock.ns(ticks));
+                } else {
+                    log::info!("{}: {count:10} {counted}", domain.id);
+                }
             }
         }
     }
 }
 
-fn add(sum: &[AtomicU32], more: &[AtomicU32]) {
-    for (sum, more) in sum.iter().zip(more) {
-        sum.store(get(sum).wrapping_add(get(more)), Ordering::Relaxed);
-    }
-}
-
-fn get(counter: &AtomicU32) -> u32 {
-    counter.load(Ordering::Relaxed)
-}
-
-#[inline]
-fn increment(counter: &AtomicU32) {
-    counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+/// What there is to show of a domain.
+pub(crate) fn sums<M: Machine>(domain: &Domain<M>) -> impl Iterator<Item = (Counted, u32, u64)> {
+    let sum = |counter| {
+        domain.vcpus().iter().fold((0_u32, 0_u64), |(count, ticks), vcpu| {
+            let (more, more_ticks) = vcpu.exits.get(counter);
+            (count.wrapping_add(more), ticks.wrapping_add(more_ticks))
+        })
+    };
+    let sums = (0..COUNTERS).map(move |counter| (counter, sum(counter)));
+    sums.filter(|(_, sum)| *sum != (0, 0)).map(|(counter, (count, ticks))| (Counted(counter), count, ticks))
 }

@@ -7,7 +7,7 @@ use crate::{Hypervisor, machine::Machine};
 const HELP: [&str; 5] = [
     "h: show this help",
     "m: show how much memory is free",
-    "p: show how often domains left their guests, and why",
+    "p: show how often domains left their guests, why, and with exit_times how long",
     "q: show domains, and raise VIRQ_DEBUG in their vCPUs",
     "R: reboot",
 ];

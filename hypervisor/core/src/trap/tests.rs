@@ -1,6 +1,6 @@
 //! Traps as the syndrome tells of them.
 
-use alloc::{sync::Arc, vec, vec::Vec};
+use alloc::{format, string::String, sync::Arc, vec, vec::Vec};
 
 use xen_abi::{
     arch::{layout, psr},
@@ -10,6 +10,7 @@ use xen_abi::{
 use super::*;
 use crate::{
     domain::{Domain, DomainConfig},
+    exits::sums,
     fake::{FakeCpu, FakeMachine, GUEST_RAM, Injected, domain, guest_config, hypervisor},
     machine::CpuId,
     predictor::Hardening,
@@ -116,11 +117,54 @@ fn exits_are_counted_by_kind_and_hypercalls_by_number() {
         cpu.regs.r[12] = number;
         trap(cpu, 0x12 << 26 | ALWAYS | u32::from(HVC_TAG));
     }
-    let exits = &domain.vcpus()[0].exits;
-    let kinds: Vec<_> = exits.kinds().filter(|(_, count)| *count != 0).collect();
-    assert_eq!(kinds, [("waits for an interrupt", 1), ("system registers", 2)]);
-    let calls: Vec<_> = exits.hypercalls().enumerate().filter(|(_, count)| *count != 0).collect();
-    assert_eq!(calls, [(17, 2), (29, 1), (63, 1)]);
+    assert_eq!(
+        counted(&domain),
+        [
+            "waits for an interrupt 1 0",
+            "system registers 2 0",
+            "hypercall 17 2 0",
+            "hypercall 29 1 0",
+            "hypercall 63 1 0",
+        ]
+    );
+}
+
+/// What the domain's vCPUs have counted and noted.
+fn counted(domain: &Dom) -> Vec<String> {
+    sums(domain).map(|(what, count, ticks)| format!("{what} {count} {ticks}")).collect()
+}
+
+#[test]
+fn what_exits_took_is_summed_by_the_same_kinds() {
+    let hv = hypervisor(64, 1);
+    let domain = start(&hv, 1);
+    let cpu = &mut cpu(&hv);
+    let decoded = |syndrome| Exit::decode(syndrome, FaultRegisters::default);
+    for (syndrome, ticks) in
+        [(cp15(CNTP_CTL, 3, true), 7), (0x01 << 26 | NEVER, 3), (0x12 << 26 | 1 << 25, 5)]
+    {
+        for _ in 0..2 {
+            cpu.run(|current| current.exit_took(&decoded(syndrome), ticks));
+        }
+    }
+    for (number, ticks) in [(17, 20), (17, 1 << 40), (29, 1), (64, 1), (u32::MAX, 1)] {
+        cpu.regs.r[12] = number;
+        cpu.run(|current| current.exit_took(&Exit::Hvc(HVC_TAG), ticks));
+    }
+    cpu.run(|current| current.exit_took(&Exit::Interrupt, 2));
+    cpu.run(|current| current.decision_took(9));
+    assert_eq!(
+        counted(&domain),
+        [
+            "interrupts 0 2",
+            "waits for an interrupt 0 6",
+            "system registers 0 14",
+            "SMC and HVC of firmware 0 10",
+            "decisions of the scheduler 1 9",
+            "hypercall 17 0 1099511627796",
+            "hypercall 29 0 1",
+        ]
+    );
 }
 
 #[test]

@@ -216,6 +216,8 @@ pub fn secondary_entry() -> u64 {
 
 /// HSR of a hypercall: a 32-bit long `HVC` with Xen's immediate.
 const HYPERCALL: u32 = 0x12 << 26 | 1 << 25 | xen_abi::hypercall::HVC_TAG as u32;
+/// What no trap says: an exception class that is reserved, and all else.
+const NO_SYNDROME: u32 = u32::MAX;
 /// HSR.EC of an abort of an instruction fetch in a guest.
 const EC_PREFETCH_ABORT: u32 = 0x20;
 
@@ -229,16 +231,17 @@ pub fn is_asynchronous(syndrome: u32) -> bool {
 }
 
 /// Runs the guest that is loaded until one of [`crate::run`]'s functions says that it may not go on.
-pub fn run(current: &mut Current<'_, Board>) {
+pub fn run(current: &mut Current<'_, Board>, timed: bool) {
+    let hypercall = if timed { NO_SYNDROME } else { HYPERCALL };
     loop {
         // SAFETY: a guest's context is loaded; whatever it does in its lower mode, stage 2 keeps it
         // from our memory, and the assembly gives our registers back.
         let goes_on = match unsafe { enter_guest(current.regs) } {
             EXIT_TRAP => match ESR_EL2::read() {
-                HYPERCALL => run::hypercall(current),
-                syndrome => run::trap(current, syndrome),
+                syndrome if syndrome == hypercall => run::hypercall(current),
+                syndrome => run::trap(current, syndrome, timed),
             },
-            _ => run::interrupt(current),
+            _ => run::interrupt(current, timed),
         };
         if !goes_on {
             return;

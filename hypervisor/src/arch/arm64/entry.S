@@ -34,9 +34,11 @@ el2_vectors:
 // The frame of `enter_guest`, from where SP is while the guest runs: the caller's x29 and x30, x19 to
 // x28, and these.
     .equ    frame_current, 96
-    .equ    frame_registers, 104
-    .equ    frame_scratch, 112
-    .equ    frame_end, 128
+    .equ    frame_timed, 104
+    .equ    frame_registers, 112
+    .equ    frame_hypercall, 120
+    .equ    frame_scratch, 128
+    .equ    frame_end, 144
 
 // What a function keeps, x19 to x28, of a guest whose registers are at x0.
     .macro  kept operation
@@ -56,8 +58,9 @@ el2_vectors:
     \operation x27, x28, [sp, #80]
     .endm
 
-// enter_guest(x0 = current, x1 = registers): runs the guest until what serves a trap, a hypercall or an
-// interrupt says that it may not go on.
+// enter_guest(x0 = current, x1 = whether traps and interrupts are timed, x2 = registers, x3 = syndrome of a
+// hypercall): runs the guest until what serves a trap, a hypercall or an interrupt says that it may not go
+// on.
 //
 // Hypercalls and interrupts look at no register that a function keeps: x19 to x28 stay the guest's all
 // the while, and are saved when that is over. Other traps may be about any register.
@@ -67,7 +70,8 @@ enter_guest:
     stp     x29, x30, [sp, #-frame_end]!
     callers stp
     stp     x0, x1, [sp, #frame_current]
-    mov     x0, x1
+    stp     x2, x3, [sp, #frame_registers]
+    mov     x0, x2
 enter_all:                          // x0 = registers
     kept    ldp
     b       2f
@@ -115,8 +119,7 @@ enter_clobbered:
 guest_trap:
     save_clobbered
     mrs     x1, esr_el2
-    mov     w2, #{hypercall_low}
-    movk    w2, #{hypercall_high}, lsl #16
+    ldr     w2, [sp, #frame_hypercall]
     and     w3, w1, #{either_state}
     cmp     w3, w2
     b.ne    other_trap
@@ -132,13 +135,13 @@ leave_saved:
     ret
 guest_irq:
     save_clobbered
-    ldr     x0, [sp, #frame_current]
+    ldp     x0, x1, [sp, #frame_current]
     bl      {serve_interrupt}
     cbnz    w0, enter_clobbered
     b       leave
 other_trap:
     kept    stp
-    ldr     x0, [sp, #frame_current]
+    ldp     x0, x2, [sp, #frame_current]
     bl      {serve_trap}
     cbz     w0, leave_saved
     ldr     x0, [sp, #frame_registers]

@@ -106,12 +106,12 @@ global_asm!(
 const HYPERCALL: u32 = 0x12 << 26 | 1 << 25 | xen_abi::hypercall::HVC_TAG as u32;
 /// All bits but that one.
 const EITHER_STATE: u32 = !(1 << 28);
+/// What is left by it of no syndrome.
+const NO_SYNDROME: u32 = u32::MAX;
 
 global_asm!(
     include_str!("entry.S"),
     pc = const offset_of!(Regs, pc),
-    hypercall_low = const HYPERCALL & 0xffff,
-    hypercall_high = const HYPERCALL >> 16,
     either_state = const EITHER_STATE,
     serve_hypercall = sym crate::run::hypercall,
     serve_trap = sym crate::run::trap,
@@ -132,7 +132,7 @@ global_asm!(include_str!("memory.S"));
 unsafe extern "C" {
     static el2_vectors: u8;
     static secondary_start: u8;
-    fn enter_guest(current: *mut c_void, regs: *mut Regs);
+    fn enter_guest(current: *mut c_void, timed: usize, regs: *mut Regs, hypercall: usize);
     fn take_pending_abort() -> bool;
     fn copy_bytes(to: usize, from: usize, bytes: usize) -> usize;
     fn fill_bytes(to: usize, byte: u32, bytes: usize) -> usize;
@@ -208,12 +208,13 @@ pub fn is_asynchronous(syndrome: u32) -> bool {
 }
 
 /// Runs the guest that is loaded until one of [`crate::run`]'s functions says that it may not go on.
-pub fn run(current: &mut Current<'_, Board>) {
+pub fn run(current: &mut Current<'_, Board>, timed: bool) {
     let regs: *mut Regs = &mut *current.regs;
+    let hypercall = if timed { NO_SYNDROME } else { HYPERCALL };
     // SAFETY: a guest's context is loaded; whatever it does in its lower level, stage 2 keeps it
     // from our memory, and the assembly gives our registers back. It touches the guest's only while no
     // function that has `current` runs.
-    unsafe { enter_guest((&raw mut *current).cast(), regs) }
+    unsafe { enter_guest((&raw mut *current).cast(), timed.into(), regs, hypercall as usize) }
 }
 
 /// What the hardware says beside the syndrome of an abort.

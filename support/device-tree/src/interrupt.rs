@@ -20,8 +20,14 @@ pub struct Phandles<'a> {
 impl<'a> Phandles<'a> {
     /// Collects them in one walk.
     pub fn of(tree: &Tree<'a>) -> Self {
-        let mut nodes: Vec<_> = tree.nodes().filter_map(|node| Some((node.phandle()?, node))).collect();
-        nodes.sort_by_key(|(phandle, _)| *phandle);
+        let mut nodes: Vec<(u32, Node<'a>)> = Vec::new();
+        for node in tree.nodes() {
+            if let Some(phandle) = node.phandle() {
+                // Trees are mostly written in the order of phandles.
+                let at = nodes.partition_point(|(known, _)| *known <= phandle);
+                nodes.insert(at, (phandle, node));
+            }
+        }
         Self { nodes }
     }
 
@@ -68,8 +74,8 @@ impl<'a> Node<'a> {
         let mut found = Vec::new();
         if let Some(extended) = self.property("interrupts-extended") {
             let mut cells = Cells::of(&extended)?;
-            while let Some(phandle) = cells.next() {
-                let parent = phandles.get(phandle)?;
+            while !cells.is_empty() {
+                let parent = phandles.get(cells.next()?)?;
                 let specifier = cells.take(interrupt_cells(&parent)?)?;
                 found.push(self.resolve(parent, specifier, phandles)?);
             }
@@ -86,9 +92,9 @@ impl<'a> Node<'a> {
 
     /// Where all interrupts arrive that this node, a nexus, passes on: the targets of its `interrupt-map`.
     pub fn interrupt_map_targets(&self, phandles: &Phandles<'a>) -> Result<Vec<Interrupt<'a>>, Error> {
-        let Some(map) = Map::of(self)? else { return Ok(Vec::new()) };
+        let Some(mut map) = Map::of(self)? else { return Ok(Vec::new()) };
         let mut found = Vec::new();
-        for entry in map.entries(phandles)? {
+        while let Some(entry) = map.next(phandles)? {
             found.push(follow(entry.parent, entry.parent_unit, entry.parent_specifier, phandles)?);
         }
         Ok(found)
@@ -97,49 +103,51 @@ impl<'a> Node<'a> {
     fn resolve(
         &self,
         parent: Node<'a>,
-        specifier: Vec<u32>,
+        specifier: Cells<'a>,
         phandles: &Phandles<'a>,
     ) -> Result<Interrupt<'a>, Error> {
-        let unit = self.property("reg").map(|reg| reg.cells().take(MAX_CELLS).collect()).unwrap_or_default();
-        follow(parent, unit, specifier, phandles)
+        let unit = self.property("reg").map(|reg| reg.value.as_chunks().0).unwrap_or_default();
+        follow(parent, Cells(unit.get(..MAX_CELLS).unwrap_or(unit)), specifier, phandles)
     }
 }
 
 /// Goes from nexus to nexus until there is a controller.
 fn follow<'a>(
     mut parent: Node<'a>,
-    mut unit: Vec<u32>,
-    mut specifier: Vec<u32>,
+    mut unit: Cells<'a>,
+    mut specifier: Cells<'a>,
     phandles: &Phandles<'a>,
 ) -> Result<Interrupt<'a>, Error> {
     for _ in 0..MAX_STEPS {
         if parent.has("interrupt-controller") {
-            return Ok(Interrupt { controller: parent, cells: specifier });
+            let cells = (0..specifier.0.len()).map(|at| specifier.cell(at)).collect();
+            return Ok(Interrupt { controller: parent, cells });
         }
-        let map = Map::of(&parent)?.ok_or(Error::NoInterruptParent)?;
-        let entries = map.entries(phandles)?;
-        let entry = entries
-            .into_iter()
-            .find(|entry| map.matches(entry, &unit, &specifier))
-            .ok_or(Error::NoInterruptParent)?;
+        let mut map = Map::of(&parent)?.ok_or(Error::NoInterruptParent)?;
+        let entry = loop {
+            let entry = map.next(phandles)?.ok_or(Error::NoInterruptParent)?;
+            if map.matches(&entry, unit, specifier) {
+                break entry;
+            }
+        };
         (parent, unit, specifier) = (entry.parent, entry.parent_unit, entry.parent_specifier);
     }
     Err(Error::NoInterruptParent)
 }
 
-/// An `interrupt-map` and its mask.
+/// What is left of an `interrupt-map`, and its mask.
 struct Map<'a> {
-    cells: Cells,
+    cells: Cells<'a>,
     unit_cells: usize,
     interrupt_cells: usize,
     mask: Option<Property<'a>>,
 }
 
 struct Entry<'a> {
-    child: Vec<u32>,
+    child: Cells<'a>,
     parent: Node<'a>,
-    parent_unit: Vec<u32>,
-    parent_specifier: Vec<u32>,
+    parent_unit: Cells<'a>,
+    parent_specifier: Cells<'a>,
 }
 
 impl<'a> Map<'a> {
@@ -153,30 +161,30 @@ impl<'a> Map<'a> {
         }))
     }
 
-    fn entries(&self, phandles: &Phandles<'a>) -> Result<Vec<Entry<'a>>, Error> {
-        let mut cells = self.cells.clone();
-        let mut entries = Vec::new();
-        while !cells.is_empty() {
-            let child = cells.take(self.unit_cells + self.interrupt_cells)?;
-            let parent = phandles.get(cells.next().ok_or(Error::BadValue)?)?;
-            let parent_unit = cells.take(bounded(parent.u32("#address-cells").unwrap_or(0))?)?;
-            let parent_specifier = cells.take(interrupt_cells(&parent)?)?;
-            entries.push(Entry { child, parent, parent_unit, parent_specifier });
+    fn next(&mut self, phandles: &Phandles<'a>) -> Result<Option<Entry<'a>>, Error> {
+        let cells = &mut self.cells;
+        if cells.is_empty() {
+            return Ok(None);
         }
-        Ok(entries)
+        let child = cells.take(self.unit_cells + self.interrupt_cells)?;
+        let parent = phandles.get(cells.next()?)?;
+        let parent_unit = cells.take(bounded(parent.u32("#address-cells").unwrap_or(0))?)?;
+        let parent_specifier = cells.take(interrupt_cells(&parent)?)?;
+        Ok(Some(Entry { child, parent, parent_unit, parent_specifier }))
     }
 
     /// Compares unit address and interrupt where the mask has ones; without a mask, everywhere.
-    fn matches(&self, entry: &Entry<'_>, unit: &[u32], specifier: &[u32]) -> bool {
-        let unit = unit.iter().copied().chain(core::iter::repeat(0)).take(self.unit_cells);
-        let asked = unit.chain(specifier.iter().copied());
-        let mask = self
-            .mask
-            .iter()
-            .flat_map(Property::cells)
-            .chain(core::iter::repeat(if self.mask.is_some() { 0 } else { u32::MAX }));
-        specifier.len() == self.interrupt_cells
-            && asked.zip(&entry.child).zip(mask).all(|((asked, known), mask)| asked & mask == known & mask)
+    fn matches(&self, entry: &Entry<'_>, unit: Cells<'_>, specifier: Cells<'_>) -> bool {
+        let mask = self.mask.map(|mask| Cells(mask.value.as_chunks().0));
+        specifier.0.len() == self.interrupt_cells
+            && (0..entry.child.0.len()).all(|at| {
+                let asked = match at.checked_sub(self.unit_cells) {
+                    None => unit.cell(at),
+                    Some(at) => specifier.cell(at),
+                };
+                let counts = mask.map_or(u32::MAX, |mask| mask.cell(at));
+                asked & counts == entry.child.cell(at) & counts
+            })
     }
 }
 
@@ -189,29 +197,34 @@ fn bounded(cells: u32) -> Result<usize, Error> {
     usize::try_from(cells).ok().filter(|cells| *cells <= MAX_CELLS).ok_or(Error::Cells)
 }
 
-/// The cells of a value, taken from the front.
-#[derive(Clone)]
-struct Cells {
-    rest: alloc::collections::VecDeque<u32>,
-}
+/// Cells of a value, taken from the front.
+#[derive(Clone, Copy)]
+struct Cells<'a>(&'a [[u8; 4]]);
 
-impl Cells {
-    fn of(property: &Property<'_>) -> Result<Self, Error> {
-        if !property.value.len().is_multiple_of(4) {
-            return Err(Error::BadValue);
+impl<'a> Cells<'a> {
+    fn of(property: &Property<'a>) -> Result<Self, Error> {
+        match property.value.as_chunks() {
+            (cells, []) => Ok(Self(cells)),
+            _ => Err(Error::BadValue),
         }
-        Ok(Self { rest: property.cells().collect() })
     }
 
     fn is_empty(&self) -> bool {
-        self.rest.is_empty()
+        self.0.is_empty()
     }
 
-    fn next(&mut self) -> Option<u32> {
-        self.rest.pop_front()
+    /// A cell; those beyond the last are 0.
+    fn cell(&self, at: usize) -> u32 {
+        self.0.get(at).map_or(0, |cell| u32::from_be_bytes(*cell))
     }
 
-    fn take(&mut self, count: usize) -> Result<Vec<u32>, Error> {
-        if self.rest.len() < count { Err(Error::BadValue) } else { Ok(self.rest.drain(..count).collect()) }
+    fn next(&mut self) -> Result<u32, Error> {
+        self.take(1).map(|cells| cells.cell(0))
+    }
+
+    fn take(&mut self, count: usize) -> Result<Self, Error> {
+        let (taken, rest) = self.0.split_at_checked(count).ok_or(Error::BadValue)?;
+        self.0 = rest;
+        Ok(Self(taken))
     }
 }

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::property::Property;
-use crate::token::Token;
+use crate::token::{Blocks, Token};
 use crate::tree::Tree;
 
 /// How deep nodes may be nested; boards stay below half of it.
@@ -96,10 +96,11 @@ impl<'a> Node<'a> {
 
     /// Its properties.
     pub fn properties(&self) -> Properties<'a> {
-        Properties { tree: self.tree, at: self.body }
+        Properties { blocks: self.tree.blocks, at: self.body }
     }
 
     /// Finds a property.
+    #[inline(never)]
     pub fn property(&self, name: &str) -> Option<Property<'a>> {
         self.properties().find_any(&[name])
     }
@@ -184,15 +185,15 @@ impl fmt::Display for Node<'_> {
 /// The properties of a node.
 #[derive(Clone, Debug)]
 pub struct Properties<'a> {
-    tree: Tree<'a>,
+    blocks: Blocks<'a>,
     at: usize,
 }
 
 impl<'a> Properties<'a> {
     /// The next one's place among the names, and its value.
-    #[inline]
+    #[inline(always)]
     fn next_raw(&mut self) -> Option<(usize, &'a [u8])> {
-        let blocks = &self.tree.blocks;
+        let blocks = &self.blocks;
         loop {
             if let Some((name, value, next)) = blocks.property(self.at) {
                 self.at = next;
@@ -209,7 +210,7 @@ impl<'a> Properties<'a> {
     /// The first one that has one of some names.
     fn find_any(mut self, names: &[&str]) -> Option<Property<'a>> {
         while let Some((found, value)) = self.next_raw() {
-            if let Some(name) = names.iter().find_map(|name| self.tree.blocks.string(found, name)) {
+            if let Some(name) = names.iter().find_map(|name| self.blocks.string(found, name)) {
                 return Some(Property { name, value });
             }
         }
@@ -222,7 +223,7 @@ impl<'a> Iterator for Properties<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let (name, value) = self.next_raw()?;
-        let name = self.tree.blocks.name(name).unwrap_or_default();
+        let name = self.blocks.name(name).unwrap_or_default();
         Some(Property { name: core::str::from_utf8(name).unwrap_or_default(), value })
     }
 }

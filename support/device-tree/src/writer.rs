@@ -1,8 +1,7 @@
-//! Makes a blob, for trees that are copied with changes. Names are taken as they are.
+//! Makes a blob. Names are taken as they are.
 
-use alloc::collections::BTreeMap;
-use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use crate::address::Region;
 use crate::node::Node;
@@ -21,7 +20,8 @@ pub struct Writer {
     boot_cpu: u32,
     structure: Vec<u8>,
     strings: Vec<u8>,
-    offsets: BTreeMap<String, u32>,
+    /// Where each name is among the strings, in the order of the names.
+    names: Vec<Range<usize>>,
 }
 
 impl Writer {
@@ -32,13 +32,7 @@ impl Writer {
             bytes.extend(region.base.to_be_bytes());
             bytes.extend(region.size.to_be_bytes());
         }
-        Self {
-            reservations: bytes,
-            boot_cpu,
-            structure: Vec::new(),
-            strings: Vec::new(),
-            offsets: BTreeMap::new(),
-        }
+        Self { reservations: bytes, boot_cpu, structure: Vec::new(), strings: Vec::new(), names: Vec::new() }
     }
 
     /// Begins a node; the first one, the root, has an empty name.
@@ -152,13 +146,17 @@ impl Writer {
 
     /// Finds or makes the place of a name among the strings.
     fn intern(&mut self, name: &str) -> u32 {
-        if let Some(offset) = self.offsets.get(name) {
-            return *offset;
-        }
-        let offset = self.strings.len() as u32;
-        self.strings.extend(name.bytes());
-        self.strings.push(0);
-        self.offsets.insert(name.into(), offset);
-        offset
+        let name = name.as_bytes();
+        let offset = match self.names.binary_search_by(|known| self.strings[known.clone()].cmp(name)) {
+            Ok(at) => self.names[at].start,
+            Err(at) => {
+                let offset = self.strings.len();
+                self.strings.extend(name);
+                self.names.insert(at, offset..self.strings.len());
+                self.strings.push(0);
+                offset
+            }
+        };
+        offset as u32
     }
 }

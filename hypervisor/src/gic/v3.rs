@@ -70,7 +70,6 @@ const LR_PRIORITY_SHIFT: u32 = 48;
 const LR_PHYSICAL_SHIFT: u32 = 32;
 
 /// Why the controller cannot be used.
-#[derive(Debug)]
 pub enum Failure {
     /// Its registers cannot be mapped.
     Map(MapError),
@@ -119,7 +118,7 @@ pub struct Gic {
 impl Gic {
     /// Sets up the distributor, all interrupts off.
     pub fn new(node: &host::gic::GicV3<'_>) -> Result<Self, Failure> {
-        use_registers()?;
+        use_registers().ok_or(Failure::NoRegisters)?;
         let vtr = ICH_VTR_EL2::read();
         let list_registers = ((vtr & 0x1f) as usize + 1).min(MAX_LIST_REGISTERS);
         let preemption_bits = (vtr >> 26 & 7) + 1;
@@ -359,16 +358,16 @@ impl Redistributor {
     }
 }
 
-/// Makes the interfaces of this CPU those in system registers, for EL1 too.
-fn use_registers() -> Result<(), Failure> {
+/// Makes the interfaces of this CPU those in system registers, for EL1 too; `None` where they are kept away.
+fn use_registers() -> Option<()> {
     ICC_SRE_EL2::write(SRE_ON);
     synchronize();
     if ICC_SRE_EL2::read() & 1 == 0 {
-        return Err(Failure::NoRegisters);
+        return None;
     }
     ICC_SRE_EL1::write(SRE_ON);
     synchronize();
-    Ok(())
+    Some(())
 }
 
 /// Maps the redistributors of all CPUs.

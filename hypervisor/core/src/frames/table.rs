@@ -284,7 +284,7 @@ impl FrameTable {
     /// Drops a reference.
     pub(super) fn put(&self, mfn: Mfn) -> Put {
         let old = self.entry(mfn).map_or(0, |entry| entry.fetch_sub(1, Ordering::AcqRel));
-        assert!(old & COUNT != 0, "reference to {mfn:?} dropped twice");
+        assert!(old & COUNT != 0, "reference to frame {:#x} dropped twice", mfn.0);
         if old & COUNT > 1 {
             return Put::Held;
         }

@@ -78,7 +78,7 @@ macro_rules! numbered {
                     asm!(concat!("mrs {}, ", $asm), out(reg) value,
                         options(nomem, nostack, preserves_flags));
                 },)*
-                key => unreachable!("{}: {key:?}", $what),
+                _ => unreachable!(concat!("{}:", $(" ", stringify!($key), " = {}"),*), $what, $($key),*),
             }
             value as $type
         }
@@ -92,7 +92,7 @@ macro_rules! numbered {
                     asm!(concat!("msr ", $asm, ", {}"), in(reg) u64::from(value),
                         options(nostack, preserves_flags));
                 },)*
-                key => unreachable!("{}: {key:?}", $what),
+                _ => unreachable!(concat!("{}:", $(" ", stringify!($key), " = {}"),*), $what, $($key),*),
             }
         }
     };

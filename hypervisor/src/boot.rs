@@ -112,7 +112,7 @@ pub fn start(dtb: u64) -> ! {
     // Without a tree nobody knows where a console is, to complain on.
     let Some(tree) = boot_tree(dtb) else { panic::halt() };
     let chosen = Chosen::of(&tree);
-    start_console(&chosen, Options::parse(chosen.command_line(), |_| {}).dtuart);
+    start_console(&chosen, Options::parse(chosen.command_line(), &mut |_| {}).dtuart);
     log::info!("Xen-compatible hypervisor {}, {}", env!("CARGO_PKG_VERSION"), arch::NAME);
     match bring_up(&tree, &chosen, dtb) {
         Ok(hv) => run::run(hv),
@@ -241,7 +241,7 @@ fn copy<'a>(tree: &Tree<'_>) -> Result<&'static Tree<'static>, Failure<'a>> {
 fn options(chosen: &Chosen<'static>) -> Options<'static> {
     let line = chosen.command_line();
     log::info!("command line: {line}");
-    Options::parse(line, |word| log::warn!("command line: {word} is not known or makes no sense"))
+    Options::parse(line, &mut |word| log::warn!("command line: {word} is not known or makes no sense"))
 }
 
 /// Where the CPU interface's two pages are next to each other. Boards for pages of 64 KiB repeat

@@ -161,8 +161,8 @@ const WITHOUT_EFFECT: &[&str] = &[
 
 impl<'a> Options<'a> {
     /// Reads a command line. `unknown` hears of each word that is not known or not understood.
-    pub fn parse(line: &'a str, mut unknown: impl FnMut(&'a str)) -> Self {
-        let mut options = Self { text: line.trim(), ..Self::default() };
+    pub fn parse(line: &'a str, unknown: &mut dyn FnMut(&'a str)) -> Self {
+        let mut options = Self { text: line.trim_ascii(), ..Self::default() };
         for word in line.split(' ').filter(|word| !word.is_empty()) {
             if options.word(word).is_none() {
                 unknown(word);
@@ -255,15 +255,22 @@ fn one_of(text: &str, yes: &str, no: &str) -> Option<bool> {
 
 /// Decimal, or hexadecimal after 0x.
 fn number(text: &str) -> Option<u32> {
+    long(text)?.try_into().ok()
+}
+
+fn long(text: &str) -> Option<u64> {
     match text.strip_prefix("0x") {
-        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
         None => text.parse().ok(),
     }
 }
 
 /// A number with a unit: B, K, M, G or T; KiB without one.
 fn size(text: &str) -> Option<u64> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() && !text.starts_with("0x"));
+    let digits = match text.as_bytes() {
+        [digits @ .., b'A'..=b'Z' | b'a'..=b'z'] if !text.starts_with("0x") => &text[..digits.len()],
+        _ => text,
+    };
     let shift = match text.get(digits.len()..)? {
         "B" | "b" => 0,
         "" | "K" | "k" => 10,
@@ -272,11 +279,7 @@ fn size(text: &str) -> Option<u64> {
         "T" | "t" => 40,
         _ => return None,
     };
-    let value = match digits.strip_prefix("0x") {
-        Some(hex) => u64::from_str_radix(hex, 16).ok()?,
-        None => digits.parse::<u64>().ok()?,
-    };
-    value.checked_mul(1 << shift)
+    long(digits)?.checked_mul(1 << shift)
 }
 
 /// `n`, `min-`, `-max` or `min-max`.
@@ -347,7 +350,7 @@ mod tests {
 
     fn parse(line: &str) -> (Options<'_>, Vec<&str>) {
         let mut unknown = Vec::new();
-        let options = Options::parse(line, |word| unknown.push(word));
+        let options = Options::parse(line, &mut |word| unknown.push(word));
         (options, unknown)
     }
 
@@ -368,7 +371,7 @@ mod tests {
         ] {
             let expected = (bytes != 0).then_some(bytes);
             let line = alloc::format!("dom0_mem={text}");
-            assert_eq!(Options::parse(&line, |_| {}).dom0_mem, expected, "{text}");
+            assert_eq!(Options::parse(&line, &mut |_| {}).dom0_mem, expected, "{text}");
         }
         assert_eq!(parse("dom0_mem=99999999999999G").1, ["dom0_mem=99999999999999G"]);
         assert_eq!(parse("dom0_mem=0x400").0.dom0_mem, Some(0x400 << 10));

@@ -118,7 +118,7 @@ fn zimage(len: usize) -> Vec<u8> {
 
 fn world(frames: usize, options: &'static str) -> Hv {
     let mut hv: Hv = hypervisor(frames, 2);
-    hv.options = Options::parse(options, |word| panic!("{word}"));
+    hv.options = Options::parse(options, &mut |word| panic!("{word}"));
     hv
 }
 

@@ -1,6 +1,7 @@
 //! What a guest's board has.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use device_tree::Region;
 use xen_abi::arch::layout;
@@ -71,6 +72,13 @@ pub const fn affinity(vcpu: u32) -> u32 {
 const MIN_EXTENDED: u64 = 64 << 20;
 const EXTENDED_ALIGN: u64 = 2 << 20;
 
+/// The extended region in a range of addresses that nothing is at, if it is large enough.
+pub fn extended_region(unused: Range<u64>) -> Option<Region> {
+    let base = unused.start.checked_next_multiple_of(EXTENDED_ALIGN)?;
+    let size = unused.end.saturating_sub(base) & !(EXTENDED_ALIGN - 1);
+    (size >= MIN_EXTENDED).then_some(Region { base, size })
+}
+
 impl Board<'_> {
     /// Refuses a board that cannot be.
     pub(crate) fn check(&self) -> Result<(), Error> {
@@ -88,15 +96,9 @@ impl Board<'_> {
         let first = self.memory.min(layout::RAM0_SIZE);
         let used = [first, self.memory.saturating_sub(first)];
         let places = [(layout::RAM0_BASE, layout::RAM0_SIZE), (layout::RAM1_BASE, layout::RAM1_SIZE)];
-        let mut regions = Vec::new();
-        for ((base, size), used) in places.into_iter().zip(used) {
-            let begin = base + used.next_multiple_of(EXTENDED_ALIGN);
-            let size = (base + size).min(limit).saturating_sub(begin);
-            if size >= MIN_EXTENDED {
-                regions.push(Region { base: begin, size });
-            }
-        }
-        regions
+        let unused =
+            places.into_iter().zip(used).map(|((base, size), used)| base + used..(base + size).min(limit));
+        unused.filter_map(extended_region).collect()
     }
 
     /// The regions of the hypervisor's node: space for the grant table, then the extended ones.

@@ -50,13 +50,17 @@ fn gone(c: &mut Console, guest: &str) {
 
 /// Debian's dom0 reaches its shell with its daemons running, and xl sees it.
 pub fn debian_dom0_runs_xl(mix: impl Into<Mix>) {
-    let mut c = debian_dom0("debian-dom0", mix.into());
+    let mix = mix.into();
+    let mut c = debian_dom0("debian-dom0", mix);
     let list = c.command("xl list", PROMPT, COMMAND);
     assert!(list.contains("Domain-0"), "{list}");
     let files = c.command("ls /root", PROMPT, COMMAND);
     assert!(files.contains("hello.cfg"), "{files}");
     let daemons = c.command("ps", PROMPT, COMMAND);
     assert!(daemons.contains("xenstored") && daemons.contains("xenconsoled"), "{daemons}");
+    // Behind the grant table's region a 64-bit one finds where to map others' memory.
+    let node = c.command("hexdump -C /proc/device-tree/hypervisor/reg", PROMPT, COMMAND);
+    assert_eq!(node.contains("\n00000010  00 00 00 "), mix.dom0 == Arch::Arm64, "{node}");
 }
 
 /// Debian's guest, by the config that its users write but with a vCPU on each CPU, reaches the shell of its root disk;

@@ -98,6 +98,8 @@ pub struct Options<'a> {
     /// `harden-branch-predictor`: whether a CPU's predictor is made to forget what guests teach it, even where firmware
     /// does not say that it does; by need, and by what firmware says, if nothing is said.
     pub harden_branch_predictor: Option<bool>,
+    /// `ext_regions`: a 64-bit dom0 is told where to map others' memory.
+    pub ext_regions: bool,
     /// `exit_times`, which is not Xen's: it is noted what serving the exits of each kind takes.
     pub exit_times: bool,
     /// `xsm`: whether unprivileged domains are kept from talking to each other.
@@ -132,6 +134,7 @@ impl Default for Options<'_> {
             max_orders: MaxOrders { domu: 9, control: 18, hardware: 10, passthrough: 10 },
             low_mem_virq_limit: 64 << 20,
             harden_branch_predictor: None,
+            ext_regions: true,
             exit_times: false,
             silo: true,
         }
@@ -148,7 +151,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "cpufreq",
     "dom0-iommu",
     "efi",
-    "ext_regions",
     "hmp-unsafe",
     "iommu",
     "max_lpi_bits",
@@ -218,6 +220,7 @@ impl<'a> Options<'a> {
             "dom0_vcpus_pin" => &mut self.dom0_vcpus_pin,
             "console_to_ring" => &mut self.console_to_ring,
             "noreboot" => &mut self.noreboot,
+            "ext_regions" => &mut self.ext_regions,
             "exit_times" => &mut self.exit_times,
             _ => return WITHOUT_EFFECT.contains(&plain).then_some(()),
         };
@@ -393,6 +396,7 @@ mod tests {
         assert!(parse("noreboot").0.noreboot);
         assert!(!parse("noreboot no-noreboot").0.noreboot);
         assert!(!parse("noreboot=off").0.noreboot);
+        assert!(parse("").0.ext_regions && !parse("ext_regions=0").0.ext_regions);
         assert!(parse("exit_times").0.exit_times && !parse("").0.exit_times);
         assert!(parse("no-console_to_ring=0").0.console_to_ring);
         assert_eq!(parse("noreboot=maybe").1, ["noreboot=maybe"]);

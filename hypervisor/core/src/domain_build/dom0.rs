@@ -10,7 +10,7 @@ use xen_abi::{
     hvm::{callback, param},
 };
 
-use super::{Board, BuildError, load::load, memory, refuse_unsupported, runs};
+use super::{Board, BuildError, extended, load::load, memory, refuse_unsupported, runs};
 use crate::{
     Hypervisor,
     domain::{Domain, DomainConfig},
@@ -152,12 +152,13 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     fn dom0_plan<'a>(&self, from: &Dom0<'a>, decided: &Decided<'_>) -> Result<dom0::Plan, BuildError<'a>> {
+        let extended_regions = self.extended_regions(from, decided);
         let params = dom0::Params {
             arch: decided.place.arch,
             vcpus: decided.vcpus,
             memory: &decided.banks,
             grant_table: from.grant_table,
-            extended_regions: &[],
+            extended_regions: &extended_regions,
             bootargs: from.bootargs,
             initrd: decided.place.initrd,
             taken: from.taken,
@@ -169,6 +170,21 @@ impl<M: Machine> Hypervisor<M> {
             return Err(BuildError::TreeSize(plan.tree.len()));
         }
         Ok(plan)
+    }
+
+    /// Where dom0 is to map others' memory. Without, it gives up memory of its own for that, as a 32-bit one
+    /// does always.
+    fn extended_regions(&self, from: &Dom0<'_>, decided: &Decided<'_>) -> Vec<Region> {
+        if !self.options.ext_regions || decided.place.arch == Arch::Arm32 {
+            return Vec::new();
+        }
+        let regions = extended::regions(from.board.tree, &decided.banks, from.grant_table)
+            .inspect_err(|why| log::warn!("no extended regions for dom0: {why}"))
+            .unwrap_or_default();
+        for region in &regions {
+            log::info!("dom0 extended region: {:#x}-{:#x}", region.base, region.base + region.size - 1);
+        }
+        regions
     }
 
     /// Maps and routes what dom0 gets of the board's devices.

@@ -4,6 +4,7 @@ mod board;
 mod channels;
 mod dom0;
 mod dom0less;
+mod extended;
 mod load;
 mod memory;
 mod passthrough;

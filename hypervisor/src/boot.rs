@@ -295,7 +295,8 @@ fn frames<'a>(plan: &mut Plan) -> Result<Frames, Failure<'a>> {
             words: slice::from_raw_parts_mut(first.add(entries), words),
         }
     };
-    let frames = Frames::new(&banks, storage);
+    let mut frames = Frames::new(&banks, storage);
+    frames.set_aside(plan.set_aside());
     for range in plan.free().as_slice() {
         give_frames(&frames, range);
     }

@@ -9,7 +9,7 @@ use device_tree::{Node, Region};
 use hv_core::{
     Hypervisor,
     domain::Domain,
-    domain_build::{BuildError, Dom0},
+    domain_build::{self, BuildError, Dom0},
     host::{
         self, Described,
         chosen::{Chosen, Module, ModuleKind},
@@ -71,6 +71,7 @@ pub struct Source {
 /// Builds dom0 and the guests that the tree describes, and lets them run. Dom0 may be missing if
 /// there are guests; a guest that cannot be built is left out.
 pub fn start(hv: &'static Hypervisor<Board>, source: &Source) -> Result<(), Failure> {
+    domain_build::check(&source.chosen).map_err(Failure::Build)?;
     let mut nodes = source.chosen.domains().peekable();
     let mut built = Vec::new();
     match source.chosen.dom0_module(ModuleKind::Kernel)? {

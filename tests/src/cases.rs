@@ -165,6 +165,7 @@ fn debian_on_a_uart(mix: Mix) -> DomU {
         vpl011: true,
         enhanced: None,
         fragment: None,
+        set_aside: vec![],
     }
 }
 
@@ -245,10 +246,37 @@ pub fn hello_starts_without_dom0(mix: impl Into<Mix>) {
         vpl011: false,
         enhanced: Some("no-xenstore"),
         fragment: None,
+        set_aside: vec![],
     });
     let mut c = Console::boot(&mix.name("hello-dom0less"), &machine);
     c.expect("hello from a guest on Xen", COMMAND);
     c.expect("greeting=hi", COMMAND);
+}
+
+/// A guest has the memory that the device tree sets aside for it, where the hypervisor would else have its own, and
+/// one that wants some of the same is left out.
+pub fn a_guest_has_the_memory_set_aside_for_it(on: Hypervisor) {
+    let domu = |set_aside: &[(u64, u64)]| DomU {
+        boot: Domain { kernel: on.image("hello"), ramdisk: None, args: String::new() },
+        memory_kib: 32 << 10,
+        vcpus: 1,
+        vpl011: false,
+        enhanced: Some("no-xenstore"),
+        fragment: None,
+        set_aside: set_aside.to_vec(),
+    };
+    let mut machine = on.machine();
+    machine.hypervisor_args += " guest_loglvl=all";
+    machine.domus.push(domu(&[(0x7f00_0000, 16 << 20), (0x6000_0000, 16 << 20)]));
+    machine.domus.push(domu(&[(0x6080_0000, 32 << 20)]));
+    let mut c = Console::boot(&format!("set-aside-{on:?}").to_lowercase(), &machine);
+    c.expect("d1 memory: 0x7f000000-0x7fffffff", COMMAND);
+    c.expect("d1 memory: 0x60000000-0x60ffffff", COMMAND);
+    c.expect(
+        "/chosen/domU2 is left out: what is set aside at 0x60800000+0x2000000 is no RAM or is in use",
+        COMMAND,
+    );
+    c.expect("hello from a guest on Xen", COMMAND);
 }
 
 /// Event channels that the device tree chooses, between guests and with dom0: the later node's end finds its port
@@ -262,6 +290,7 @@ pub fn event_channels_are_there_from_the_start(on: Hypervisor) {
         vpl011: false,
         enhanced: Some("no-xenstore"),
         fragment: None,
+        set_aside: vec![],
     };
     let end = |domain, port| ChannelEnd { domain, port };
     let mut machine = on.machine();
@@ -297,6 +326,7 @@ pub fn a_guest_drives_a_device_of_the_board(on: Hypervisor) {
         vpl011: false,
         enhanced: Some("no-xenstore"),
         fragment: Some(fragment),
+        set_aside: vec![],
     });
     let mut c = Console::boot(&name, &machine);
     c.expect("clock: part 0x31 at 0x2a000000, interrupt 34", COMMAND);

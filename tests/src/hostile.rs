@@ -45,6 +45,7 @@ pub fn outlives_a_guest(on: Hypervisor) {
         vpl011: false,
         enhanced: Some("no-xenstore"),
         fragment: None,
+        set_aside: vec![],
     });
     let mut p = Prompt::start(&name("hostile", on), &machine);
     suffer(&mut p, &ON_THE_HYPERVISOR);

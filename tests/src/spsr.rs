@@ -22,6 +22,7 @@ pub fn is_lost(on: Hypervisor, guests: &[(Arch, u32)]) -> bool {
         vpl011: false,
         enhanced: Some("no-xenstore"),
         fragment: None,
+        set_aside: vec![],
     };
     machine.domus.extend(guests.iter().map(domu));
     let names: Vec<_> = guests.iter().map(|(state, vcpus)| format!("-{}-{vcpus}", state.name())).collect();

@@ -172,6 +172,7 @@ fn domu(on: Hypervisor, args: &str) -> DomU {
         vpl011: false,
         enhanced: Some("no-xenstore"),
         fragment: None,
+        set_aside: vec![],
     }
 }
 

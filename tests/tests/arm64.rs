@@ -32,3 +32,8 @@ fn selftest_passes() {
 fn a_guest_drives_a_device_of_the_board() {
     cases::a_guest_drives_a_device_of_the_board(OursArm64);
 }
+
+#[test]
+fn a_guest_has_the_memory_set_aside_for_it() {
+    cases::a_guest_has_the_memory_set_aside_for_it(OursArm64);
+}

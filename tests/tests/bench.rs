@@ -26,6 +26,7 @@ fn domu(mix: Mix, args: &str) -> DomU {
         vpl011: false,
         enhanced: Some("no-xenstore"),
         fragment: None,
+        set_aside: vec![],
     }
 }
 

@@ -15,3 +15,8 @@ fn a_guest_drives_a_device_of_the_board() {
 fn event_channels_are_there_from_the_start() {
     cases::event_channels_are_there_from_the_start(Ours);
 }
+
+#[test]
+fn a_guest_has_the_memory_set_aside_for_it() {
+    cases::a_guest_has_the_memory_set_aside_for_it(Ours);
+}

@@ -11,7 +11,10 @@ mod params;
 mod vmids;
 
 use alloc::{sync::Arc, vec::Vec};
-use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, Ordering};
+use core::{
+    ops::Range,
+    sync::atomic::{AtomicBool, AtomicI64, AtomicU16, Ordering},
+};
 
 use lock::{Mutex, MutexGuard, Once};
 use xen_abi::{Domid, Errno, Gfn, Mfn, domctl::cdf, types::DomainHandle, xen::SharedInfo};
@@ -37,6 +40,17 @@ pub use lifecycle::{Dying, Lifecycle};
 pub use list::DomainList;
 pub use params::HvmParams;
 
+/// Memory of a domain that is one piece in the machine's as well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Its first frame number in the domain.
+    pub gfn: u64,
+    /// The machine's.
+    pub mfn: u64,
+    /// How long it is.
+    pub frames: u64,
+}
+
 /// What a domain is made of and may do; fixed for its life.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DomainConfig {
@@ -48,6 +62,8 @@ pub struct DomainConfig {
     pub hardware: bool,
     /// Its frame numbers are the machine's.
     pub direct_mapped: bool,
+    /// Memory that was set aside for it, where it is mapped: then all that it has.
+    pub set_aside: Vec<Piece>,
     /// It may write to the hypervisor's console.
     pub console: bool,
     /// vCPUs it will have.
@@ -236,6 +252,22 @@ impl<M: Machine> Domain<M> {
     /// Whether its frame numbers are the machine's.
     pub fn is_direct_mapped(&self) -> bool {
         self.config.direct_mapped
+    }
+
+    /// Whether what it gives back stays its own, for nobody else.
+    pub fn keeps_memory(&self) -> bool {
+        self.is_direct_mapped() || !self.config.set_aside.is_empty()
+    }
+
+    /// The machine's frames that it gets where it had given back what was there.
+    pub fn kept(&self, gfn: Gfn, frames: u64) -> Option<Range<u64>> {
+        let whole = [Piece { gfn: 0, mfn: 0, frames: u64::MAX }];
+        let pieces = if self.is_direct_mapped() { &whole[..] } else { &self.config.set_aside };
+        pieces.iter().find_map(|piece| {
+            let offset = gfn.0.checked_sub(piece.gfn)?;
+            let end = offset.checked_add(frames).filter(|end| *end <= piece.frames)?;
+            Some(piece.mfn + offset..piece.mfn + end)
+        })
     }
 
     /// Whether its EL1 is in AArch32 state.

@@ -27,6 +27,7 @@ pub struct Plan {
     pub ram: Ram,
     free: Ranges,
     boot_data: Ranges,
+    set_aside: Ranges,
 }
 
 impl Plan {
@@ -53,13 +54,26 @@ impl Plan {
         for region in tree.reservations() {
             free.remove(whole_pages(region.base..region.base.saturating_add(region.size)))?;
         }
+        let mut set_aside = free.clone();
+        memory::all_set_aside(chosen, |range| free.remove(whole_pages(range)))?;
         let mut boot_data = free.clone();
         free.remove(whole_pages(blob))?;
-        memory::modules(chosen, |range| free.remove(whole_pages(range)))?;
+        for range in boot_data.as_slice() {
+            set_aside.remove(range.clone())?;
+        }
+        memory::modules(chosen, |range| {
+            set_aside.remove(whole_pages(range.clone()))?;
+            free.remove(whole_pages(range))
+        })?;
         for range in free.as_slice() {
             boot_data.remove(range.clone())?;
         }
-        Ok(Self { ram, free, boot_data })
+        Ok(Self { ram, free, boot_data, set_aside })
+    }
+
+    /// What is set aside for guests, without what something else lies in.
+    pub fn set_aside(&self) -> &Ranges {
+        &self.set_aside
     }
 
     /// What becomes free once all boot modules have been used.

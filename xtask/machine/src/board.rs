@@ -72,6 +72,10 @@ fn fill_chosen(machine: &Machine, chosen: &mut DeviceTreeNode, modules: &mut Mod
         if let Some(enhanced) = domu.enhanced {
             set(&mut n, "xen,enhanced", enhanced);
         }
+        if !domu.set_aside.is_empty() {
+            let regions: Vec<u64> = domu.set_aside.iter().flat_map(|(base, size)| [*base, *size]).collect();
+            set(&mut n, "xen,static-mem", cells(&regions));
+        }
         modules.add(&mut n, &domu.boot, Some(&domu.boot.args))?;
         if let Some(fragment) = &domu.fragment {
             n.add_child(modules.module("device-tree", fragment, None)?);
@@ -177,6 +181,7 @@ mod tests {
             vpl011: true,
             enhanced: None,
             fragment: None,
+            set_aside: vec![],
         });
 
         let end = |domain, port| ChannelEnd { domain, port };

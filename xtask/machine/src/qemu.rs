@@ -34,6 +34,8 @@ pub struct DomU {
     pub enhanced: Option<&'static str>,
     /// A part of its device tree, which gives it devices of the board.
     pub fragment: Option<PathBuf>,
+    /// Where in the machine all its memory is, if that is chosen: addresses and sizes.
+    pub set_aside: Vec<(u64, u64)>,
 }
 
 /// One end of an event channel that is there from the start.

@@ -117,6 +117,7 @@ fn measure(setup: &Setup, name: &str, hypervisor: &Path) -> Result<Measured> {
         vpl011: false,
         enhanced: Some("no-xenstore"),
         fragment: None,
+        set_aside: vec![],
     };
     let mut machine = Machine::new(setup.arch, hypervisor.to_owned());
     machine.cpus = 1;

@@ -10,7 +10,7 @@ use xen_abi::{
     hvm::{callback, param},
 };
 
-use super::{Board, BuildError, extended, load::load, memory, refuse_unsupported, runs};
+use super::{Board, BuildError, extended, load::load, memory, runs};
 use crate::{
     Hypervisor,
     domain::{Domain, DomainConfig},
@@ -60,7 +60,6 @@ impl<M: Machine> Hypervisor<M> {
     /// Builds dom0, ready to run but for its pause.
     pub fn build_dom0<'a>(&self, from: &Dom0<'a>) -> Result<Arc<Domain<M>>, BuildError<'a>> {
         let Described { gic: controller, timer, .. } = from.board;
-        refuse_unsupported(from.chosen.children())?;
         let account = Arc::new(Account::new(Domid(0)));
         self.frames.open(&account)?;
         let redistributors = redistributors(controller);
@@ -117,6 +116,7 @@ impl<M: Machine> Hypervisor<M> {
             control: true,
             hardware: true,
             direct_mapped: true,
+            set_aside: Vec::new(),
             console: true,
             max_vcpus: vcpus,
             max_evtchn_port: u32::MAX,

@@ -8,7 +8,7 @@ use alloc::{sync::Arc, vec::Vec};
 use device_tree::{Node, Tree, Writer};
 use guest_board::{Arch, Board as GuestBoard, Region, boot};
 use xen_abi::{
-    Domid, Gfn, Mfn, PAGE_SHIFT,
+    Domid, Gfn, Mfn, PAGE_SHIFT, PAGE_SIZE,
     arch::{gic, layout},
     domctl::cdf,
     hvm::param,
@@ -17,11 +17,12 @@ use xen_abi::{
 use super::{BuildError, board::Board, load::load, refuse_unsupported, runs};
 use crate::{
     Hypervisor,
-    domain::{Domain, DomainConfig},
+    domain::{Domain, DomainConfig, Piece},
     frames::{MAX_ORDER, Wanted},
     host::{
         self,
         chosen::{self, ModuleKind},
+        memory::{self, STATIC},
     },
     machine::Machine,
     p2m::P2mType,
@@ -36,7 +37,7 @@ const MAX_PORT: u32 = 1023;
 
 /// Properties of Xen's binding that change what the guest is and are not to be had: a guest without
 /// them would not be the one that was asked for.
-const UNSUPPORTED: [&str; 3] = ["direct-map", "xen,static-mem", "domain-cpupool"];
+const UNSUPPORTED: [&str; 2] = ["direct-map", "domain-cpupool"];
 
 /// Reads a boot module.
 pub type File<'f, 'a> = &'f dyn Fn(Region) -> Option<&'a [u8]>;
@@ -45,6 +46,8 @@ pub type File<'f, 'a> = &'f dyn Fn(Region) -> Option<&'a [u8]>;
 struct Wish<'a> {
     /// Bytes.
     memory: u64,
+    /// All of it, where that is set aside.
+    set_aside: Vec<Piece>,
     vcpus: u32,
     nr_spis: u32,
     /// Pages for tables.
@@ -76,6 +79,7 @@ impl<'a> Wish<'a> {
         };
         let mut wish = Self {
             memory,
+            set_aside: pieces(node, memory)?,
             vcpus,
             nr_spis: node.u32("nr_spis").unwrap_or(lines.saturating_sub(LOCAL)),
             tables: node.u32("xen,domain-p2m-mem-mb").map_or(default_tables(memory, vcpus), |mib| mib << 8),
@@ -112,6 +116,38 @@ impl<'a> Wish<'a> {
     }
 }
 
+/// Where in a guest of so much memory goes what is set aside for it: into its banks, one region after the other.
+fn pieces<'a>(node: &Node<'a>, memory: u64) -> Result<Vec<Piece>, BuildError<'a>> {
+    let bad = || BuildError::Host(host::Error::Property(*node, STATIC));
+    let mut pieces = Vec::new();
+    if !node.has(STATIC) {
+        return Ok(pieces);
+    }
+    let mut regions = memory::set_aside(node)?;
+    let (mut mfn, mut left) = (0, 0);
+    for bank in guest_board::banks(memory)? {
+        let (mut gfn, end) = (bank.base >> PAGE_SHIFT, (bank.base + bank.size) >> PAGE_SHIFT);
+        while gfn < end {
+            if left == 0 {
+                let region = regions.next().filter(|region| region.size > 0 && region.end().is_some());
+                let Region { base, size } = region.ok_or_else(bad)?;
+                if !(base | size).is_multiple_of(PAGE_SIZE as u64) {
+                    return Err(bad());
+                }
+                (mfn, left) = (base >> PAGE_SHIFT, size >> PAGE_SHIFT);
+            }
+            let frames = left.min(end - gfn);
+            pieces.push(Piece { gfn, mfn, frames });
+            (gfn, mfn, left) = (gfn + frames, mfn + frames, left - frames);
+        }
+    }
+    // All of it, no more and no less.
+    if left > 0 || regions.next().is_some() || !memory.is_multiple_of(PAGE_SIZE as u64) {
+        return Err(bad());
+    }
+    Ok(pieces)
+}
+
 /// Pages for tables, when the node does not say: as the toolstack reckons.
 fn default_tables(memory: u64, vcpus: u32) -> u32 {
     let kib = 4 * (256 * u64::from(vcpus) + (memory >> 20)) + 512;
@@ -146,6 +182,7 @@ impl<M: Machine> Hypervisor<M> {
             nr_spis: wish.spis().min(device_tree::gic::SPI_END - 32).next_multiple_of(32),
             interrupts: GuestInterrupts::guest(version),
             table_pages: Some(wish.tables),
+            set_aside: wish.set_aside.clone(),
             ..DomainConfig::default()
         };
         let domain = self.create_domain(Domid(0), config)?;
@@ -165,8 +202,10 @@ impl<M: Machine> Hypervisor<M> {
         self.map_virtual_cpu_interface(domain, layout::GICC_BASE, layout::GICC_SIZE)?;
         self.update_wallclock(domain);
         let banks = guest_board::banks(wish.memory)?;
-        for bank in &banks {
-            self.fill_bank(domain, bank)?;
+        if wish.set_aside.is_empty() {
+            banks.iter().try_for_each(|bank| self.fill_bank(domain, bank))?;
+        } else {
+            self.fill_from_set_aside(domain, wish)?;
         }
         let kernel = super::kernel(wish.kernel)?;
         let room = TREE_ROOM + wish.fragment.map_or(0, <[u8]>::len);
@@ -199,6 +238,21 @@ impl<M: Machine> Hypervisor<M> {
         let context = boot::first_vcpu(place.arch, place.entry, place.tree.base);
         let _life = domain.life();
         self.start_vcpu(domain, &domain.vcpus()[0], &context);
+        Ok(())
+    }
+
+    /// Gives a domain what is set aside for it.
+    fn fill_from_set_aside<'a>(&self, domain: &Domain<M>, wish: &Wish<'a>) -> Result<(), BuildError<'a>> {
+        let pages = u32::try_from(wish.memory >> PAGE_SHIFT).map_err(|_| BuildError::Memory(wish.memory))?;
+        domain.account.set_limit(pages);
+        for Piece { gfn, mfn, frames } in &wish.set_aside {
+            let region = Region { base: mfn << PAGE_SHIFT, size: frames << PAGE_SHIFT };
+            if !self.frames.take_set_aside(&self.machine, &domain.account, *mfn..mfn + frames) {
+                return Err(BuildError::NotFree(region));
+            }
+            log::info!("d{} memory: {:#x}-{:#x}", domain.id.0, region.base, region.base + region.size - 1);
+            domain.p2m(self.mem()).map(Gfn(*gfn), Mfn(*mfn), *frames, P2mType::RamRw)?;
+        }
         Ok(())
     }
 

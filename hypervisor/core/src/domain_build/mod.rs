@@ -11,7 +11,7 @@ mod passthrough;
 
 use core::fmt;
 
-use device_tree::Node;
+use device_tree::{Node, Region};
 use guest_board::Arch;
 use kernel_image::Kernel;
 use xen_abi::Errno;
@@ -21,7 +21,10 @@ pub use channels::Built;
 pub use dom0::Dom0;
 pub use dom0less::File;
 
-use crate::{host, machine::Machine};
+use crate::{
+    host::{self, chosen::Chosen},
+    machine::Machine,
+};
 
 /// Why a domain cannot be built.
 #[derive(Debug, PartialEq)]
@@ -32,6 +35,8 @@ pub enum BuildError<'a> {
     Board(guest_board::Error),
     /// A node asks for something that this hypervisor does not have.
     Unsupported(Node<'a>, &'static str),
+    /// Memory that is set aside for a guest is no RAM, or it is in use.
+    NotFree(Region),
     /// So many bytes of memory could not be had.
     Memory(u64),
     /// So many bytes have to lie below 4 GiB, in one piece.
@@ -50,9 +55,18 @@ pub enum BuildError<'a> {
     Create(Errno),
 }
 
-/// Nodes of Xen's binding, below a guest's or for dom0 below `/chosen`, that are not to be had, by what they are
-/// compatible with.
-const UNSUPPORTED_NODES: [&str; 1] = ["xen,domain-shared-memory-v1"];
+/// Nodes of Xen's binding, below a guest's or below `/chosen`, that are not to be had, by what they are compatible with.
+const UNSUPPORTED_NODES: [&str; 2] = ["xen,domain-shared-memory-v1", "xen,cpupool"];
+/// Where all memory but the guests' own is to be.
+const STATIC_HEAP: &str = "xen,static-heap";
+
+/// Fails when the tree asks for what is not to be had, for dom0 or for the machine.
+pub fn check<'a>(chosen: &Chosen<'a>) -> Result<(), BuildError<'a>> {
+    match chosen.node().filter(|node| node.has(STATIC_HEAP)) {
+        Some(node) => Err(BuildError::Unsupported(node, STATIC_HEAP)),
+        None => refuse_unsupported(chosen.children()),
+    }
+}
 
 /// Fails for the first of a domain's nodes that asks for what is not to be had: a domain without it would not be the
 /// one that was asked for.
@@ -71,6 +85,9 @@ impl fmt::Display for BuildError<'_> {
             Self::Host(error) => error.fmt(f),
             Self::Board(error) => error.fmt(f),
             Self::Unsupported(node, name) => write!(f, "{node}: `{name}` is not supported"),
+            Self::NotFree(region) => {
+                write!(f, "what is set aside at {:#x}+{:#x} is no RAM or is in use", region.base, region.size)
+            }
             Self::Memory(bytes) => write!(f, "there are not {} MiB of free memory", bytes >> 20),
             Self::LowMemory(bytes) => {
                 write!(f, "there are not {} MiB of free memory in one piece below 4 GiB", bytes >> 20)

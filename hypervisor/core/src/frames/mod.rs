@@ -19,9 +19,12 @@ use core::{
 };
 
 use lock::Mutex;
-use xen_abi::{Domid, Errno, Mfn, PAGE_SIZE};
+use xen_abi::{Domid, Errno, Mfn, PAGE_SHIFT, PAGE_SIZE};
 
-use crate::machine::{CacheOp, Machine};
+use crate::{
+    host::memory::Ranges,
+    machine::{CacheOp, Machine},
+};
 use buddy::Buddy;
 use table::{FrameTable, Put, Use};
 
@@ -93,6 +96,8 @@ pub struct Frames {
     /// Frames that only [`Frames::alloc_reserved`] may use.
     reserve: AtomicU32,
     emptied: AtomicBool,
+    /// What is set aside: never free for others.
+    set_aside: Ranges,
 }
 
 impl Frames {
@@ -107,7 +112,15 @@ impl Frames {
             next_used: AtomicU32::new(0),
             reserve: AtomicU32::new(0),
             emptied: AtomicBool::new(false),
+            set_aside: Ranges::default(),
         }
+    }
+
+    /// Sets memory aside that has not been added. It is for [`Frames::take_set_aside`] alone, and is so again when its
+    /// owner is gone.
+    pub fn set_aside(&mut self, ranges: &Ranges) {
+        self.set_aside = ranges.clone();
+        self.dirty.fetch_add((ranges.total() >> PAGE_SHIFT) as u32, Ordering::Relaxed);
     }
 
     /// Makes a range of RAM free, at boot or once a boot module has been used. Its contents count
@@ -272,6 +285,20 @@ impl Frames {
             None => self.uncount(account, pages),
         }
         taken
+    }
+
+    /// Gives a domain frames that are set aside, before any domain runs. False when they are not, or when they are
+    /// given already, or when the account is full.
+    pub fn take_set_aside<M: Machine>(&self, machine: &M, account: &Account, frames: Range<u64>) -> bool {
+        let mfns = frames.clone().map(Mfn);
+        let pages = (frames.end - frames.start).min(u32::MAX.into()) as u32;
+        let free = self.set_aside.contains(&(frames.start << PAGE_SHIFT..frames.end << PAGE_SHIFT))
+            && mfns.clone().all(|mfn| self.owner(mfn).is_none())
+            && account.reserve(pages);
+        if free {
+            mfns.for_each(|mfn| self.hand_out(machine, mfn, 0, Use::Domain(account.domid), false));
+        }
+        free
     }
 
     fn take_for(&self, account: &Account, wanted: &Wanted) -> Option<Mfn> {
@@ -479,7 +506,11 @@ impl Frames {
         self.used.fetch_sub(found.used, Ordering::Relaxed);
     }
 
+    /// Puts frames back. Those of one owner that follow each other are set aside, or none of them is.
     fn give(&self, start: Mfn, frames: u32) {
+        if self.set_aside.contains(&(start.0 << PAGE_SHIFT..(start.0 + 1) << PAGE_SHIFT)) {
+            return;
+        }
         let mut free = self.free.lock();
         free.buddy.give(start, frames);
         free.frames += frames;

@@ -45,6 +45,41 @@ fn a_domain_never_sees_what_was_in_its_frames() {
     assert_eq!((hv.frames.free(), hv.frames.dirty()), (64, 0));
 }
 
+#[test]
+fn what_is_set_aside_is_for_nobody_else_even_afterwards() {
+    let mut hv: Hv = hypervisor(64, 1);
+    let block = hv.frames.alloc(&hv.machine, 4).unwrap();
+    let mut ranges = Ranges::default();
+    ranges.add(block.0 << 12..(block.0 + 16) << 12).unwrap();
+    hv.frames.set_aside(&ranges);
+    hv.frames.release(&hv.machine, block, 4);
+    assert_eq!(hv.frames.free(), 48);
+    hv.machine.write_frame(block, 0, b"firmware's secret");
+
+    let account = open(&hv, 1, 8);
+    let take = |account: &Account, from: u64, to: u64| {
+        hv.frames.take_set_aside(&hv.machine, account, block.0 + from..block.0 + to)
+    };
+    assert!(!take(&account, 0, 9), "more than the limit");
+    assert!(!take(&account, 15, 17) && !take(&account, 16, 17), "that is not set aside");
+    assert_eq!(account.owned(), 0);
+    assert!(take(&account, 0, 8));
+    let other = open(&hv, 2, 64);
+    assert!(!take(&other, 7, 9), "another has it");
+    assert!(take(&other, 8, 16));
+    assert_eq!(core::iter::from_fn(|| alloc(&hv, &other, 0)).count(), 48, "nobody finds it by chance");
+    assert_eq!((hv.frames.owner(block), account.owned()), (Some(Domid(1)), 8));
+
+    hv.machine.write_frame(block, 0, b"domain 1's secret");
+    account.close();
+    hv.frames.give_up_run(&hv.machine, block, 7, &account);
+    assert!(hv.frames.give_up(&hv.machine, Mfn(block.0 + 7), &account));
+    assert_eq!((account.owned(), hv.frames.free()), (0, 0));
+    while hv.frames.scrub_one(&hv.machine) {}
+    assert_eq!(bytes(&hv, block), [0; PAGE_SIZE]);
+    assert_eq!(alloc(&hv, &other, 0), None);
+}
+
 /// A dead domain's 64 frames with secrets in them, all the RAM there is.
 fn dead(hv: &Hv) -> Mfn {
     let account = open(hv, 1, 64);

@@ -1,8 +1,8 @@
 //! Where RAM is, and which of it is taken.
 
-use core::ops::Range;
+use core::{iter, ops::Range};
 
-use device_tree::{Node, Region, Tree};
+use device_tree::{Node, Reg, Region, Tree};
 use heapless::Vec;
 
 use super::{Error, chosen::Chosen};
@@ -68,6 +68,11 @@ impl Ranges {
         self.0.retain(|range| !range.is_empty());
     }
 
+    /// Whether all of a range is in one of them.
+    pub fn contains(&self, range: &Range<u64>) -> bool {
+        self.0.iter().any(|own| own.start <= range.start && range.end <= own.end)
+    }
+
     /// The ranges.
     pub fn as_slice(&self) -> &[Range<u64>] {
         &self.0
@@ -104,6 +109,30 @@ pub fn reserved<'a>(
     let Some(node) = tree.root().child("reserved-memory") else { return Ok(()) };
     for child in node.children().filter(Node::is_available) {
         for region in regions(&child)? {
+            f(range(region))?;
+        }
+    }
+    Ok(())
+}
+
+/// What a node of a guest sets aside for it, in cells as the nearest node above says.
+pub const STATIC: &str = "xen,static-mem";
+
+/// The memory that is set aside for the guest of a node; none without the property.
+pub fn set_aside<'a>(node: &Node<'a>) -> Result<Reg<'a>, Error<'a>> {
+    let Some(property) = node.property(STATIC) else { return Ok(Reg::default()) };
+    let cells = |name| iter::successors(node.parent(), Node::parent).find_map(|node| node.u32(name));
+    let (address, size) = (cells("#address-cells").unwrap_or(2), cells("#size-cells").unwrap_or(1));
+    Reg::new(property.value, address, size).map_err(|_| Error::Property(*node, STATIC))
+}
+
+/// Calls `f` with each range that is set aside for a guest. A guest whose node makes no sense is left out later.
+pub fn all_set_aside<'a>(
+    chosen: &Chosen<'a>,
+    mut f: impl FnMut(Range<u64>) -> Result<(), Error<'a>>,
+) -> Result<(), Error<'a>> {
+    for node in chosen.domains() {
+        for region in set_aside(&node).unwrap_or_default() {
             f(range(region))?;
         }
     }

@@ -114,7 +114,13 @@ fn reserved_memory_and_modules_of_all_domains_are_listed() {
             module(writer, "module@0", &["multiboot,module"], 0x6000_0000, None);
             writer.begin_node("domU1").str("compatible", "xen,domain");
             writer.u32("#address-cells", 2).u32("#size-cells", 2);
+            let regions =
+                [Region { base: 0x7000_0000, size: 0x1000 }, Region { base: u64::MAX, size: 0x1000 }];
+            writer.regions("xen,static-mem", &regions);
             module(writer, "module@1", &["multiboot,module"], 0x6100_0000, None);
+            writer.end_node();
+            // What makes no sense sets nothing aside.
+            writer.begin_node("domU2").str("compatible", "xen,domain").cells("xen,static-mem", &[1, 2, 3]);
             writer.end_node();
         });
     });
@@ -133,6 +139,13 @@ fn reserved_memory_and_modules_of_all_domains_are_listed() {
     };
     memory::modules(&Chosen::of(&tree), keep).unwrap();
     assert_eq!(used, [0x6000_0000, 0x6100_0000]);
+    let mut aside = vec![];
+    let keep = |range| {
+        aside.push(range);
+        Ok(())
+    };
+    memory::all_set_aside(&Chosen::of(&tree), keep).unwrap();
+    assert_eq!(aside, [0x7000_0000..0x7000_1000, u64::MAX..u64::MAX]);
 }
 
 #[test]

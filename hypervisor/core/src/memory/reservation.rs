@@ -122,7 +122,7 @@ impl<M: Machine> Work<M> {
 
     fn populate(&self, cur: &Current<'_, M>, extent: u64) -> Result<(), Errno> {
         let gfn = self.gfn(cur, extent)?;
-        if self.domain.is_direct_mapped() {
+        if self.domain.keeps_memory() {
             return self.populate_same(cur, gfn);
         }
         let mem = cur.hv.mem();
@@ -141,22 +141,22 @@ impl<M: Machine> Work<M> {
         mapped
     }
 
-    /// A direct-mapped domain gets back the frames of that very number, which it must own.
+    /// A domain that keeps its memory gets back the frames that were there, which it must own.
     fn populate_same(&self, cur: &Current<'_, M>, gfn: Gfn) -> Result<(), Errno> {
         let mem = cur.hv.mem();
         let frames = 1 << self.order;
-        let end = gfn.0.checked_add(frames).ok_or(Errno::EINVAL)?;
+        let kept = self.domain.kept(gfn, frames).ok_or(Errno::EINVAL)?;
         let own = |mfn| mem.frames.owner(Mfn(mfn)) == Some(self.domain.id);
-        if !(gfn.0..end).all(own) {
+        if !kept.clone().all(own) {
             return Err(Errno::EINVAL);
         }
-        self.domain.p2m(mem).map(gfn, Mfn(gfn.0), frames, P2mType::RamRw)
+        self.domain.p2m(mem).map(gfn, Mfn(kept.start), frames, P2mType::RamRw)
     }
 
     fn decrease(&self, cur: &Current<'_, M>, extent: u64) -> Result<(), Errno> {
         let gfn = self.gfn(cur, extent)?;
         let end = gfn.0.checked_add(1 << self.order).ok_or(Errno::EINVAL)?;
-        let ram = if self.domain.is_direct_mapped() { Ram::Keep } else { Ram::Free };
+        let ram = if self.domain.keeps_memory() { Ram::Keep } else { Ram::Free };
         let mut at = gfn.0;
         while at < end {
             let mut p2m = self.domain.p2m(cur.hv.mem());

@@ -1,4 +1,4 @@
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{sync::Arc, vec, vec::Vec};
 
 use xen_abi::{
     Domid, Errno, Gfn, GuestHandle, Mfn,
@@ -11,7 +11,7 @@ use xen_abi::{
 use super::memory_op;
 use crate::{
     Hypervisor,
-    domain::Domain,
+    domain::{Domain, DomainConfig, Piece},
     fake::{FakeMachine, GUEST_RAM, as_guest, control_config, domain, guest_config, hypervisor},
     hypercall::{HypercallResult, Stop},
     p2m::P2mType,
@@ -233,6 +233,32 @@ fn a_direct_mapped_domain_gets_its_own_frames_back() {
     for other in [foreign.0, world.hv.frames.end().0, 5, u64::MAX] {
         assert_eq!(populate(other), Ok(0), "{other:#x}");
     }
+}
+
+#[test]
+fn a_domain_keeps_what_was_set_aside_for_it() {
+    let world_with = |set_aside| {
+        let hv: Hv = hypervisor(1024, 1);
+        let dom0 = domain(&hv, 0, control_config(), 8);
+        let guest = domain(&hv, 2, DomainConfig { set_aside, ..guest_config() }, 4);
+        World { hv, dom0, guest }
+    };
+    // Its frames, each as if it had been set aside.
+    let world = world_with(vec![]);
+    let piece = |gfn| Piece { gfn, mfn: world.lookup(&world.guest, gfn).unwrap().0.0, frames: 1 };
+    let world = world_with((GUEST_RAM.0..GUEST_RAM.0 + 4).map(piece).collect());
+    assert!(world.guest.keeps_memory() && !world.guest.is_direct_mapped());
+    let gfn = GUEST_RAM.0 + 3;
+    let (mfn, _) = world.lookup(&world.guest, gfn).unwrap();
+    let (one, two) = (extents(Domid::SELF, 1, 0), extents(Domid::SELF, 1, 1));
+    assert_eq!(world.reserve(&world.guest, op::DECREASE_RESERVATION, one, &[gfn]), Ok(1));
+    assert_eq!(world.lookup(&world.guest, gfn), None);
+    assert_eq!((world.hv.frames.owner(mfn), world.guest.account.owned()), (Some(Domid(2)), 4));
+    for (extents, at) in [(one, gfn + 1), (one, mfn.0), (one, u64::MAX), (two, gfn), (two, gfn - 2)] {
+        assert_eq!(world.reserve(&world.guest, op::POPULATE_PHYSMAP, extents, &[at]), Ok(0), "{at:#x}");
+    }
+    assert_eq!(world.reserve(&world.guest, op::POPULATE_PHYSMAP, one, &[gfn]), Ok(1));
+    assert_eq!(world.lookup(&world.guest, gfn), Some((mfn, P2mType::RamRw)));
 }
 
 #[test]

@@ -5,23 +5,23 @@ use system_tests::{
 };
 
 #[test]
-fn rust_dom0_manages_guests() {
+fn rust_dom0_manages_guests_on_arm64() {
     rust_dom0::guests_are_managed(OursArm64);
 }
 
 #[test]
-fn disk_is_copied() {
+fn disk_is_copied_on_arm64() {
     cases::disk_is_copied(OursArm64);
 }
 
 #[test]
-fn echo_server_sends_a_file_back() {
+fn echo_server_sends_a_file_back_on_arm64() {
     debian_net::echo_server_sends_a_file_back(OursArm64);
 }
 
 /// What guests are not to see is there on the newest processor, and most of it not on the oldest.
 #[test]
-fn selftest_passes() {
+fn selftest_passes_on_arm64() {
     for cpu in ["max", "cortex-a53"] {
         rust_dom0::selftest_passes(OursArm64, cpu);
         rust_dom0::selftest_passes(OursArm64Gicv3, cpu);
@@ -29,11 +29,11 @@ fn selftest_passes() {
 }
 
 #[test]
-fn a_guest_drives_a_device_of_the_board() {
+fn a_guest_drives_a_device_of_the_board_on_arm64() {
     cases::a_guest_drives_a_device_of_the_board(OursArm64);
 }
 
 #[test]
-fn a_guest_has_the_memory_set_aside_for_it() {
+fn a_guest_has_the_memory_set_aside_for_it_on_arm64() {
     cases::a_guest_has_the_memory_set_aside_for_it(OursArm64);
 }

@@ -7,24 +7,24 @@ use system_tests::{
 
 #[test]
 #[ignore = "a combination of what quick tests show"]
-fn keyboard_goes_round_dom0_guest_and_hypervisor() {
+fn keyboard_goes_round_dom0_guest_and_hypervisor_on_arm64() {
     cases::keyboard_goes_round(OursArm64);
 }
 
 #[test]
 #[ignore = "a combination of what quick tests show"]
-fn keyboard_goes_round_dom0_a_32_bit_guest_and_hypervisor() {
+fn keyboard_goes_round_dom0_a_32_bit_guest_and_hypervisor_on_arm64() {
     cases::keyboard_goes_round(OursArm64.with(Arm64, Arm32));
 }
 
 #[test]
 #[ignore = "takes a minute"]
-fn two_guests_fetch_a_file_by_tcp() {
+fn two_guests_fetch_a_file_by_tcp_on_arm64() {
     debian_net::two_guests_fetch_a_file_by_tcp(OursArm64);
 }
 
 #[test]
 #[ignore = "takes minutes"]
-fn answers_of_xl_are_the_references() {
+fn answers_of_xl_are_the_references_on_arm64() {
     debian_xl::answers_are_the_references(OursArm64, XenArm64);
 }

@@ -32,7 +32,7 @@ fn eight_cpus_are_found_with_a_gicv3_on_arm64() {
 /// Each processor, with each interrupt controller, with one CPU to eight.
 #[test]
 #[ignore = "long"]
-fn all_processors_boot() {
+fn all_processors_boot_on_arm64() {
     for cpu in Arch::Arm64.cpus() {
         for on in [OursArm64, OursArm64Gicv3] {
             for cpus in 1..=8 {
@@ -44,7 +44,7 @@ fn all_processors_boot() {
 
 /// The newest processor that the emulator has, with all that it can do.
 #[test]
-fn the_newest_processor_boots() {
+fn the_newest_processor_boots_on_arm64() {
     finds_with(OursArm64, "max", 2, 1024);
     finds_with(OursArm64Gicv3, "max", 2, 1024);
 }

@@ -123,7 +123,7 @@ combinations! {
         Always ticker_under_debian: DebianDom0(Arm32), Ticker(Arm32),      1;
         Always debian_under_debian: DebianDom0(Arm32), DebianGuest(Arm32), 1;
     }
-    mod xen64 on XenArm64 {
+    mod xen_arm64 on XenArm64 {
         Always hello_alone:           NoDom0,            Hello(Arm64),       1;
         All    debian32_alone:        NoDom0,            DebianGuest(Arm32), 1;
         Always hello_under_rust:      RustDom0(Arm64),   Hello(Arm64),       1;
@@ -136,7 +136,7 @@ combinations! {
         All    debian32_under_debian: DebianDom0(Arm64), DebianGuest(Arm32), 1;
         All    debian32_dom0:         DebianDom0(Arm32), NoGuest,            1;
     }
-    mod xen64_gicv3 on XenArm64Gicv3 {
+    mod xen_arm64_gicv3 on XenArm64Gicv3 {
         Always hello_under_rust:      RustDom0(Arm64),   Hello(Arm64),       1;
         All    debian_under_debian:   DebianDom0(Arm64), DebianGuest(Arm64), 1;
         All    debian32_under_debian: DebianDom0(Arm64), DebianGuest(Arm32), 1;

@@ -56,6 +56,8 @@ pub enum Hypervisor {
 pub struct Test {
     pub all: bool,
     pub filter: Option<String>,
+    /// Systems of one state only.
+    pub arch: Option<Arch>,
 }
 
 impl Args {
@@ -65,7 +67,7 @@ impl Args {
 
     fn parse(mut p: lexopt::Parser) -> std::result::Result<Self, lexopt::Error> {
         let mut words = vec![];
-        let mut arch = Arch::Arm32;
+        let mut arch = None;
         let mut hypervisor = Hypervisor::Ours;
         let mut gic_version = 2;
         let mut dom0 = None;
@@ -78,8 +80,8 @@ impl Args {
                 Short('h') | Long("help") => help = true,
                 Value(v) => words.push(v.string()?),
                 Long("arch") => {
-                    seen.push(("--arch", &["build", "run", "bench"]));
-                    arch = Arch::parse(&p.value()?.string()?)?;
+                    seen.push(("--arch", &["build", "run", "test", "bench"]));
+                    arch = Some(Arch::parse(&p.value()?.string()?)?);
                 }
                 Long("hypervisor") => {
                     seen.push(("--hypervisor", &["run"]));
@@ -123,6 +125,14 @@ impl Args {
         {
             return Err(format!("{option} belongs to '{}', not to '{command}'", of.join("', '")).into());
         }
+        test.arch = arch;
+        if test.arch.is_some() && test.filter.is_some() {
+            return Err(
+                "--arch and --filter do not go together: tests of 64-bit ARM have arm64 in their names"
+                    .into(),
+            );
+        }
+        let arch = arch.unwrap_or(Arch::Arm32);
         let cpu = match cpu {
             Some(name) => Some(processor(arch, &name)?),
             None => None,
@@ -190,8 +200,10 @@ mod tests {
     fn options_of_another_command_are_refused() {
         let e = parse("build --all").err().unwrap();
         assert!(e.contains("--all belongs to 'test'"), "{e}");
-        let e = parse("test --arch arm64").err().unwrap();
-        assert!(e.contains("--arch belongs to 'build', 'run', 'bench', not to 'test'"), "{e}");
+        let e = parse("doctor --arch arm64").err().unwrap();
+        assert!(e.contains("--arch belongs to 'build', 'run', 'test', 'bench', not to 'doctor'"), "{e}");
+        let e = parse("test --arch arm64 --filter hello").err().unwrap();
+        assert!(e.contains("--arch and --filter do not go together"), "{e}");
     }
 
     #[test]

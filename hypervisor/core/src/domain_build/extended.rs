@@ -11,13 +11,14 @@ use guest_board::{Region, extended_region};
 use crate::{
     host::{
         Error,
+        chosen::Chosen,
         memory::{self, Ranges},
     },
     p2m::IPA_BITS,
 };
 
-/// RAM of the board that is neither in the domain's `banks`, nor firmware's, nor where its `grant_table` is:
-/// no device is there, and the domain never has that RAM at its own address.
+/// RAM of the board that is neither in the domain's `banks`, nor firmware's, nor set aside for a guest, nor where its
+/// `grant_table` is: no device is there, and the domain never has that RAM at its own address.
 pub(super) fn regions<'a>(
     tree: &Tree<'a>,
     banks: &[Region],
@@ -25,6 +26,7 @@ pub(super) fn regions<'a>(
 ) -> Result<Vec<Region>, Error<'a>> {
     let mut unused = Ranges::of_ram(tree)?;
     memory::reserved(tree, |range| unused.remove(range))?;
+    memory::all_set_aside(&Chosen::of(tree), |range| unused.remove(range))?;
     for region in tree.reservations().chain(banks.iter().copied()).chain([grant_table]) {
         unused.remove(range(region))?;
     }
@@ -77,6 +79,20 @@ mod tests {
             region(0x7020_0000, 190 * MIB),
         ];
         assert_eq!(found(&ram, &reserved, &banks, region(0x7c00_0000 + MIB, 0x4_0000)), expected);
+    }
+
+    #[test]
+    fn what_is_set_aside_for_a_guest_is_left_to_it() {
+        let mut writer = Writer::new([], 0);
+        writer.begin_node("").u32("#address-cells", 2).u32("#size-cells", 2);
+        writer.begin_node("memory").str("device_type", "memory");
+        writer.regions("reg", &[region(0x4000_0000, 256 * MIB)]).end_node();
+        writer.begin_node("chosen").begin_node("domU1").str("compatible", "xen,domain");
+        writer.regions("xen,static-mem", &[region(0x4400_0000, 64 * MIB)]);
+        writer.end_node().end_node().end_node();
+        let blob = writer.finish();
+        let found = regions(&Tree::parse(&blob).unwrap(), &[], NONE).unwrap();
+        assert_eq!(found, [region(0x4000_0000, 64 * MIB), region(0x4800_0000, 128 * MIB)]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! `bench --wall`: how long the work of Debian's dom0 and of its guest takes, by the clock on the wall.
+//! `bench --wall`: how long the work of a dom0 and of its Debian guest takes, by the clock on the wall.
 //!
-//! On this hypervisor and on Debian's Xen in turn, several times: the host does other things too, so of each figure
-//! the median counts, and the processor time that QEMU had stands beside it.
+//! Of Debian's dom0 on this hypervisor and on Debian's Xen, and of the Rust dom0, in turn, several times: the host does
+//! other things too, so of each figure the median counts, and the processor time that QEMU had stands beside it.
 use super::session::{Session, Took};
 use crate::{
     Result, build, debian, debian_dom0, debian_guest,
@@ -9,15 +9,32 @@ use crate::{
     setup::{self, Purpose},
     step, write,
 };
-use machine::{Arch, Disk, Machine, paths};
+use machine::{Arch, Disk, Domain, Machine, paths};
 use std::{
     fmt::Write,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-/// How often each hypervisor is measured.
+/// How often each system is measured.
 const ROUNDS: usize = 3;
+
+/// A hypervisor with a dom0.
+struct System {
+    /// Its name in the figures.
+    name: &'static str,
+    /// The one in the table.
+    title: &'static str,
+    is_xen: bool,
+    /// Whether it has the Rust dom0, and not Debian's.
+    is_rust: bool,
+}
+
+const SYSTEMS: [System; 3] = [
+    System { name: "ours", title: "ours", is_xen: false, is_rust: false },
+    System { name: "xen", title: "Debian's Xen", is_xen: true, is_rust: false },
+    System { name: "rust", title: "ours, Rust dom0", is_xen: false, is_rust: true },
+];
 
 const BOOT: Duration = Duration::from_secs(600);
 const COMMAND: Duration = Duration::from_secs(300);
@@ -66,8 +83,11 @@ impl Unit {
     }
 }
 
-/// How long each row took, in one round.
-type Times = [Took; ROWS.len()];
+/// How long each row took, in one round, where it was measured: the Rust dom0 has no network.
+type Times = [Option<Took>; ROWS.len()];
+
+/// The rounds of each system.
+type Measured = [Vec<Times>; SYSTEMS.len()];
 
 /// What a table is about.
 type Clock = (&'static str, fn(Took) -> Duration);
@@ -77,23 +97,22 @@ const CLOCKS: [Clock; 2] = [("by the clock", |took| took.wall), ("processor time
 /// Builds, measures, prints the table, and writes it with the figures into `target/bench/`.
 pub fn run(arch: Arch) -> Result<()> {
     setup::ensure(&[Purpose::Build, Purpose::Emulate, Purpose::Debian])?;
-    build::images(arch, &["hypervisor".to_owned()])?;
+    build::images(arch, &["hypervisor".to_owned(), "dom0".to_owned()])?;
     debian::xen(arch)?;
     let mut contents = Contents::default();
     contents.debian(&debian_guest::make(arch)?, paths::kernel_name(arch));
     disk::make(&data_disk(), &contents)?;
 
-    let (mut ours, mut xen) = (vec![], vec![]);
+    let mut measured = Measured::default();
     for round in 1..=ROUNDS {
-        let image = paths::images(arch).join("hypervisor");
-        ours.push(step(&format!("round {round}: this hypervisor"), || measure(arch, "ours", image))?);
-        let image = paths::debian_xen(arch)?;
-        xen.push(step(&format!("round {round}: Debian's Xen"), || measure(arch, "xen", image))?);
+        for (system, rounds) in SYSTEMS.iter().zip(&mut measured) {
+            rounds.push(step(&format!("round {round}: {}", system.title), || measure(arch, system))?);
+        }
     }
-    let table = CLOCKS.map(|clock| table(arch, clock, &ours, &xen)).join("\n");
+    let table = CLOCKS.map(|clock| table(arch, clock, &measured)).join("\n");
     print!("{table}");
     let to = paths::target_dir().join("bench");
-    write(&to.join(format!("{}-wall.json", arch.name())), json(&ours, &xen).as_bytes())?;
+    write(&to.join(format!("{}-wall.json", arch.name())), json(&measured).as_bytes())?;
     write(&to.join(format!("{}-wall.md", arch.name())), table.as_bytes())?;
     eprintln!("xtask: figures and table are in {}", to.display());
     Ok(())
@@ -105,49 +124,66 @@ fn data_disk() -> PathBuf {
 }
 
 /// Boots dom0, starts the guest, has it work, and destroys it.
-fn measure(arch: Arch, name: &str, hypervisor: PathBuf) -> Result<Times> {
+fn measure(arch: Arch, system: &System) -> Result<Times> {
+    let images = paths::images(arch);
+    let hypervisor = if system.is_xen { paths::debian_xen(arch)? } else { images.join("hypervisor") };
     let mut machine = Machine::new(arch, hypervisor);
     // QEMU's threads do not compete for the host's processors then.
     machine.cpus = 1;
     machine.memory_mib = 2048;
     machine.hypervisor_args += " dom0_mem=512M";
-    machine.dom0 = Some(debian_dom0::make(arch)?);
+    machine.dom0 = Some(if system.is_rust {
+        Domain { kernel: images.join("dom0"), ramdisk: None, args: String::new() }
+    } else {
+        debian_dom0::make(arch)?
+    });
     machine.disks.push(Disk { file: data_disk(), snapshot: true });
-    let mut s = Session::boot(&machine, &work(name))?;
+    let mut s = Session::boot(&machine, &work(system.name))?;
     let boot = s.expect(DOM0, BOOT)?;
-    prepare(&mut s)?;
-    let create = s.command("xl create -c wall.cfg", "root on /dev/xvda", BOOT)? + s.expect(GUEST, COMMAND)?;
-    let (read, write, tcp) = guest_works(&mut s)?;
+    let config = prepare(&mut s, system)?;
+    let create = format!("xl create -c {config}");
+    let create = s.command(&create, "root on /dev/xvda", BOOT)? + s.expect(GUEST, COMMAND)?;
+    let (read, write) = disk_works(&mut s)?;
+    let tcp = if system.is_rust { None } else { Some(network_works(&mut s)?) };
     s.send(LEAVE)?;
     s.expect(DOM0, COMMAND)?;
     let destroy = s.command("xl destroy linux", DOM0, COMMAND)?;
-    Ok([boot, create, destroy, read, write, tcp])
+    Ok([Some(boot), Some(create), Some(destroy), Some(read), Some(write), tcp])
 }
 
 fn work(name: &str) -> PathBuf {
     Path::new(&paths::target_dir()).join("bench").join(name).join("wall")
 }
 
-/// Dom0's side: the guest's disk, a bridge, and somebody who takes what the guest sends.
-fn prepare(s: &mut Session) -> Result<()> {
-    const SETUP: [&str; 7] = [
+/// Dom0's side: the guest's disk and, where there is a network, a bridge and somebody who takes what the guest sends.
+/// Gives the guest's config.
+fn prepare(s: &mut Session, system: &System) -> Result<&'static str> {
+    const DISK: &str = "losetup /dev/loop0 /root/disk.img";
+    const NETWORK: [&str; 6] = [
         "cd /run; echo 1 > /proc/sys/kernel/printk",
-        "losetup /dev/loop0 /root/disk.img",
         "modprobe xen-netback; modprobe bridge",
         "brctl addbr xenbr0; ip addr add 10.0.0.1/24 dev xenbr0",
         "ip link set xenbr0 up",
         "(cat /root/linux.cfg; echo 'vif=[\"bridge=xenbr0\"]') > wall.cfg",
         "nc -l -p 5001 > /dev/null &",
     ];
-    SETUP.iter().try_for_each(|line| s.command(line, DOM0, COMMAND).map(drop))
+    s.command(DISK, DOM0, COMMAND)?;
+    if system.is_rust {
+        return Ok("/root/linux.cfg");
+    }
+    NETWORK.iter().try_for_each(|line| s.command(line, DOM0, COMMAND).map(drop))?;
+    Ok("wall.cfg")
 }
 
-/// What the guest does: reads, writes and sends.
-fn guest_works(s: &mut Session) -> Result<(Took, Took, Took)> {
-    const BLOCK_KIB: u32 = 64;
-    let blocks = |mib: u32| mib * (1 << 10) / BLOCK_KIB;
+const BLOCK_KIB: u32 = 64;
+
+fn blocks(mib: u32) -> u32 {
+    mib * (1 << 10) / BLOCK_KIB
+}
+
+/// The guest reads and writes its disk.
+fn disk_works(s: &mut Session) -> Result<(Took, Took)> {
     let drop_caches = "sync; echo 3 > /proc/sys/vm/drop_caches";
-    s.command("ip addr add 10.0.0.2/24 dev eth0; ip link set eth0 up", GUEST, COMMAND)?;
     // The first time is for dom0, which has the whole disk in its memory then.
     let read = format!("dd if=/dev/xvda of=/dev/null bs={BLOCK_KIB}k count={}", blocks(READ_MIB));
     s.command(&read, GUEST, COMMAND)?;
@@ -155,50 +191,63 @@ fn guest_works(s: &mut Session) -> Result<(Took, Took, Took)> {
     let read = s.command(&read, GUEST, COMMAND)?;
     let write = format!("dd if=/dev/zero of=/big bs={BLOCK_KIB}k count={} conv=fsync", blocks(WRITE_MIB));
     let write = s.command(&write, GUEST, COMMAND)?;
+    Ok((read, write))
+}
+
+/// The guest sends to dom0.
+fn network_works(s: &mut Session) -> Result<Took> {
+    s.command("ip addr add 10.0.0.2/24 dev eth0; ip link set eth0 up", GUEST, COMMAND)?;
     s.command("until ping -c 1 -W 1 10.0.0.1 > /dev/null; do :; done", GUEST, COMMAND)?;
     let send = format!("dd if=/dev/zero bs={BLOCK_KIB}k count={} | nc 10.0.0.1 5001", blocks(TCP_MIB));
-    let send = s.command(&send, GUEST, COMMAND)?;
-    Ok((read, write, send))
+    s.command(&send, GUEST, COMMAND)
+}
+
+/// The figures of a row, from the lowest to the highest.
+fn figures(rounds: &[Times], row: usize, clock: Clock) -> Vec<f64> {
+    let took = rounds.iter().filter_map(|times| times[row]);
+    let mut all: Vec<f64> = took.map(|took| ROWS[row].2.of(clock.1(took))).collect();
+    all.sort_by(f64::total_cmp);
+    all
 }
 
 /// The middle of a row's figures, and how far apart the lowest and the highest are.
-fn figures(rounds: &[Times], row: usize, clock: Clock) -> (f64, f64, f64) {
-    let mut all: Vec<f64> = rounds.iter().map(|times| ROWS[row].2.of(clock.1(times[row]))).collect();
-    all.sort_by(f64::total_cmp);
-    match all[..] {
-        [] => (0.0, 0.0, 0.0),
-        [lowest, ..] => (all[all.len() / 2], lowest, all[all.len() - 1]),
+fn cell(rounds: &[Times], row: usize, clock: Clock) -> String {
+    match figures(rounds, row, clock)[..] {
+        [] => String::new(),
+        ref all @ [lowest, ..] => {
+            format!("{:.1} ({lowest:.1}-{:.1})", all[all.len() / 2], all[all.len() - 1])
+        }
     }
 }
 
 /// The table, as Markdown that reads well as it stands.
-fn table(arch: Arch, clock: Clock, ours: &[Times], xen: &[Times]) -> String {
+fn table(arch: Arch, clock: Clock, measured: &Measured) -> String {
     let mut text = String::new();
-    let mut line = |what: &str, cells: [&str; 2]| {
-        let _ = writeln!(text, "| {what:<42} | {:>22} | {:>22} |", cells[0], cells[1]);
+    let mut line = |what: &str, cells: [String; SYSTEMS.len()]| {
+        let cells: String = cells.iter().map(|cell| format!(" {cell:>22} |")).collect();
+        let _ = writeln!(text, "| {what:<42} |{cells}");
     };
-    line(&format!("{}, {}: median (range)", arch.name(), clock.0), ["ours", "Debian's Xen"]);
-    line(&"-".repeat(42), ["---------------------:", "---------------------:"]);
+    let titles = SYSTEMS.each_ref().map(|system| system.title.to_owned());
+    line(&format!("{}, {}: median (range)", arch.name(), clock.0), titles);
+    line(&"-".repeat(42), SYSTEMS.each_ref().map(|_| "---------------------:".to_owned()));
     for (row, (_, what, unit)) in ROWS.iter().enumerate() {
-        let cell = |rounds: &[Times]| {
-            let (middle, lowest, highest) = figures(rounds, row, clock);
-            format!("{middle:.1} ({lowest:.1}-{highest:.1})")
-        };
-        line(&format!("{what}, {}", unit.name()), [&cell(ours), &cell(xen)]);
+        let cells = measured.each_ref().map(|rounds| cell(rounds, row, clock));
+        line(&format!("{what}, {}", unit.name()), cells);
     }
     text
 }
 
 /// The same for programs.
-fn json(ours: &[Times], xen: &[Times]) -> String {
-    let all = |rounds: &[Times], row: usize, clock: Clock| {
-        let all = rounds.iter().map(|times| format!("{:.3}", ROWS[row].2.of(clock.1(times[row]))));
-        all.collect::<Vec<_>>().join(", ")
+fn json(measured: &Measured) -> String {
+    let all = |row: usize, clock: Clock| {
+        let of = |(system, rounds): (&System, &Vec<Times>)| {
+            let all: Vec<_> = figures(rounds, row, clock).iter().map(|x| format!("{x:.3}")).collect();
+            format!("\"{}\": [{}]", system.name, all.join(", "))
+        };
+        SYSTEMS.iter().zip(measured).map(of).collect::<Vec<_>>().join(", ")
     };
     let row = |(row, (name, what, unit)): (usize, &(&str, &str, Unit))| {
-        let [wall, busy] = CLOCKS.map(|clock| {
-            format!("{{\"ours\": [{}], \"xen\": [{}]}}", all(ours, row, clock), all(xen, row, clock))
-        });
+        let [wall, busy] = CLOCKS.map(|clock| format!("{{{}}}", all(row, clock)));
         format!(
             "  {{\"name\": \"{name}\", \"what\": \"{what}\", \"unit\": \"{}\", \"wall\": {wall}, \"busy\": {busy}}}",
             unit.name()
@@ -214,7 +263,7 @@ mod tests {
 
     fn rounds(seconds: [u64; 3]) -> Vec<Times> {
         let took = |s| Took { wall: Duration::from_secs(s), busy: Duration::from_secs(s) / 2 };
-        seconds.map(|s| [took(s); ROWS.len()]).to_vec()
+        seconds.map(|s| [Some(took(s)); ROWS.len()]).to_vec()
     }
 
     fn row(name: &str) -> usize {
@@ -223,28 +272,34 @@ mod tests {
 
     #[test]
     fn the_middle_of_three_counts_whatever_their_order() {
-        assert_eq!(figures(&rounds([9, 3, 4]), row("boot"), CLOCKS[0]), (4.0, 3.0, 9.0));
-        assert_eq!(figures(&rounds([9, 3, 4]), row("boot"), CLOCKS[1]), (2.0, 1.5, 4.5));
+        assert_eq!(cell(&rounds([9, 3, 4]), row("boot"), CLOCKS[0]), "4.0 (3.0-9.0)");
+        assert_eq!(cell(&rounds([9, 3, 4]), row("boot"), CLOCKS[1]), "2.0 (1.5-4.5)");
     }
 
     #[test]
     fn what_was_moved_is_told_by_the_second() {
-        assert_eq!(figures(&rounds([2, 2, 4]), row("tcp"), CLOCKS[0]), (16.0, 8.0, 16.0));
+        assert_eq!(figures(&rounds([2, 2, 4]), row("tcp"), CLOCKS[0]), [8.0, 16.0, 16.0]);
     }
 
     #[test]
     fn table_and_figures_have_a_row_for_each() {
-        let (ours, xen) = (rounds([1, 2, 3]), rounds([4, 5, 6]));
-        let table = table(Arch::Arm32, CLOCKS[0], &ours, &xen);
+        let mut rust = rounds([7, 8, 9]);
+        rust.iter_mut().for_each(|times| times[row("tcp")] = None);
+        let measured = [rounds([1, 2, 3]), rounds([4, 5, 6]), rust];
+        let table = table(Arch::Arm32, CLOCKS[0], &measured);
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(lines.len(), ROWS.len() + 2);
         assert!(lines.iter().all(|line| line.len() == lines[0].len()), "{table}");
         assert!(lines[2].contains("2.0 (1.0-3.0)") && lines[2].contains("5.0 (4.0-6.0)"), "{table}");
-        let json = json(&ours, &xen);
+        assert!(
+            lines[2].contains("8.0 (7.0-9.0)") && lines[2 + row("tcp")].ends_with(&format!("| {:22} |", ""))
+        );
+        let json = json(&measured);
         assert!(
             json.contains("\"unit\": \"s\", \"wall\": {\"ours\": [1.000, 2.000, 3.000], \"xen\""),
             "{json}"
         );
         assert!(json.contains("\"busy\": {\"ours\": [0.500, 1.000, 1.500], \"xen\""), "{json}");
+        assert!(json.contains("\"rust\": []"), "{json}");
     }
 }

@@ -84,7 +84,7 @@ pub fn start(hv: &'static Hypervisor<Board>, source: &Source) -> Result<(), Fail
             built.push((node, domain));
         }
     }
-    hv.connect_channels(source.board, &mut built).map_err(Failure::Build)?;
+    hv.connect_channels(&source.chosen, &source.board.phandles, &mut built).map_err(Failure::Build)?;
     for (_, domain) in &built {
         hv.unpause_by_controller(domain).map_err(Failure::Start)?;
     }

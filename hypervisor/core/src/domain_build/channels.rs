@@ -4,14 +4,15 @@
 //! other end, which has that one's port and this node's phandle.
 
 use alloc::{sync::Arc, vec::Vec};
+use core::iter;
 
-use device_tree::Node;
+use device_tree::{Node, Phandles};
 
 use super::BuildError;
 use crate::{
     Hypervisor,
     domain::Domain,
-    host::{self, Described},
+    host::{self, chosen::Chosen},
     machine::Machine,
 };
 
@@ -49,10 +50,11 @@ impl<M: Machine> Hypervisor<M> {
     /// One of dom0's cannot be had.
     pub fn connect_channels<'a>(
         &self,
-        board: &Described<'a>,
+        chosen: &Chosen<'a>,
+        phandles: &Phandles<'a>,
         built: &mut Vec<Built<'a, M>>,
     ) -> Result<(), BuildError<'a>> {
-        while let Err((at, why)) = self.try_channels(board, built) {
+        while let Err((at, why)) = self.try_channels(chosen, phandles, built) {
             if built[at].1.is_hardware() {
                 return Err(why);
             }
@@ -66,16 +68,18 @@ impl<M: Machine> Hypervisor<M> {
     /// One attempt. Says which domain has an error.
     fn try_channels<'a>(
         &self,
-        board: &Described<'a>,
+        chosen: &Chosen<'a>,
+        phandles: &Phandles<'a>,
         built: &[Built<'a, M>],
     ) -> Result<(), (usize, BuildError<'a>)> {
-        for node in board.tree.nodes().filter(is_channel) {
+        let nodes = chosen.children().flat_map(|node| iter::once(node).chain(node.children()));
+        for node in nodes.filter(is_channel) {
             // One of a guest that was left out, or of no dom0, is nobody's.
             let Some(at) = owner(&node, built) else { continue };
             let Some((port, peer)) = read(&node) else {
                 return Err((at, host::Error::Property(node, PROPERTY).into()));
             };
-            let other = board.phandles.get(peer).ok().filter(is_channel).and_then(|other| {
+            let other = phandles.get(peer).ok().filter(is_channel).and_then(|other| {
                 let (port, back) = read(&other)?;
                 if node.phandle() == Some(back) { Some((owner(&other, built)?, port)) } else { None }
             });

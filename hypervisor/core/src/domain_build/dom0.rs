@@ -178,7 +178,7 @@ impl<M: Machine> Hypervisor<M> {
         if !self.options.ext_regions || decided.place.arch == Arch::Arm32 {
             return Vec::new();
         }
-        let regions = extended::regions(from.board.tree, &decided.banks, from.grant_table)
+        let regions = extended::regions(from.board.tree, &from.chosen, &decided.banks, from.grant_table)
             .inspect_err(|why| log::warn!("no extended regions for dom0: {why}"))
             .unwrap_or_default();
         for region in &regions {

@@ -21,12 +21,13 @@ use crate::{
 /// `grant_table` is: no device is there, and the domain never has that RAM at its own address.
 pub(super) fn regions<'a>(
     tree: &Tree<'a>,
+    chosen: &Chosen<'a>,
     banks: &[Region],
     grant_table: Region,
 ) -> Result<Vec<Region>, Error<'a>> {
     let mut unused = Ranges::of_ram(tree)?;
     memory::reserved(tree, |range| unused.remove(range))?;
-    memory::all_set_aside(&Chosen::of(tree), |range| unused.remove(range))?;
+    memory::all_set_aside(chosen, |range| unused.remove(range))?;
     for region in tree.reservations().chain(banks.iter().copied()).chain([grant_table]) {
         unused.remove(range(region))?;
     }
@@ -64,7 +65,8 @@ mod tests {
         }
         writer.end_node().end_node();
         let blob = writer.finish();
-        regions(&Tree::parse(&blob).unwrap(), banks, grants).unwrap()
+        let tree = Tree::parse(&blob).unwrap();
+        regions(&tree, &Chosen::of(&tree), banks, grants).unwrap()
     }
 
     #[test]
@@ -91,7 +93,8 @@ mod tests {
         writer.regions("xen,static-mem", &[region(0x4400_0000, 64 * MIB)]);
         writer.end_node().end_node().end_node();
         let blob = writer.finish();
-        let found = regions(&Tree::parse(&blob).unwrap(), &[], NONE).unwrap();
+        let tree = Tree::parse(&blob).unwrap();
+        let found = regions(&tree, &Chosen::of(&tree), &[], NONE).unwrap();
         assert_eq!(found, [region(0x4000_0000, 64 * MIB), region(0x4800_0000, 128 * MIB)]);
     }
 
@@ -137,7 +140,8 @@ mod tests {
         writer.begin_node("memory").str("device_type", "memory").regions("reg", &ram).end_node().end_node();
         let blob = writer.finish();
         let banks: Vec<_> = (0..40).map(|n| region(0x4010_0000 + n * 32 * MIB, MIB)).collect();
-        let error = regions(&Tree::parse(&blob).unwrap(), &banks, NONE).unwrap_err();
+        let tree = Tree::parse(&blob).unwrap();
+        let error = regions(&tree, &Chosen::of(&tree), &banks, NONE).unwrap_err();
         assert!(matches!(error, Error::TooManyRanges), "{error}");
     }
 }

@@ -734,7 +734,7 @@ fn connect(
     let (chosen, kernel) = (Chosen::of(&tree), zimage(5000));
     let built = |node| (node, hv.build_guest(&node, &|_| Some(&kernel[..]), 288).unwrap());
     let mut built: Vec<_> = chosen.node().zip(dom0).into_iter().chain(chosen.domains().map(built)).collect();
-    let result = hv.connect_channels(&described, &mut built);
+    let result = hv.connect_channels(&chosen, &described.phandles, &mut built);
     let result = result.map_err(|error| error.to_string());
     let pending = |(domid, port): &(u16, u32)| {
         let domain = hv.domains.get(Domid(*domid)).unwrap();

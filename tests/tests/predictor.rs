@@ -9,7 +9,7 @@ use system_tests::{
 const SOON: Duration = Duration::from_secs(60);
 
 /// The counter's ticks take so many instructions.
-const TICK: u32 = 16;
+const TICK: i32 = 16;
 
 /// How often the benchmark does each thing.
 const TIMES: u32 = 1000;
@@ -22,8 +22,8 @@ fn benchmark(on: Hypervisor, option: &str) -> Machine {
     machine
 }
 
-/// Gives how many instructions a hypercall takes there. A line of the log is `says`.
-fn hypercall(on: Hypervisor, cpu: Option<&'static str>, option: &str, says: &str) -> u32 {
+/// Gives how many instructions a hypercall takes there, or one less. A line of the log is `says`.
+fn hypercall(on: Hypervisor, cpu: Option<&'static str>, option: &str, says: &str) -> i32 {
     let mut machine = benchmark(on, option);
     machine.cpu = cpu.unwrap_or(machine.cpu);
     let name = format!("predictor-{on:?}-{}-{option}", machine.cpu).to_lowercase();
@@ -31,13 +31,13 @@ fn hypercall(on: Hypervisor, cpu: Option<&'static str>, option: &str, says: &str
     c.expect(says, SOON);
     c.expect("BENCH version ", SOON);
     let figures = c.expect("\n", SOON);
-    let mut figures = figures.split_whitespace().map(|figure| figure.parse::<u32>().expect("a number"));
+    let mut figures = figures.split_whitespace().map(|figure| figure.parse::<i32>().expect("a number"));
     let (times, ticks) = (figures.next().expect("how often"), figures.next().expect("how long"));
     ticks * TICK / times
 }
 
-/// How many instructions more a hypercall takes with an option than without any hardening.
-fn costs(on: Hypervisor, cpu: Option<&'static str>, option: &str, says: &str) -> u32 {
+/// How many instructions more a hypercall takes with an option than without any hardening, to within one.
+fn costs(on: Hypervisor, cpu: Option<&'static str>, option: &str, says: &str) -> i32 {
     let plain = hypercall(on, cpu, "no-harden-branch-predictor", "1 CPUs, ");
     let hardened = hypercall(on, cpu, option, says);
     println!("{on:?} {cpu:?}: {plain}, {hardened}");
@@ -70,14 +70,16 @@ fn what_a_core_needs_can_be_insisted_on_on_arm64() {
 /// QEMU's Cortex-A15 says that ICIALLU does not reach the predictor.
 #[test]
 fn what_is_missing_is_said_and_costs_nothing() {
-    assert_eq!(costs(Ours, None, "", "CPU 0: vulnerable to Spectre, without ACTLR.IBE"), 0);
+    let more = costs(Ours, None, "", "CPU 0: vulnerable to Spectre, without ACTLR.IBE");
+    assert!(more.abs() <= 1, "{more}");
 }
 
 /// QEMU's firmware has no workaround.
 #[test]
 fn what_is_missing_is_said_and_costs_nothing_on_arm64() {
     let says = "CPU 0: vulnerable to Spectre, without SMCCC_ARCH_WORKAROUND_1 in firmware";
-    assert_eq!(costs(OursArm64, None, "", says), 0);
+    let more = costs(OursArm64, None, "", says);
+    assert!(more.abs() <= 1, "{more}");
 }
 
 /// Boots on firmware of ours that counts calls of its workaround; gives how many there were until the benchmark was done.

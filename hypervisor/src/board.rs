@@ -371,6 +371,10 @@ impl Machine for Board {
         self.gic.deactivate(intid);
     }
 
+    fn ends_anywhere(&self) -> bool {
+        self.gic.ends_anywhere()
+    }
+
     fn console_write(&self, bytes: &[u8]) {
         uart::write(bytes);
     }

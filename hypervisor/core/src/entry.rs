@@ -26,11 +26,6 @@ impl<M: Machine> Hypervisor<M> {
         current.update_runstate();
     }
 
-    /// The maintenance interrupt of this CPU's virtual interface: list registers ran empty.
-    pub fn maintenance_interrupt(&self, current: &mut Current<'_, M>) {
-        self.refill_list_registers(current.domain, current.vcpu);
-    }
-
     /// Text was written to the log, whatever locks are held: its reader hears of it when this CPU
     /// asks the scheduler next.
     pub fn log_written(&self) {

@@ -546,7 +546,7 @@ impl<R: GuestRegs> Machine for FakeMachine<R> {
 
     fn empty_list_registers(&self) -> u64 {
         let here = self.here().lock();
-        let free = |(n, lr): (usize, &ListRegister)| u64::from(lr.is_free()) << n;
+        let free = |(n, lr): (usize, &ListRegister)| u64::from(lr.is_free() && !lr.tells) << n;
         here.list_registers.iter().enumerate().map(free).sum()
     }
 
@@ -564,6 +564,10 @@ impl<R: GuestRegs> Machine for FakeMachine<R> {
 
     fn deactivate(&self, intid: u32) {
         self.log(|log| log.deactivated.push(intid));
+    }
+
+    fn ends_anywhere(&self) -> bool {
+        false
     }
 
     fn console_write(&self, bytes: &[u8]) {

@@ -63,6 +63,8 @@ pub struct ListRegister {
     pub active: bool,
     /// For SGIs on GICv2: the vCPU that sent it.
     pub source: u8,
+    /// A maintenance interrupt tells of its end, when `hw` does not see to that.
+    pub tells: bool,
 }
 
 impl ListRegister {
@@ -310,7 +312,7 @@ pub trait Machine: Sync + Send + Sized + 'static {
     }
     /// Writes it.
     fn write_list_register(&self, index: usize, value: ListRegister);
-    /// One bit for each list register that is neither pending nor active there (ELRSR).
+    /// One bit for each list register that is neither pending nor active there, nor has an end to tell of (ELRSR).
     fn empty_list_registers(&self) -> u64;
     /// Asks for (or not) a maintenance interrupt when list registers run empty.
     fn set_underflow_interrupt(&self, on: bool);
@@ -320,6 +322,8 @@ pub trait Machine: Sync + Send + Sized + 'static {
     fn enable_spi(&self, spi: u32, on: bool);
     /// Deactivates a physical interrupt that the guest will not deactivate itself any more.
     fn deactivate(&self, intid: u32);
+    /// Whether a guest's end of a hardware interrupt deactivates it whichever CPU had acknowledged it.
+    fn ends_anywhere(&self) -> bool;
 
     // Console.
 

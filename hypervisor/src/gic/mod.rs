@@ -77,6 +77,12 @@ impl Gic {
         either!(self, gic => gic.deactivate(id));
     }
 
+    /// Whether a guest's end of a hardware interrupt deactivates it whichever CPU had acknowledged it. So it should
+    /// (IHI 0048B, 3.2.2); in the GICv2 of QEMU 7.2 it stays active on the CPU that had.
+    pub fn ends_anywhere(&self) -> bool {
+        matches!(self, Self::V3(_))
+    }
+
     /// Enables or disables an interrupt; a private one for this CPU.
     pub fn enable(&self, id: u32, on: bool) {
         either!(self, gic => gic.enable(id, on));

@@ -47,6 +47,8 @@ const CTLR_EOI_MODE: u32 = 1 << 9;
 /// The id of an interrupt in IAR; for SGIs the source CPU lies above it.
 const IAR_ID: u32 = 0x3ff;
 
+/// Without LR_HW: a maintenance interrupt at the end.
+const LR_EOI: u32 = 1 << 19;
 const LR_PENDING: u32 = 1 << 28;
 const LR_ACTIVE: u32 = 1 << 29;
 const LR_HW: u32 = 1 << 31;
@@ -274,6 +276,7 @@ fn decode(lr: u32) -> ListRegister {
         pending: lr & LR_PENDING != 0,
         active: lr & LR_ACTIVE != 0,
         source: if lr & LR_HW == 0 { (above & 7) as u8 } else { 0 },
+        tells: lr & (LR_HW | LR_EOI) == LR_EOI,
     }
 }
 
@@ -281,6 +284,7 @@ fn decode(lr: u32) -> ListRegister {
 fn encode(lr: ListRegister) -> u32 {
     let above = match lr.hw {
         Some(physical) => LR_HW | (physical & 0x3ff) << 10,
+        None if lr.tells => LR_EOI,
         None => u32::from(lr.source & 7) << 10,
     };
     let pending = if lr.pending { LR_PENDING } else { 0 };

@@ -62,6 +62,8 @@ const SRE_ON: u32 = 0b111;
 /// ICC_CTLR.EOImode: writes to EOIR only drop the priority.
 const CTLR_EOI_MODE: u32 = 1 << 1;
 
+/// Without LR_HW: a maintenance interrupt at the end.
+const LR_EOI: u64 = 1 << 41;
 const LR_PENDING: u64 = 1 << 62;
 const LR_ACTIVE: u64 = 1 << 63;
 const LR_HW: u64 = 1 << 61;
@@ -430,6 +432,7 @@ fn decode(lr: u64) -> ListRegister {
         pending: lr & LR_PENDING != 0,
         active: lr & LR_ACTIVE != 0,
         source: 0,
+        tells: lr & (LR_HW | LR_EOI) == LR_EOI,
     }
 }
 
@@ -437,6 +440,7 @@ fn decode(lr: u64) -> ListRegister {
 fn encode(lr: ListRegister) -> u64 {
     let physical = match lr.hw {
         Some(id) => LR_HW | u64::from(id & 0x3ff) << LR_PHYSICAL_SHIFT,
+        None if lr.tells => LR_EOI,
         None => 0,
     };
     let pending = if lr.pending { LR_PENDING } else { 0 };

@@ -10,6 +10,8 @@ mod redistributor;
 mod registers;
 mod slots;
 mod spi;
+#[cfg(test)]
+mod spi_tests;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -24,7 +26,13 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use lock::MutexGuard;
 use xen_abi::arch::{gic, layout};
 
-use crate::{Hypervisor, current::Current, domain::Domain, machine::Machine, vcpu::Vcpu};
+use crate::{
+    Hypervisor,
+    current::Current,
+    domain::Domain,
+    machine::{CpuId, Machine},
+    vcpu::Vcpu,
+};
 
 pub use spi::{RouteError, SpiTable};
 pub use state::{LOCAL, SGIS, Vgic};
@@ -155,7 +163,15 @@ impl<M: Machine> Hypervisor<M> {
 
     /// Raises a shared interrupt of a domain.
     pub fn inject_spi(&self, domain: &Arc<Domain<M>>, spi: u32) {
+        self.raise_spi(domain, spi, None);
+    }
+
+    /// The same; with the CPU that acknowledged it, for one that hardware raised.
+    fn raise_spi(&self, domain: &Arc<Domain<M>>, spi: u32, taken_by: Option<CpuId>) {
         let mut vgic = domain.vgic.lock();
+        if let Some(cpu) = taken_by {
+            vgic.note_taken(spi, cpu);
+        }
         // A vCPU loaded here may have ended the last one: then this one goes where it is sent now.
         if let Some(v) = vgic.goes_to(spi)
             && domain.vcpus().get(v).is_some_and(|vcpu| self.is_loaded_here(vcpu))
@@ -210,6 +226,15 @@ impl<M: Machine> Hypervisor<M> {
             vgic.refill(&self.machine, vcpu.id as usize);
             self.settle(domain, vcpu, vgic);
         }
+    }
+
+    /// The maintenance interrupt of this CPU's virtual interface: list registers ran empty, or one tells that its
+    /// interrupt was ended.
+    pub fn maintenance_interrupt(&self, current: &mut Current<'_, M>) {
+        current.vcpu.delivery.begin();
+        let mut vgic = current.domain.vgic.lock();
+        vgic.refill(&self.machine, current.vcpu.id as usize);
+        self.settle(current.domain, current.vcpu, vgic);
     }
 
     /// The list registers are about to be saved: afterwards the core cannot look at them. When private

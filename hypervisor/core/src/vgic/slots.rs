@@ -40,6 +40,8 @@ pub(super) struct Interface {
     used: u32,
     /// Those of them that hold a shared interrupt.
     shared: u32,
+    /// Those of them whose end deactivates nothing: hardware interrupts that another CPU acknowledged.
+    unlinked: u32,
     /// Slots may hold what is no longer enabled.
     pub(super) recheck: bool,
     /// The vCPU was reset: its list registers hold nothing that counts.
@@ -55,6 +57,7 @@ impl Interface {
             slots: [Slot(0); MAX_SLOTS],
             used: 0,
             shared: 0,
+            unlinked: 0,
             recheck: false,
             reset: false,
             underflow: false,
@@ -116,7 +119,7 @@ impl Interface {
         }
         let Some(slot) = self.find(Slot::new(virq, source)) else { return false };
         let priority = self.bank.priority[virq as usize % 32];
-        let fresh = ListRegister { virq, hw: None, priority, pending: true, active: false, source };
+        let fresh = ListRegister { virq, priority, pending: true, source, ..ListRegister::default() };
         machine.pend_list_register(slot, fresh)
     }
 
@@ -202,10 +205,19 @@ impl Vgic {
 
     fn try_place<M: Machine>(&mut self, machine: &M, v: usize, virq: u32, source: u8) -> Placing {
         let wanted = Slot::new(virq, source);
-        let fresh = self.register(v, virq, source);
+        let mut fresh = self.register(machine, v, virq, source);
         let Some(cpu) = self.cpus.get_mut(v) else { return Placing::Full };
         if let Some(n) = cpu.find(wanted) {
-            return if machine.pend_list_register(n, fresh) { Placing::Done } else { Placing::Deferred };
+            if cpu.unlinked >> n & 1 != 0 {
+                (fresh.hw, fresh.tells) = (None, true);
+            }
+            if !machine.pend_list_register(n, fresh) {
+                return Placing::Deferred;
+            }
+            if fresh.tells {
+                self.unlink(machine, v, n);
+            }
+            return Placing::Done;
         }
         let count = machine.list_register_count();
         let n = match cpu.unused(count) {
@@ -220,20 +232,46 @@ impl Vgic {
         cpu.slots[n] = wanted;
         if virq >= LOCAL {
             cpu.shared |= 1 << n;
+            cpu.unlinked |= u32::from(fresh.tells) << n;
             self.hold(virq, v);
         }
         machine.write_list_register(n, fresh);
         Placing::Done
     }
 
-    fn register(&self, v: usize, virq: u32, source: u8) -> ListRegister {
+    fn register<M: Machine>(&self, machine: &M, v: usize, virq: u32, source: u8) -> ListRegister {
+        let hardware = self.is_hardware(virq);
+        let linked = hardware && (machine.ends_anywhere() || self.was_taken_by(virq, machine.this_cpu()));
         ListRegister {
             virq,
-            hw: self.is_hardware(virq).then_some(virq),
+            hw: linked.then_some(virq),
             priority: self.priority(v, virq),
             pending: true,
             active: false,
             source,
+            tells: hardware && !linked,
+        }
+    }
+
+    /// vCPU `v` is loaded on another CPU than before: what that one acknowledged, a guest's end does not
+    /// deactivate from here.
+    pub(super) fn unlink_all<M: Machine>(&mut self, machine: &M, v: usize) {
+        let Some(cpu) = self.cpus.get(v) else { return };
+        if machine.ends_anywhere() || cpu.shared == 0 {
+            return;
+        }
+        for (n, slot) in cpu.used_slots() {
+            if self.is_hardware(slot.virq()) && !machine.read_list_register(n).is_free() {
+                self.unlink(machine, v, n);
+            }
+        }
+    }
+
+    fn unlink<M: Machine>(&mut self, machine: &M, v: usize, n: usize) {
+        self.cpus[v].unlinked |= 1 << n;
+        let lr = machine.read_list_register(n);
+        if lr.hw.is_some() {
+            machine.write_list_register(n, ListRegister { hw: None, tells: true, ..lr });
         }
     }
 
@@ -270,12 +308,33 @@ impl Vgic {
             ended &= ended - 1;
             self.release(v, n % MAX_SLOTS);
         }
+        if self.cpus[v].unlinked & some != 0 {
+            self.end_unlinked(machine, v);
+        }
+    }
+
+    /// Deactivates what the guest has ended without that.
+    #[cold]
+    fn end_unlinked<M: Machine>(&mut self, machine: &M, v: usize) {
+        for n in 0..MAX_SLOTS {
+            if self.cpus[v].unlinked >> n & 1 == 0 || !machine.read_list_register(n).is_free() {
+                continue;
+            }
+            // It would go on to tell.
+            machine.write_list_register(n, ListRegister::default());
+            let virq = self.cpus[v].slots[n].virq();
+            if self.is_hardware(virq) {
+                machine.deactivate(virq);
+            }
+            self.release(v, n);
+        }
     }
 
     fn release(&mut self, v: usize, n: usize) {
         let virq = self.cpus[v].slots[n].virq();
         self.cpus[v].used &= !(1 << n);
         self.cpus[v].shared &= !(1 << n);
+        self.cpus[v].unlinked &= !(1 << n);
         if virq >= LOCAL {
             self.let_go(virq, v);
         }

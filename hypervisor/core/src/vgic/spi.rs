@@ -137,7 +137,7 @@ impl<M: Machine> Hypervisor<M> {
     pub fn guest_spi(&self, spi: u32) {
         let routes = self.spis.0.read();
         match routes.get(spi) {
-            Some(route) => self.inject_spi(&route.domain, spi),
+            Some(route) => self.raise_spi(&route.domain, spi, Some(self.machine.this_cpu())),
             None => {
                 self.machine.enable_spi(spi, false);
                 self.machine.deactivate(spi);
@@ -164,9 +164,12 @@ impl<M: Machine> Hypervisor<M> {
             return;
         }
         vcpu.delivery.cpu.store(cpu.0, Ordering::Relaxed);
-        if !domain.vgic.lock().hardware_of(v) {
+        let mut vgic = domain.vgic.lock();
+        vgic.unlink_all(&self.machine, v);
+        if !vgic.hardware_of(v) {
             return;
         }
+        drop(vgic);
         for route in &self.spis.0.read().0 {
             let here = Arc::ptr_eq(&route.domain, domain) && domain.vgic.lock().target(route.spi) == Some(v);
             if here {

@@ -5,6 +5,7 @@ use alloc::{boxed::Box, vec::Vec};
 use xen_abi::Errno;
 
 use super::slots::Interface;
+use crate::machine::CpuId;
 
 /// Interrupts that each vCPU has for itself: SGIs and PPIs.
 pub const LOCAL: u32 = 32;
@@ -72,11 +73,13 @@ pub(super) struct SpiBank {
     pub(super) target: [u8; 32],
     /// The vCPU whose list register has it.
     pub(super) holder: [u8; 32],
+    /// The CPU that acknowledged it last, of those that hardware has.
+    taken_by: [u8; 32],
 }
 
 impl SpiBank {
     const fn new() -> Self {
-        Self { bank: Bank::new(), target: [0; 32], holder: [NOBODY; 32] }
+        Self { bank: Bank::new(), target: [0; 32], holder: [NOBODY; 32], taken_by: [0; 32] }
     }
 
     /// Where interrupt `n` has to go: what is under way completes where it began.
@@ -155,6 +158,19 @@ impl Vgic {
 
     pub(super) fn is_hardware(&self, virq: u32) -> bool {
         virq >= LOCAL && self.bank(0, virq).is_some_and(|bank| bank.hardware >> (virq % 32) & 1 != 0)
+    }
+
+    /// Notes that `cpu` acknowledged a hardware interrupt.
+    pub(super) fn note_taken(&mut self, spi: u32, cpu: CpuId) {
+        if let Some(bank) = self.spi_bank(spi) {
+            bank.taken_by[spi as usize % 32] = cpu.0 as u8;
+        }
+    }
+
+    /// Whether `cpu` was the last to acknowledge one.
+    pub(super) fn was_taken_by(&self, spi: u32, cpu: CpuId) -> bool {
+        let bank = (spi / 32).checked_sub(1).and_then(|n| self.spis.get(n as usize));
+        bank.is_some_and(|bank| bank.taken_by[spi as usize % 32] == cpu.0 as u8)
     }
 
     /// Whether vCPU `v` is sent any hardware interrupt.

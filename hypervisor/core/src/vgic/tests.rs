@@ -5,25 +5,25 @@ use alloc::{sync::Arc, vec, vec::Vec};
 use super::*;
 use crate::{
     domain::DomainConfig,
-    fake::{FakeCpu, FakeMachine, Injected, control_config, domain, guest_config, hypervisor},
-    machine::{CpuId, Trigger},
+    fake::{FakeCpu, FakeMachine, Injected, domain, guest_config, hypervisor},
+    machine::CpuId,
     regs::{Arm32Regs, GuestRegs},
     trap::{Exit, FaultRegisters},
     vpsci::start_context,
 };
 
-type Hv = Hypervisor<FakeMachine<Arm32Regs>>;
-type Dom = Arc<Domain<FakeMachine<Arm32Regs>>>;
-type Cpu<'a> = FakeCpu<'a, Arm32Regs>;
+pub(super) type Hv = Hypervisor<FakeMachine<Arm32Regs>>;
+pub(super) type Dom = Arc<Domain<FakeMachine<Arm32Regs>>>;
+pub(super) type Cpu<'a> = FakeCpu<'a, Arm32Regs>;
 
 const GICD: u64 = layout::GICD_BASE;
 const CTLR: u32 = 0x000;
 const TYPER: u32 = 0x004;
-const ISENABLER: u32 = 0x100;
-const ICENABLER: u32 = 0x180;
+pub(super) const ISENABLER: u32 = 0x100;
+pub(super) const ICENABLER: u32 = 0x180;
 const ISPENDR: u32 = 0x200;
 const IPRIORITYR: u32 = 0x400;
-const ITARGETSR: u32 = 0x800;
+pub(super) const ITARGETSR: u32 = 0x800;
 const SGIR: u32 = 0xf00;
 
 pub(super) fn start<R: GuestRegs>(
@@ -57,7 +57,7 @@ pub(super) fn syndrome(write: bool, size: u32, rt: u32) -> u32 {
     0x24 << 26 | 1 << 25 | 1 << 24 | size << 22 | rt << 16 | u32::from(write) << 6 | 0x07
 }
 
-fn access(cpu: &mut Cpu<'_>, offset: u32, size: u32, value: Option<u32>) -> u32 {
+pub(super) fn access(cpu: &mut Cpu<'_>, offset: u32, size: u32, value: Option<u32>) -> u32 {
     let address = GICD + u64::from(offset);
     let faults = FaultRegisters { far: address, hpfar: address >> 12 << 4 };
     let esr = syndrome(value.is_some(), size, 3);
@@ -68,7 +68,7 @@ fn access(cpu: &mut Cpu<'_>, offset: u32, size: u32, value: Option<u32>) -> u32 
     })
 }
 
-fn write(cpu: &mut Cpu<'_>, offset: u32, value: u32) {
+pub(super) fn write(cpu: &mut Cpu<'_>, offset: u32, value: u32) {
     access(cpu, offset, 2, Some(value));
     cpu.schedule();
 }
@@ -438,51 +438,6 @@ fn targets_that_do_not_exist_are_ignored() {
     assert_eq!(read(cpu, ITARGETSR), 0x0101_0101, "private ones are the reader's own");
     write(cpu, ITARGETSR + 4, 0x0202_0202);
     assert_eq!(read(cpu, ITARGETSR + 4), 0x0101_0101);
-}
-
-#[test]
-fn hardware_interrupts_are_ended_by_the_guest_itself() {
-    let hv = hypervisor(128, 2);
-    let dom0 = start(&hv, 0, DomainConfig { max_vcpus: 2, nr_spis: 64, ..control_config() });
-    let mut cpus = cpus(&hv, 2);
-    assert_eq!(hv.route_guest_spi(&dom0, 47, Trigger::Level), Ok(()));
-    assert_eq!(hv.route_guest_spi(&dom0, 47, Trigger::Level), Err(RouteError::Taken));
-    assert_eq!(hv.route_guest_spi(&dom0, 31, Trigger::Level), Err(RouteError::NoSuchInterrupt));
-    assert_eq!(hv.route_guest_spi(&dom0, 96, Trigger::Level), Err(RouteError::NoSuchInterrupt));
-    write(&mut cpus[0], ISENABLER + 4, 1 << 15);
-    assert_eq!(hv.machine.log(|log| log.enabled.clone()), [(47, false), (47, true)]);
-    hv.machine.set_cpu(CpuId(0));
-    hv.guest_spi(47);
-    assert_eq!(hv.machine.read_list_register(0).hw, Some(47));
-    assert_eq!(taken(&mut cpus[0]), [47]);
-    access(&mut cpus[0], ITARGETSR + 47, 0, Some(2));
-    let routed = hv.machine.log(|log| log.routed.clone());
-    assert_eq!(routed.last(), Some(&(47, Trigger::Level, CpuId(1))));
-    write(&mut cpus[0], ICENABLER + 4, 1 << 15);
-    assert_eq!(hv.machine.log(|log| log.enabled.last().copied()), Some((47, false)));
-}
-
-#[test]
-fn an_interrupt_that_nobody_owns_is_silenced() {
-    let hv: Hv = hypervisor(64, 1);
-    hv.guest_spi(50);
-    let log = hv.machine.log(|log| (log.enabled.clone(), log.deactivated.clone()));
-    assert_eq!(log, (vec![(50, false)], vec![50]));
-}
-
-#[test]
-fn a_dead_domain_gives_its_interrupts_back() {
-    let hv = hypervisor(128, 1);
-    let dom0 = start(&hv, 0, DomainConfig { nr_spis: 64, ..control_config() });
-    let cpu = &mut cpus(&hv, 1)[0];
-    for spi in [40, 41] {
-        assert_eq!(hv.route_guest_spi(&dom0, spi, Trigger::Edge), Ok(()));
-    }
-    write(cpu, ISENABLER + 4, 1 << 8);
-    hv.guest_spi(40);
-    hv.release_irqs(&dom0);
-    assert_eq!(hv.machine.log(|log| log.deactivated.clone()), [40]);
-    assert_eq!(hv.route_guest_spi(&dom0, 41, Trigger::Edge), Ok(()));
 }
 
 #[test]

@@ -69,7 +69,9 @@ fn lint(tool: &str, args: &[&str]) -> Result<()> {
 /// One machine at a time: each has two CPUs.
 fn system_tests(what: &Test) -> Result<()> {
     let mut c = cargo();
-    c.args(["test", "--package", "system-tests"]).args(&what.filter).args(["--", "--test-threads=1"]);
+    // What fails in one file says nothing of the others.
+    c.args(["test", "--no-fail-fast", "--package", "system-tests"]).args(&what.filter);
+    c.args(["--", "--test-threads=1"]);
     match what.arch {
         Some(Arch::Arm32) => c.args(["--skip", ON_ARM64]),
         Some(Arch::Arm64) => c.arg(ON_ARM64),

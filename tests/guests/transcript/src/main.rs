@@ -3,7 +3,8 @@
 //! calls to firmware, which a hypervisor answers: a line is the registers before and after.
 //!
 //! The lines have no address and no time in them, so that those of two hypervisors can be compared. As dom0 it
-//! expects domain 1 to be another of its kind with `role=idle` on the command line, which does nothing.
+//! expects domain 1 to be another of its kind with `role=idle` on the command line, which does nothing. With
+//! `undefined=no` it leaves out the instructions that are no calls.
 #![cfg_attr(target_os = "none", no_std)]
 #![no_main]
 
@@ -35,6 +36,9 @@ async fn main(env: Env) -> Result<(), Errno> {
     let mut transcript = Transcript::new(env.domid()?)?;
     others::walk(&mut transcript);
     firmware::walk(&mut transcript);
+    if env.bootarg("undefined") != Some("no") {
+        firmware::instructions(&mut transcript);
+    }
     memory::walk(&mut transcript);
     event_channel::walk(&mut transcript);
     grant_table::walk(&mut transcript);

@@ -1,7 +1,8 @@
 //! A guest that does to hypervisor and back ends what none should, while others work. It says `WRONG` when it got
 //! something that it must not get, or lost something that it must not lose.
 use crate::{
-    artifacts::Hypervisor,
+    Mix,
+    artifacts::{self, Hypervisor},
     host_disk::HostDisk,
     rust_dom0::{BOOT, COMMAND, LEAVE_CONSOLE, PROMPT, Prompt, free_kib, machine, name},
 };
@@ -15,6 +16,9 @@ const KEPT_KIB: u64 = 32;
 /// What needs nothing but the hypervisor, in the order in which it is done.
 const ON_THE_HYPERVISOR: [&str; 9] =
     ["calls", "multicall", "memory", "firmware", "registers", "devices", "grants", "events", "storm"];
+/// Those of them that fault and go on, which a 32-bit guest of a 64-bit hypervisor cannot in QEMU 7.2 (see the README
+/// on SPSRs).
+const FAULTING: [&str; 2] = ["registers", "devices"];
 /// What needs dom0, whose part of the connection to the store is lost at the end.
 const ON_DOM0: [&str; 5] = ["flood", "grants", "events", "disk", "store"];
 
@@ -33,13 +37,17 @@ fn suffer(p: &mut Prompt, attacks: &[&str]) {
 /// The hypervisor outlives a guest that makes every hypercall, firmware call and register access with bad arguments
 /// and at bad moments, on three vCPUs of which one faults for ever; dom0 answers, and starts another guest that does
 /// its work and ends.
-pub fn outlives_a_guest(on: Hypervisor) {
-    let mut machine = machine(on, on.data_disk());
+pub fn outlives_a_guest(mix: impl Into<Mix>) {
+    let mix = mix.into();
+    let mut machine = machine(mix, mix.on.data_disk());
     // The hostile guest prints on the hypervisor's console, which shows that at this level only.
     machine.hypervisor_args += " guest_loglvl=all";
-    let args = format!("attacks={} rounds=1000000", ON_THE_HYPERVISOR.join(","));
+    let faults_return = mix.guest == mix.on.arch();
+    let can_be_done = |attack: &&str| faults_return || !FAULTING.contains(attack);
+    let attacks: Vec<_> = ON_THE_HYPERVISOR.into_iter().filter(can_be_done).collect();
+    let args = format!("attacks={} rounds=1000000", attacks.join(","));
     machine.domus.push(DomU {
-        boot: Domain { kernel: on.image("hostile"), ramdisk: None, args },
+        boot: Domain { kernel: artifacts::image_for(mix.guest, "hostile"), ramdisk: None, args },
         memory_kib: 32 << 10,
         vcpus: 3,
         vpl011: false,
@@ -47,11 +55,11 @@ pub fn outlives_a_guest(on: Hypervisor) {
         fragment: None,
         set_aside: vec![],
     });
-    let mut p = Prompt::start(&name("hostile", on), &machine);
-    suffer(&mut p, &ON_THE_HYPERVISOR);
+    let mut p = Prompt::start(&mix.name("hostile"), &machine);
+    suffer(&mut p, &attacks);
     for _ in 0..2 {
         p.0.expect("still here", ATTACKS);
-        p.0.send_line("xl create /root/hello.cfg");
+        p.0.send_line(&format!("xl create /root/{}hello.cfg", mix.folder()));
         p.0.expect("has shut down, reason code 0 0x0", ATTACKS);
         p.0.expect(PROMPT, COMMAND);
     }

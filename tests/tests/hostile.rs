@@ -1,4 +1,5 @@
 //! What a hostile guest does to others.
+use machine::Arch::{Arm32, Arm64};
 use system_tests::{
     artifacts::Hypervisor::{Ours, OursArm64, Xen},
     hostile,
@@ -12,6 +13,11 @@ fn hypervisor_outlives_a_guest() {
 #[test]
 fn hypervisor_outlives_a_guest_on_arm64() {
     hostile::outlives_a_guest(OursArm64);
+}
+
+#[test]
+fn hypervisor_outlives_a_32_bit_guest_on_arm64() {
+    hostile::outlives_a_guest(OursArm64.with(Arm64, Arm32));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::{
 use machine::{Arch, DomU, Domain, Machine};
 use std::time::Duration;
 
-use Whom::{Any, Any32, Any64, Dom0, Dom0Arm32, Dom0Arm64, Guest32};
+use Whom::{Any, Any32, Any64, Dom0, Dom0Arm32, Dom0Arm64, Dom0Of64, Guest32};
 
 const ENOUGH: Duration = Duration::from_secs(300);
 /// How each of its lines begins; what the hypervisor puts in front of a guest's lines is left out.
@@ -21,7 +21,9 @@ enum Caller {
     Dom0,
     Guest,
     /// Of 32 bits, on a 64-bit hypervisor.
-    Compat,
+    Dom0Of32,
+    /// The same.
+    GuestOf32,
 }
 
 /// Who is answered otherwise.
@@ -37,20 +39,24 @@ enum Whom {
     Dom0Arm32,
     /// On 64-bit ARM.
     Dom0Arm64,
+    /// In 64-bit state.
+    Dom0Of64,
     /// On 32-bit ARM.
     Guest32,
 }
 
 impl Whom {
-    fn includes(self, caller: Caller, arch: Arch) -> bool {
+    fn includes(self, caller: Caller, on: Arch) -> bool {
+        let is_dom0 = matches!(caller, Caller::Dom0 | Caller::Dom0Of32);
         match self {
             Any => true,
-            Any32 => arch == Arch::Arm32,
-            Any64 => arch == Arch::Arm64 && caller != Caller::Compat,
-            Dom0 => caller == Caller::Dom0,
-            Dom0Arm32 => caller == Caller::Dom0 && arch == Arch::Arm32,
-            Dom0Arm64 => caller == Caller::Dom0 && arch == Arch::Arm64,
-            Guest32 => caller == Caller::Guest && arch == Arch::Arm32,
+            Any32 => on == Arch::Arm32,
+            Any64 => on == Arch::Arm64 && matches!(caller, Caller::Dom0 | Caller::Guest),
+            Dom0 => is_dom0,
+            Dom0Arm32 => is_dom0 && on == Arch::Arm32,
+            Dom0Arm64 => is_dom0 && on == Arch::Arm64,
+            Dom0Of64 => caller == Caller::Dom0 && on == Arch::Arm64,
+            Guest32 => !is_dom0 && on == Arch::Arm32,
         }
     }
 }
@@ -131,7 +137,7 @@ const DIFFERENCES: [(Whom, &str, &str); 69] = [
     (Dom0Arm32, "memory_mapping away first_gfn=10000000000000:", BITS),
     (Dom0, "memory_mapping away first_mfn=100000000:", BITS),
     (Dom0Arm32, "memory_mapping away first_mfn=10000000000000:", BITS),
-    (Dom0Arm64, "iomem_permission first_mfn=10000000:", IPA),
+    (Dom0Of64, "iomem_permission first_mfn=10000000:", IPA),
     (Dom0Arm64, "memory_mapping first_gfn=10000000:", IPA),
     (Dom0Arm64, "memory_mapping first_mfn=10000000:", IPA),
     (Dom0Arm64, "memory_mapping away first_gfn=10000000:", IPA),
@@ -165,13 +171,22 @@ pub fn a_guest_is_answered_as_by_the_reference(ours: Hypervisor, theirs: Hypervi
     });
 }
 
-/// The same of a 32-bit guest on a 64-bit hypervisor, but for instructions that are no calls: at the first, the guest
-/// stands still on Debian's Xen.
+/// The same of a 32-bit guest on a 64-bit hypervisor.
 #[track_caller]
 pub fn a_32_bit_guest_is_answered_as_by_the_reference(ours: Hypervisor, theirs: Hypervisor) {
-    compare(Caller::Compat, ours, theirs, |machine, _| {
+    compare(Caller::GuestOf32, ours, theirs, |machine, _| {
         machine.hypervisor_args += " guest_loglvl=all";
-        machine.domus.push(domu(Arch::Arm32, "undefined=no"));
+        machine.domus.push(domu(Arch::Arm32, "hypervisor=arm64"));
+    });
+}
+
+/// The same of a 32-bit dom0.
+#[track_caller]
+pub fn a_32_bit_dom0_is_answered_as_by_the_reference(ours: Hypervisor, theirs: Hypervisor) {
+    compare(Caller::Dom0Of32, ours, theirs, |machine, on| {
+        machine.hypervisor_args += " dom0_mem=64M";
+        machine.dom0 = Some(guest(Arch::Arm32, "hypervisor=arm64"));
+        machine.domus.push(domu(on.arch(), "role=idle"));
     });
 }
 

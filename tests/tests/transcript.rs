@@ -28,3 +28,8 @@ fn a_guest_is_answered_as_by_the_reference_on_arm64() {
 fn a_32_bit_guest_is_answered_as_by_the_reference_on_arm64() {
     transcript::a_32_bit_guest_is_answered_as_by_the_reference(OursArm64, XenArm64);
 }
+
+#[test]
+fn a_32_bit_dom0_is_answered_as_by_the_reference_on_arm64() {
+    transcript::a_32_bit_dom0_is_answered_as_by_the_reference(OursArm64, XenArm64);
+}

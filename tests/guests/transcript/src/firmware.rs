@@ -24,6 +24,10 @@ pub fn walk(t: &mut Transcript) {
         starts(t, conduit);
         states(t, conduit);
     }
+    // A 32-bit guest does not find back there from the first that is undefined, in QEMU 7.2.
+    if t.on_arm64 == cfg!(target_arch = "aarch64") {
+        instructions(t);
+    }
 }
 
 /// A call whose arguments are no matter.
@@ -201,7 +205,7 @@ fn states(t: &mut Transcript, conduit: Conduit) {
 }
 
 /// Numbers in the instruction that mean nothing, and hypercalls that are none.
-pub fn instructions(t: &mut Transcript) {
+fn instructions(t: &mut Transcript) {
     let version = [id::VERSION as usize, 1, 2, 3];
     for conduit in [
         Conduit::Hvc1,

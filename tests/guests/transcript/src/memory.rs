@@ -213,7 +213,7 @@ fn batch(t: &mut Transcript) {
             errs: at32(ERRS),
         };
         // Debian's Xen for 64-bit ARM walks the tables of DOMID_IO, which has none, and that is its end.
-        let fatal = cfg!(target_arch = "aarch64") && t.me == Domid(0) && space == mapspace::GMFN_FOREIGN;
+        let fatal = t.on_arm64 && t.me == Domid(0) && space == mapspace::GMFN_FOREIGN;
         let owners: Vec<u64> =
             DOMIDS.iter().copied().filter(|&id| !(fatal && id == Domid::IO.0.into())).collect();
         t.operation(name, call(op::ADD_TO_PHYSMAP_BATCH))

@@ -30,6 +30,8 @@ pub struct Transcript {
     pub scratch: Scratch,
     /// This domain.
     pub me: Domid,
+    /// Whether the hypervisor is for 64-bit ARM.
+    pub on_arm64: bool,
     /// What the data page begins with before each call.
     pub data: Vec<u8>,
     text: String,
@@ -38,8 +40,8 @@ pub struct Transcript {
 
 impl Transcript {
     /// Has nothing in it yet.
-    pub fn new(me: Domid) -> Result<Self, Errno> {
-        Ok(Self { scratch: Scratch::new()?, me, data: Vec::new(), text: String::new(), lines: 0 })
+    pub fn new(me: Domid, on_arm64: bool) -> Result<Self, Errno> {
+        Ok(Self { scratch: Scratch::new()?, me, on_arm64, data: Vec::new(), text: String::new(), lines: 0 })
     }
 
     /// Begins to describe the calls of an operation.

@@ -26,6 +26,33 @@ pub enum Gic {
     V3,
 }
 
+/// Where a guest has its emulated PL011.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uart {
+    /// Address of its registers.
+    pub base: u64,
+    /// Its interrupt id.
+    pub spi: u32,
+}
+
+impl Default for Uart {
+    /// As the virtual board has it.
+    fn default() -> Self {
+        Self { base: layout::PL011_BASE, spi: layout::VPL011_SPI }
+    }
+}
+
+/// Where things are for a guest whose addresses are the machine's, rather than the virtual board's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Direct {
+    /// Its memory.
+    pub banks: Vec<Region>,
+    /// Its interrupt controller's registers: the distributor's, then the CPU interface's or all redistributors'.
+    pub gic: Vec<Region>,
+    /// Space for the grant table, then the extended regions.
+    pub hypervisor: Vec<Region>,
+}
+
 /// A guest's board.
 #[derive(Clone, Copy, Debug)]
 pub struct Board<'a> {
@@ -37,6 +64,8 @@ pub struct Board<'a> {
     pub vcpus: u32,
     /// Its memory in bytes; [`banks`] says where it is.
     pub memory: u64,
+    /// Where that and other things are instead, in a tree that is made anew.
+    pub direct: Option<&'a Direct>,
     /// Width of its physical addresses in bits (`gpaddr_bits` of `getdomaininfo`).
     pub address_bits: u8,
     /// The kernel's command line.
@@ -47,8 +76,8 @@ pub struct Board<'a> {
     pub clock_frequency: Option<u32>,
     /// Random bytes for the kernel; none if empty. libxl gives 128.
     pub rng_seed: &'a [u8],
-    /// There is an emulated PL011.
-    pub vpl011: bool,
+    /// Its emulated PL011, if there is one.
+    pub vpl011: Option<Uart>,
     /// The hypervisor's version, major and minor.
     pub version: (u32, u32),
 }
@@ -108,7 +137,7 @@ impl Board<'_> {
         regions
     }
 
-    /// The interrupt controller's registers.
+    /// The interrupt controller's registers on the virtual board.
     pub(crate) fn gic_regions(&self) -> [Region; 2] {
         match self.gic {
             Gic::V2 => [

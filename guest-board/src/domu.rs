@@ -9,7 +9,7 @@ use vm_fdt::FdtWriter;
 use xen_abi::arch::layout;
 use xen_abi::psci;
 
-use crate::board::{Board, affinity, banks};
+use crate::board::{Board, Gic, Uart, affinity, banks};
 use crate::cells::{self, TIMER_PPIS};
 use crate::{Error, Region};
 
@@ -35,8 +35,8 @@ impl Board<'_> {
         self.interrupt_controller(&mut fdt)?;
         self.timer(&mut fdt)?;
         self.hypervisor(&mut fdt)?;
-        if self.vpl011 {
-            write_vpl011(&mut fdt)?;
+        if let Some(uart) = self.vpl011 {
+            write_vpl011(&mut fdt, uart)?;
         }
         fdt.end_node(root)?;
         Ok(fdt.finish()?)
@@ -104,23 +104,31 @@ impl Board<'_> {
     }
 
     fn memory(&self, fdt: &mut FdtWriter) -> Result<(), Error> {
-        for bank in banks(self.memory)? {
+        let banks = match self.direct {
+            Some(direct) => &direct.banks,
+            None => &banks(self.memory)?,
+        };
+        for bank in banks {
             let node = fdt.begin_node(&format!("memory@{:x}", bank.base))?;
             fdt.property_string("device_type", "memory")?;
-            regions(fdt, &[bank])?;
+            regions(fdt, &[*bank])?;
             fdt.end_node(node)?;
         }
         Ok(())
     }
 
     fn interrupt_controller(&self, fdt: &mut FdtWriter) -> Result<(), Error> {
-        let registers = self.gic_regions();
+        let virtual_board = self.gic_regions();
+        let registers = self.direct.map_or(&virtual_board[..], |direct| &direct.gic);
         let node = fdt.begin_node(&format!("interrupt-controller@{:x}", registers[0].base))?;
         strings(fdt, "compatible", self.gic_compatible())?;
         fdt.property_u32("#interrupt-cells", 3)?;
         fdt.property_u32("#address-cells", 0)?;
         fdt.property_null("interrupt-controller")?;
-        regions(fdt, &registers)?;
+        regions(fdt, registers)?;
+        if self.gic == Gic::V3 && registers.len() > 2 {
+            fdt.property_u32("#redistributor-regions", registers.len() as u32 - 1)?;
+        }
         fdt.property_u32("linux,phandle", PHANDLE_GIC)?;
         fdt.property_phandle(PHANDLE_GIC)?;
         Ok(fdt.end_node(node)?)
@@ -140,7 +148,10 @@ impl Board<'_> {
         let (major, minor) = self.version;
         let node = fdt.begin_node("hypervisor")?;
         strings(fdt, "compatible", &[&format!("xen,xen-{major}.{minor}"), "xen,xen"])?;
-        regions(fdt, &self.hypervisor_regions())?;
+        match self.direct {
+            Some(direct) => regions(fdt, &direct.hypervisor)?,
+            None => regions(fdt, &self.hypervisor_regions())?,
+        }
         interrupts(fdt, &gic::ppi(layout::EVTCHN_PPI))?;
         Ok(fdt.end_node(node)?)
     }
@@ -180,15 +191,15 @@ fn write_psci(fdt: &mut FdtWriter) -> Result<(), Error> {
     Ok(fdt.end_node(node)?)
 }
 
-fn write_vpl011(fdt: &mut FdtWriter) -> Result<(), Error> {
+fn write_vpl011(fdt: &mut FdtWriter, uart: Uart) -> Result<(), Error> {
     /// Level, active high.
     const LEVEL_HIGH: u32 = 4;
     /// What the guest need not set.
     const SPEED: u32 = 115_200;
-    let node = fdt.begin_node(&format!("sbsa-pl011@{:x}", layout::PL011_BASE))?;
+    let node = fdt.begin_node(&format!("sbsa-pl011@{:x}", uart.base))?;
     fdt.property_string("compatible", "arm,sbsa-uart")?;
-    regions(fdt, &[Region { base: layout::PL011_BASE, size: layout::PL011_SIZE }])?;
-    interrupts(fdt, &gic::spi(layout::VPL011_SPI, LEVEL_HIGH))?;
+    regions(fdt, &[Region { base: uart.base, size: layout::PL011_SIZE }])?;
+    interrupts(fdt, &gic::spi(uart.spi, LEVEL_HIGH))?;
     fdt.property_u32("current-speed", SPEED)?;
     Ok(fdt.end_node(node)?)
 }

@@ -79,9 +79,18 @@ pub fn start(hv: &'static Hypervisor<Board>, source: &Source) -> Result<(), Fail
         None if nodes.peek().is_some() => hv.learn_board(source.board),
         None => return Err(Failure::NoKernel),
     };
+    let from = domain_build::Source {
+        board: source.board,
+        chosen: source.chosen,
+        console: source.taken.first().copied(),
+        grant_table: source.image,
+        file: &|region| file(hv, region),
+        lines: hv.machine.gic.lines(),
+    };
     for node in nodes {
-        if let Some(domain) = build_guest(hv, &node) {
-            built.push((node, domain));
+        match hv.build_guest(&node, &from) {
+            Ok(domain) => built.push((node, domain)),
+            Err(why) => log::error!("{node} is left out: {why}"),
         }
     }
     hv.connect_channels(&source.chosen, &source.board.phandles, &mut built).map_err(Failure::Build)?;
@@ -110,11 +119,6 @@ fn build_dom0(
         msi_typer: Some(&msi_typer),
     };
     hv.build_dom0(&from).map_err(Failure::Build)
-}
-
-fn build_guest(hv: &'static Hypervisor<Board>, node: &Node<'static>) -> Option<Arc<Domain<Board>>> {
-    let built = hv.build_guest(node, &|region| file(hv, region), hv.machine.gic.lines());
-    built.inspect_err(|why| log::error!("{node} is left out: {why}")).ok()
 }
 
 /// What is in a boot module.

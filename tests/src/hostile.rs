@@ -54,6 +54,7 @@ pub fn outlives_a_guest(mix: impl Into<Mix>) {
         enhanced: Some("no-xenstore"),
         fragment: None,
         set_aside: vec![],
+        direct_map: false,
     });
     let mut p = Prompt::start(&mix.name("hostile"), &machine);
     suffer(&mut p, &attacks);

@@ -23,6 +23,7 @@ pub fn is_lost(on: Hypervisor, guests: &[(Arch, u32)]) -> bool {
         enhanced: Some("no-xenstore"),
         fragment: None,
         set_aside: vec![],
+        direct_map: false,
     };
     machine.domus.extend(guests.iter().map(domu));
     let names: Vec<_> = guests.iter().map(|(state, vcpus)| format!("-{}-{vcpus}", state.name())).collect();

@@ -203,6 +203,7 @@ fn domu(arch: Arch, args: &str) -> DomU {
         enhanced: Some("no-xenstore"),
         fragment: None,
         set_aside: vec![],
+        direct_map: false,
     }
 }
 

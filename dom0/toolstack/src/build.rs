@@ -221,12 +221,13 @@ async fn load<H: Host>(
         gic: if created.arch.gic_version == gic::V3 { Gic::V3 } else { Gic::V2 },
         vcpus: config.max_vcpus,
         memory: config.memory_kib * 1024,
+        direct: None,
         address_bits: info.gpaddr_bits,
         bootargs: config.cmdline.as_deref(),
         initrd: None,
         clock_frequency: Some(created.arch.clock_frequency).filter(|&frequency| frequency != 0),
         rng_seed: seed,
-        vpl011: false,
+        vpl011: None,
         version: (version.major.into(), version.minor.into()),
     };
     let layout = image.lay_out(config, &board)?;

@@ -2,8 +2,12 @@
 
 use crate::{BOARD, MIB, XL_DOMU, cells, differences};
 use device_tree::{Phandles, Region, Tree, Writer, gic};
-use guest_board::{Arch, Board, Error, Gic, affinity, banks, boot};
+use guest_board::{Arch, Board, Direct, Error, Gic, Uart, affinity, banks, boot};
 use xen_abi::arch::{aarch32, psr};
+
+fn region(base: u64, size: u64) -> Region {
+    Region { base, size }
+}
 
 #[test]
 fn it_is_the_tree_that_xl_makes() {
@@ -67,15 +71,46 @@ fn more_vcpus_than_the_interrupt_controller_serves_are_refused() {
 
 #[test]
 fn a_frequency_a_seed_and_a_uart_are_written_if_there_are_any() {
-    let blob = Board { clock_frequency: Some(62_500_000), rng_seed: &[7; 128], vpl011: true, ..BOARD }
-        .tree()
-        .unwrap();
+    let blob = Board {
+        clock_frequency: Some(62_500_000),
+        rng_seed: &[7; 128],
+        vpl011: Some(Uart::default()),
+        ..BOARD
+    }
+    .tree()
+    .unwrap();
     let tree = Tree::parse(&blob).unwrap();
     assert_eq!(cells(&tree, "/timer", "clock-frequency"), [62_500_000]);
     assert_eq!(tree.find("/chosen").unwrap().property("rng-seed").unwrap().value, [7; 128]);
     let uart = tree.find("/sbsa-pl011@22000000").unwrap();
     let interrupts = uart.interrupts(&Phandles::of(&tree)).unwrap();
     assert_eq!(gic::decode(&interrupts[0].cells), Some((32, gic::Trigger::Level)));
+}
+
+#[test]
+fn what_is_at_the_machines_addresses_is_said_to_be_there() {
+    let direct = Direct {
+        banks: vec![region(0x7000_0000, 32 * MIB), region(0x6000_0000, 16 * MIB)],
+        gic: vec![
+            region(0x800_0000, 0x1_0000),
+            region(0x80a_0000, 0x4_0000),
+            region(0x90_0000_0000, 0x2_0000),
+        ],
+        hypervisor: vec![region(0x4400_0000, 0x10_0000), region(0x5000_0000, 64 * MIB)],
+    };
+    let uart = Uart { base: 0x900_0000, spi: 33 };
+    let board = Board { gic: Gic::V3, vpl011: Some(uart), direct: Some(&direct), memory: 48 * MIB, ..BOARD };
+    let blob = board.tree().unwrap();
+    let tree = Tree::parse(&blob).unwrap();
+    let memory = tree.root().children().filter(|node| node.base_name() == "memory");
+    assert_eq!(memory.flat_map(|node| node.reg().unwrap()).collect::<Vec<_>>(), direct.banks);
+    let reg = |path: &str| tree.find(path).unwrap().reg().unwrap().collect::<Vec<_>>();
+    assert_eq!(reg("/interrupt-controller@8000000"), direct.gic);
+    assert_eq!(cells(&tree, "/interrupt-controller@8000000", "#redistributor-regions"), [2]);
+    assert_eq!(reg("/hypervisor"), direct.hypervisor);
+    assert_eq!(reg("/sbsa-pl011@9000000"), [region(0x900_0000, 0x1000)]);
+    let interrupts = tree.find("/sbsa-pl011@9000000").unwrap().interrupts(&Phandles::of(&tree)).unwrap();
+    assert_eq!(gic::decode(&interrupts[0].cells), Some((33, gic::Trigger::Level)));
 }
 
 #[test]

@@ -30,12 +30,13 @@ const BOARD: Board<'static> = Board {
     gic: Gic::V2,
     vcpus: 1,
     memory: 128 * MIB,
+    direct: None,
     address_bits: 40,
     bootargs: None,
     initrd: None,
     clock_frequency: None,
     rng_seed: &[],
-    vpl011: false,
+    vpl011: None,
     version: (4, 17),
 };
 

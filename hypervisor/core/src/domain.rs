@@ -60,7 +60,7 @@ pub struct DomainConfig {
     pub control: bool,
     /// The hardware domain: owns the machine's devices.
     pub hardware: bool,
-    /// Its frame numbers are the machine's.
+    /// The frame numbers of its memory are the machine's.
     pub direct_mapped: bool,
     /// Memory that was set aside for it, where it is mapped: then all that it has.
     pub set_aside: Vec<Piece>,
@@ -78,6 +78,8 @@ pub struct DomainConfig {
     pub nr_spis: u32,
     /// Where its interrupt controller is, and its private interrupts.
     pub interrupts: GuestInterrupts,
+    /// Where it has its emulated UART, if it gets one.
+    pub uart: guest_board::Uart,
     /// Pages for stage-2 tables; no limit for the hardware domain.
     pub table_pages: Option<u32>,
     /// Its UUID at first.
@@ -262,7 +264,8 @@ impl<M: Machine> Domain<M> {
     /// The machine's frames that it gets where it had given back what was there.
     pub fn kept(&self, gfn: Gfn, frames: u64) -> Option<Range<u64>> {
         let whole = [Piece { gfn: 0, mfn: 0, frames: u64::MAX }];
-        let pieces = if self.is_direct_mapped() { &whole[..] } else { &self.config.set_aside };
+        let set_aside = &self.config.set_aside;
+        let pieces = if self.is_direct_mapped() && set_aside.is_empty() { &whole[..] } else { set_aside };
         pieces.iter().find_map(|piece| {
             let offset = gfn.0.checked_sub(piece.gfn)?;
             let end = offset.checked_add(frames).filter(|end| *end <= piece.frames)?;

@@ -14,7 +14,7 @@ mod ring;
 use alloc::sync::Arc;
 
 use lock::{Mutex, MutexGuard};
-use xen_abi::{Domid, Errno, EvtchnPort, Gfn, arch::layout, io::console};
+use xen_abi::{Domid, Errno, EvtchnPort, Gfn, io::console};
 
 use crate::{Hypervisor, domain::Domain, machine::Machine, vgic::Unhandled};
 use ring::Ring;
@@ -241,7 +241,7 @@ fn bits_of(size: u8) -> u32 {
 }
 
 impl<M: Machine> Hypervisor<M> {
-    /// Gives a domain that has none a UART on the hypervisor's console, where the virtual board has it.
+    /// Gives a domain that has none a UART on the hypervisor's console.
     pub(crate) fn give_uart(&self, domain: &Domain<M>) -> Result<(), Errno> {
         let page = self.frames.alloc(&self.machine, 0).ok_or(Errno::ENOMEM)?;
         set_uart(domain, Ring { page, port: None });
@@ -260,7 +260,7 @@ impl<M: Machine> Hypervisor<M> {
         gfn: Gfn,
         daemon: Domid,
     ) -> Result<EvtchnPort, Errno> {
-        if domain.uart.is_completed() || layout::VPL011_SPI >= FIRST_SPI + domain.config.nr_spis {
+        if domain.uart.is_completed() || domain.config.uart.spi >= FIRST_SPI + domain.config.nr_spis {
             return Err(Errno::EINVAL);
         }
         let page = self.hold_page(domain, gfn).ok_or(Errno::EINVAL)?;
@@ -330,7 +330,7 @@ impl<M: Machine> Hypervisor<M> {
         let raise = uart.take_interrupt();
         drop(uart);
         if raise {
-            self.inject_spi(domain, layout::VPL011_SPI);
+            self.inject_spi(domain, domain.config.uart.spi);
         }
     }
 }

@@ -76,6 +76,9 @@ fn fill_chosen(machine: &Machine, chosen: &mut DeviceTreeNode, modules: &mut Mod
             let regions: Vec<u64> = domu.set_aside.iter().flat_map(|(base, size)| [*base, *size]).collect();
             set(&mut n, "xen,static-mem", cells(&regions));
         }
+        if domu.direct_map {
+            set(&mut n, "direct-map", [0u8; 0]);
+        }
         modules.add(&mut n, &domu.boot, Some(&domu.boot.args))?;
         if let Some(fragment) = &domu.fragment {
             n.add_child(modules.module("device-tree", fragment, None)?);
@@ -182,6 +185,7 @@ mod tests {
             enhanced: None,
             fragment: None,
             set_aside: vec![],
+            direct_map: false,
         });
 
         let end = |domain, port| ChannelEnd { domain, port };

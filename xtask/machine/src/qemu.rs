@@ -36,6 +36,8 @@ pub struct DomU {
     pub fragment: Option<PathBuf>,
     /// Where in the machine all its memory is, if that is chosen: addresses and sizes.
     pub set_aside: Vec<(u64, u64)>,
+    /// Whether this and its devices are there for the guest, too.
+    pub direct_map: bool,
 }
 
 /// One end of an event channel that is there from the start.

@@ -118,6 +118,7 @@ fn measure(setup: &Setup, name: &str, hypervisor: &Path) -> Result<Measured> {
         enhanced: Some("no-xenstore"),
         fragment: None,
         set_aside: vec![],
+        direct_map: false,
     };
     let mut machine = Machine::new(setup.arch, hypervisor.to_owned());
     machine.cpus = 1;

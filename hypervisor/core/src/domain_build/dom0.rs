@@ -3,14 +3,14 @@
 use alloc::{sync::Arc, vec::Vec};
 
 use device_tree::{Node, gic};
-use guest_board::{Arch, Placement, Region, boot, dom0};
+use guest_board::{Arch, Placement, Region, Uart, boot, dom0};
 use xen_abi::{
     Domid, Gfn, Mfn, PAGE_SHIFT,
     domctl::cdf,
     hvm::{callback, param},
 };
 
-use super::{Board, BuildError, extended, load::load, memory, runs};
+use super::{Board, BuildError, load::load, memory, runs};
 use crate::{
     Hypervisor,
     domain::{Domain, DomainConfig},
@@ -124,6 +124,7 @@ impl<M: Machine> Hypervisor<M> {
             max_maptrack_frames: self.options.gnttab_max_maptrack_frames,
             nr_spis: from.lines.clamp(gic::SPI_BASE, gic::SPI_END) - gic::SPI_BASE,
             interrupts,
+            uart: Uart::default(),
             table_pages: None,
             handle: [0; 16],
         }
@@ -152,7 +153,9 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     fn dom0_plan<'a>(&self, from: &Dom0<'a>, decided: &Decided<'_>) -> Result<dom0::Plan, BuildError<'a>> {
-        let extended_regions = self.extended_regions(from, decided);
+        let (board, grant_table) = (from.board.tree, from.grant_table);
+        let extended_regions =
+            self.extended_regions(decided.place.arch, board, &from.chosen, &decided.banks, grant_table);
         let params = dom0::Params {
             arch: decided.place.arch,
             vcpus: decided.vcpus,
@@ -170,21 +173,6 @@ impl<M: Machine> Hypervisor<M> {
             return Err(BuildError::TreeSize(plan.tree.len()));
         }
         Ok(plan)
-    }
-
-    /// Where dom0 is to map others' memory. Without, it gives up memory of its own for that, as a 32-bit one
-    /// does always.
-    fn extended_regions(&self, from: &Dom0<'_>, decided: &Decided<'_>) -> Vec<Region> {
-        if !self.options.ext_regions || decided.place.arch == Arch::Arm32 {
-            return Vec::new();
-        }
-        let regions = extended::regions(from.board.tree, &from.chosen, &decided.banks, from.grant_table)
-            .inspect_err(|why| log::warn!("no extended regions for dom0: {why}"))
-            .unwrap_or_default();
-        for region in &regions {
-            log::info!("dom0 extended region: {:#x}-{:#x}", region.base, region.base + region.size - 1);
-        }
-        regions
     }
 
     /// Maps and routes what dom0 gets of the board's devices.
@@ -249,8 +237,8 @@ impl<M: Machine> Hypervisor<M> {
     }
 }
 
-/// Where dom0's redistributors are: where the board's are.
-fn redistributors(controller: &Gic<'_>) -> Option<Redistributors> {
+/// Where the redistributors of a domain are that has them where the board does.
+pub(super) fn redistributors(controller: &Gic<'_>) -> Option<Redistributors> {
     match controller {
         Gic::V2(_) => None,
         // Once, for as long as the machine runs.

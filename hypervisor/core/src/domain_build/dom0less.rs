@@ -4,9 +4,10 @@
 //! ones find the hypervisor in their tree, and xenstore once somebody in dom0 introduces them.
 
 use alloc::{sync::Arc, vec::Vec};
+use core::iter;
 
 use device_tree::{Node, Tree, Writer};
-use guest_board::{Arch, Board as GuestBoard, Region, boot};
+use guest_board::{Arch, Board as GuestBoard, Direct, Region, boot};
 use xen_abi::{
     Domid, Gfn, Mfn, PAGE_SHIFT, PAGE_SIZE,
     arch::{gic, layout},
@@ -14,20 +15,20 @@ use xen_abi::{
     hvm::param,
 };
 
-use super::{BuildError, board::Board, load::load, refuse_unsupported, runs};
+use super::{BuildError, board::Board, layout::Layout, load::load, refuse_unsupported, runs};
 use crate::{
     Hypervisor,
     domain::{Domain, DomainConfig, Piece},
     frames::{MAX_ORDER, Wanted},
     host::{
         self,
-        chosen::{self, ModuleKind},
+        chosen::{self, Chosen, ModuleKind},
         memory::{self, STATIC},
     },
     machine::Machine,
     p2m::P2mType,
     version,
-    vgic::{GuestInterrupts, LOCAL, max_vcpus},
+    vgic::{LOCAL, Redistributors, max_vcpus},
 };
 
 /// Room for the guest's device tree, without what its fragment adds.
@@ -37,15 +38,35 @@ const MAX_PORT: u32 = 1023;
 
 /// Properties of Xen's binding that change what the guest is and are not to be had: a guest without
 /// them would not be the one that was asked for.
-const UNSUPPORTED: [&str; 2] = ["direct-map", "domain-cpupool"];
+const UNSUPPORTED: [&str; 1] = ["domain-cpupool"];
+/// Asks for memory and devices at the machine's addresses.
+const DIRECT: &str = "direct-map";
 
 /// Reads a boot module.
 pub type File<'f, 'a> = &'f dyn Fn(Region) -> Option<&'a [u8]>;
+
+/// What guests are built from, besides their nodes.
+pub struct Source<'f, 'a> {
+    /// The board.
+    pub board: &'a host::Described<'a>,
+    /// Its `/chosen`.
+    pub chosen: Chosen<'a>,
+    /// The device that is the hypervisor's console.
+    pub console: Option<Node<'a>>,
+    /// Physical addresses that no guest will ever have memory at, for a grant table.
+    pub grant_table: Region,
+    /// Finds modules.
+    pub file: File<'f, 'a>,
+    /// Interrupts that the board's controller has.
+    pub lines: u32,
+}
 
 /// What a node asks for.
 struct Wish<'a> {
     /// Bytes.
     memory: u64,
+    /// At the machine's addresses.
+    direct: bool,
     /// All of it, where that is set aside.
     set_aside: Vec<Piece>,
     vcpus: u32,
@@ -79,6 +100,7 @@ impl<'a> Wish<'a> {
         };
         let mut wish = Self {
             memory,
+            direct: node.has(DIRECT),
             set_aside: pieces(node, memory)?,
             vcpus,
             nr_spis: node.u32("nr_spis").unwrap_or(lines.saturating_sub(LOCAL)),
@@ -96,9 +118,9 @@ impl<'a> Wish<'a> {
     }
 
     /// How many shared interrupts it needs.
-    fn spis(&self) -> u32 {
-        let uart = if self.uart { layout::VPL011_SPI + 1 - LOCAL } else { 0 };
-        self.nr_spis.max(uart)
+    fn spis(&self, layout: &Layout) -> u32 {
+        let uart = if self.uart { layout.uart.spi + 1 - LOCAL } else { 0 };
+        self.nr_spis.max(uart).min(device_tree::gic::SPI_END - LOCAL).next_multiple_of(32)
     }
 
     fn modules(&mut self, node: &Node<'a>, file: File<'_, 'a>) -> Result<(), BuildError<'a>> {
@@ -116,34 +138,37 @@ impl<'a> Wish<'a> {
     }
 }
 
-/// Where in a guest of so much memory goes what is set aside for it: into its banks, one region after the other.
+/// Where in the guest goes what is set aside for it: into its banks, one region after the other, or where it is in the
+/// machine.
 fn pieces<'a>(node: &Node<'a>, memory: u64) -> Result<Vec<Piece>, BuildError<'a>> {
     let bad = || BuildError::Host(host::Error::Property(*node, STATIC));
-    let mut pieces = Vec::new();
+    let (mut pieces, direct) = (Vec::new(), node.has(DIRECT));
     if !node.has(STATIC) {
-        return Ok(pieces);
+        return if direct { Err(bad()) } else { Ok(pieces) };
     }
-    let mut regions = memory::set_aside(node)?;
-    let (mut mfn, mut left) = (0, 0);
-    for bank in guest_board::banks(memory)? {
-        let (mut gfn, end) = (bank.base >> PAGE_SHIFT, (bank.base + bank.size) >> PAGE_SHIFT);
-        while gfn < end {
-            if left == 0 {
-                let region = regions.next().filter(|region| region.size > 0 && region.end().is_some());
-                let Region { base, size } = region.ok_or_else(bad)?;
-                if !(base | size).is_multiple_of(PAGE_SIZE as u64) {
-                    return Err(bad());
-                }
-                (mfn, left) = (base >> PAGE_SHIFT, size >> PAGE_SHIFT);
-            }
-            let frames = left.min(end - gfn);
-            pieces.push(Piece { gfn, mfn, frames });
-            (gfn, mfn, left) = (gfn + frames, mfn + frames, left - frames);
-        }
+    let (mut regions, mut left) = (Vec::new(), memory);
+    for region in memory::set_aside(node)? {
+        let whole = (region.base | region.size).is_multiple_of(PAGE_SIZE as u64) && region.end().is_some();
+        left = left.checked_sub(region.size).filter(|_| whole && region.size > 0).ok_or_else(bad)?;
+        regions.push(region);
     }
     // All of it, no more and no less.
-    if left > 0 || regions.next().is_some() || !memory.is_multiple_of(PAGE_SIZE as u64) {
+    if left > 0 || regions.is_empty() {
         return Err(bad());
+    }
+    let banks = if direct { regions.clone() } else { guest_board::banks(memory)? };
+    let frames = |region: Region| region.base >> PAGE_SHIFT..(region.base + region.size) >> PAGE_SHIFT;
+    let mut machine = regions.into_iter().map(frames);
+    let mut there = 0..0;
+    for mut here in banks.into_iter().map(frames) {
+        while here.start < here.end {
+            if there.start == there.end {
+                there = machine.next().ok_or_else(bad)?;
+            }
+            let frames = (there.end - there.start).min(here.end - here.start);
+            pieces.push(Piece { gfn: here.start, mfn: there.start, frames });
+            (here.start, there.start) = (here.start + frames, there.start + frames);
+        }
     }
     Ok(pieces)
 }
@@ -161,32 +186,42 @@ impl<M: Machine> Hypervisor<M> {
         self.board.call_once(|| Board::new(board.gic.virtual_cpu(), frequency));
     }
 
-    /// Builds the domain that a node describes, ready to run but for its pause. `file` finds its
-    /// modules; `lines` are the interrupts of the board's controller. The board is known: dom0 has been built, or [`learn_board`](Self::learn_board) has read it.
-    /// A failure leaves nothing behind.
+    /// Builds the domain that a node describes, ready to run but for its pause. The board is known: dom0 has been built,
+    /// or [`learn_board`](Self::learn_board) has read it. A failure leaves nothing behind.
     pub fn build_guest<'a>(
         &self,
         node: &Node<'a>,
-        file: File<'_, 'a>,
-        lines: u32,
+        from: &Source<'_, 'a>,
     ) -> Result<Arc<Domain<M>>, BuildError<'a>> {
         let version = self.gic_version();
-        let wish = Wish::read(node, file, (max_vcpus(version), lines))?;
+        let wish = Wish::read(node, from.file, (max_vcpus(version), from.lines))?;
+        let layout = if wish.direct {
+            Layout::of_machine(from, wish.set_aside.iter().map(in_machine).collect(), wish.uart)?
+        } else {
+            Layout::of_virtual_board(version, wish.memory)?
+        };
+        let room = layout.interrupts.redistributors.map_or(u64::MAX, Redistributors::room);
+        if u64::from(wish.vcpus) > room {
+            return Err(host::Error::Property(*node, "cpus").into());
+        }
+        let region_frames = (layout.grant_table.size >> PAGE_SHIFT).min(u32::MAX.into()) as u32;
         let config = DomainConfig {
             flags: cdf::HVM | cdf::HAP,
+            direct_mapped: wish.direct,
             console: true,
             max_vcpus: wish.vcpus,
             max_evtchn_port: MAX_PORT,
-            max_grant_frames: self.options.gnttab_max_frames,
+            max_grant_frames: self.options.gnttab_max_frames.min(region_frames),
             max_maptrack_frames: self.options.gnttab_max_maptrack_frames,
-            nr_spis: wish.spis().min(device_tree::gic::SPI_END - 32).next_multiple_of(32),
-            interrupts: GuestInterrupts::guest(version),
+            nr_spis: wish.spis(&layout),
+            interrupts: layout.interrupts,
+            uart: layout.uart,
             table_pages: Some(wish.tables),
             set_aside: wish.set_aside.clone(),
             ..DomainConfig::default()
         };
         let domain = self.create_domain(Domid(0), config)?;
-        let built = self.fill_guest(&wish, &domain, &node.tree());
+        let built = self.fill_guest(&wish, &layout, &domain, from);
         if built.is_err() {
             self.destroy_domain(&domain, &mut || false);
         }
@@ -196,25 +231,25 @@ impl<M: Machine> Hypervisor<M> {
     fn fill_guest<'a>(
         &self,
         wish: &Wish<'a>,
+        layout: &Layout,
         domain: &Arc<Domain<M>>,
-        board: &Tree<'a>,
+        from: &Source<'_, 'a>,
     ) -> Result<(), BuildError<'a>> {
-        self.map_virtual_cpu_interface(domain, layout::GICC_BASE, layout::GICC_SIZE)?;
+        self.map_virtual_cpu_interface(domain, layout.gicc, layout::GICC_SIZE)?;
         self.update_wallclock(domain);
-        let banks = guest_board::banks(wish.memory)?;
         if wish.set_aside.is_empty() {
-            banks.iter().try_for_each(|bank| self.fill_bank(domain, bank))?;
+            layout.banks.iter().try_for_each(|bank| self.fill_bank(domain, bank))?;
         } else {
             self.fill_from_set_aside(domain, wish)?;
         }
         let kernel = super::kernel(wish.kernel)?;
         let room = TREE_ROOM + wish.fragment.map_or(0, <[u8]>::len);
         let ramdisk = wish.ramdisk.map(|file| file.len() as u64);
-        let place = guest_board::place(&kernel, ramdisk, room as u64, banks[0])?;
+        let place = guest_board::place(&kernel, ramdisk, room as u64, layout.banks[0])?;
         if !runs(&self.machine, place.arch) {
             return Err(BuildError::State(place.arch));
         }
-        let tree = self.guest_tree(wish, &place)?;
+        let tree = self.guest_tree(wish, layout, &place, from)?;
         if tree.len() > room {
             return Err(BuildError::TreeSize(tree.len()));
         }
@@ -231,7 +266,7 @@ impl<M: Machine> Hypervisor<M> {
             self.give_uart(domain)?;
         }
         if let Some(fragment) = wish.fragment {
-            self.pass_through(domain, fragment, board)?;
+            self.pass_through(domain, fragment, from.board.tree)?;
         }
         domain.set_aarch32(place.arch == Arch::Arm32);
         self.create_vcpus(domain)?;
@@ -245,8 +280,8 @@ impl<M: Machine> Hypervisor<M> {
     fn fill_from_set_aside<'a>(&self, domain: &Domain<M>, wish: &Wish<'a>) -> Result<(), BuildError<'a>> {
         let pages = u32::try_from(wish.memory >> PAGE_SHIFT).map_err(|_| BuildError::Memory(wish.memory))?;
         domain.account.set_limit(pages);
-        for Piece { gfn, mfn, frames } in &wish.set_aside {
-            let region = Region { base: mfn << PAGE_SHIFT, size: frames << PAGE_SHIFT };
+        for piece in &wish.set_aside {
+            let (Piece { gfn, mfn, frames }, region) = (piece, in_machine(piece));
             if !self.frames.take_set_aside(&self.machine, &domain.account, *mfn..mfn + frames) {
                 return Err(BuildError::NotFree(region));
             }
@@ -281,20 +316,29 @@ impl<M: Machine> Hypervisor<M> {
     fn guest_tree<'a>(
         &self,
         wish: &Wish<'a>,
+        layout: &Layout,
         place: &guest_board::Placement<'_>,
+        from: &Source<'_, 'a>,
     ) -> Result<Vec<u8>, BuildError<'a>> {
+        let direct = wish.direct.then(|| {
+            let (board, banks, grant_table) = (from.board.tree, &layout.banks, layout.grant_table);
+            let extended = self.extended_regions(place.arch, board, &from.chosen, banks, grant_table);
+            let hypervisor = iter::once(grant_table).chain(extended).collect();
+            Direct { banks: banks.clone(), gic: layout.gic(wish.vcpus), hypervisor }
+        });
         let frequency = self.board.get().map(|board| board.timer_frequency).filter(|hz| *hz != 0);
         let board = GuestBoard {
             arch: place.arch,
             gic: if self.gic_version() == gic::V3 { guest_board::Gic::V3 } else { guest_board::Gic::V2 },
             vcpus: wish.vcpus,
             memory: wish.memory,
+            direct: direct.as_ref(),
             address_bits: crate::p2m::IPA_BITS as u8,
             bootargs: wish.bootargs,
             initrd: place.initrd,
             clock_frequency: frequency,
             rng_seed: &[],
-            vpl011: wish.uart,
+            vpl011: wish.uart.then_some(layout.uart),
             version: version::NUMBER,
         };
         let tree = match wish.fragment {
@@ -312,6 +356,11 @@ impl<M: Machine> Hypervisor<M> {
         params.set(param::STORE_PFN, u64::MAX);
         Ok(())
     }
+}
+
+/// Where a piece of a guest's memory is in the machine.
+fn in_machine(piece: &Piece) -> Region {
+    Region { base: piece.mfn << PAGE_SHIFT, size: piece.frames << PAGE_SHIFT }
 }
 
 /// The tree for a guest that is not to know where it runs.

@@ -6,20 +6,46 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use device_tree::Tree;
-use guest_board::{Region, extended_region};
+use guest_board::{Arch, Region, extended_region};
 
 use crate::{
+    Hypervisor,
     host::{
         Error,
         chosen::Chosen,
         memory::{self, Ranges},
     },
+    machine::Machine,
     p2m::IPA_BITS,
 };
 
+impl<M: Machine> Hypervisor<M> {
+    /// Where a domain whose addresses are the machine's is to map others' memory. Without, it gives up memory of its own
+    /// for that, as one of 32 bits does always.
+    pub(super) fn extended_regions<'a>(
+        &self,
+        arch: Arch,
+        tree: &Tree<'a>,
+        chosen: &Chosen<'a>,
+        banks: &[Region],
+        grant_table: Region,
+    ) -> Vec<Region> {
+        if !self.options.ext_regions || arch == Arch::Arm32 {
+            return Vec::new();
+        }
+        let regions = regions(tree, chosen, banks, grant_table)
+            .inspect_err(|why| log::warn!("no extended regions: {why}"))
+            .unwrap_or_default();
+        for region in &regions {
+            log::info!("extended region: {:#x}-{:#x}", region.base, region.base + region.size - 1);
+        }
+        regions
+    }
+}
+
 /// RAM of the board that is neither in the domain's `banks`, nor firmware's, nor set aside for a guest, nor where its
 /// `grant_table` is: no device is there, and the domain never has that RAM at its own address.
-pub(super) fn regions<'a>(
+fn regions<'a>(
     tree: &Tree<'a>,
     chosen: &Chosen<'a>,
     banks: &[Region],

@@ -5,6 +5,7 @@ mod channels;
 mod dom0;
 mod dom0less;
 mod extended;
+mod layout;
 mod load;
 mod memory;
 mod passthrough;
@@ -19,7 +20,7 @@ use xen_abi::Errno;
 pub use board::Board;
 pub use channels::Built;
 pub use dom0::Dom0;
-pub use dom0less::File;
+pub use dom0less::{File, Source};
 
 use crate::{
     host::{self, chosen::Chosen},

@@ -60,7 +60,7 @@ impl<M: Machine> Current<'_, M> {
     /// Does an access to an emulated device, if there is one.
     #[inline]
     fn emulate(&mut self, abort: &Abort) -> Option<Done> {
-        let uart = abort.ipa().wrapping_sub(layout::PL011_BASE);
+        let uart = abort.ipa().wrapping_sub(self.domain.config.uart.base);
         if uart < layout::PL011_SIZE && self.domain.uart.get().is_some() {
             return Some(self.access_uart(abort, uart as u32));
         }

@@ -26,7 +26,11 @@ const ALWAYS: u32 = 1 << 25 | 1 << 24 | 14 << 20;
 const NEVER: u32 = 1 << 25 | 1 << 24;
 
 fn start<R: GuestRegs>(hv: &Hv<R>, vcpus: u32) -> Dom<R> {
-    let domain = domain(hv, 1, DomainConfig { max_vcpus: vcpus, ..guest_config() }, 2);
+    start_as(hv, DomainConfig { max_vcpus: vcpus, ..guest_config() })
+}
+
+fn start_as<R: GuestRegs>(hv: &Hv<R>, config: DomainConfig) -> Dom<R> {
+    let domain = domain(hv, 1, config, 2);
     let first = &domain.vcpus()[0];
     hv.start_vcpu(&domain, first, &start_context(true, 0, 0).expect("a context"));
     hv.unpause_by_controller(&domain).expect("it was paused once");
@@ -375,6 +379,27 @@ fn the_uart_is_there_for_who_has_one() {
     trap_at(cpu, syndrome, faults);
     assert_eq!((cpu.regs.r[3], cpu.regs.pc), (0x70, PC + 8));
     let (syndrome, faults) = data_abort(false, layout::PL011_BASE + 0x30, true);
+    trap_at(cpu, syndrome, faults);
+    assert_eq!(injected(&hv), [Injected::DataAbort(faults.far)]);
+}
+
+#[test]
+fn a_uart_at_another_place_has_its_own_interrupt() {
+    let hv = hypervisor(64, 1);
+    let uart = guest_board::Uart { base: 0x900_0400, spi: 37 };
+    let domain = start_as(&hv, DomainConfig { max_vcpus: 1, uart, nr_spis: 32, ..guest_config() });
+    hv.give_uart(&domain).unwrap();
+    let cpu = &mut cpu(&hv);
+    for (register, value) in [(uart.base + 0x38, 0x70), (layout::GICD_BASE + 0x104, 1 << (37 - 32))] {
+        cpu.regs.r[3] = value;
+        let (syndrome, faults) = data_abort(true, register, true);
+        trap_at(cpu, syndrome, faults);
+    }
+    assert_eq!(injected(&hv), []);
+    hv.uart_typed(&domain, b"x".iter().copied());
+    assert!(cpu.schedule().is_some());
+    assert_eq!(hv.machine.guest_acknowledges(), Some((37, 0)));
+    let (syndrome, faults) = data_abort(true, layout::PL011_BASE + 0x38, true);
     trap_at(cpu, syndrome, faults);
     assert_eq!(injected(&hv), [Injected::DataAbort(faults.far)]);
 }

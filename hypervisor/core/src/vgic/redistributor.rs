@@ -1,5 +1,7 @@
 //! A vCPU's redistributor as a guest sees it: a frame for the CPU, and one for its private interrupts.
 
+use guest_board::Region;
+
 use super::{
     Unhandled,
     registers::Common,
@@ -32,6 +34,12 @@ impl Redistributors {
     /// How many vCPUs there is room for.
     pub fn room(self) -> u64 {
         self.0.iter().map(|region| region.size / SIZE).sum()
+    }
+
+    /// The regions that so many vCPUs are in.
+    pub(crate) fn used_by(self, vcpus: u32) -> &'static [Region] {
+        let enough = |count: &usize| Self(&self.0[..*count]).room() >= vcpus.into();
+        &self.0[..(1..self.0.len()).find(enough).unwrap_or(self.0.len())]
     }
 
     /// Whether a vCPU, of `vcpus`, is the last one of its region.

@@ -10,7 +10,7 @@ fn connect(
     with_dom0: bool,
     ports: &[(u16, u32)],
 ) -> (Result<(), String>, Vec<u16>, Vec<bool>) {
-    let blob = board_with_chosen(|writer| {
+    let blob = board_with_chosen(gicv2, |writer| {
         let channels = |writer: &mut Writer, whose| {
             for (_, phandle, cells) in ends.iter().filter(|end| end.0 == whose) {
                 writer.begin_node(&format!("ec@{phandle}")).str("compatible", "xen,evtchn-v1");
@@ -34,7 +34,9 @@ fn connect(
     let described = Described::read(&tree).unwrap();
     hv.learn_board(&described);
     let (chosen, kernel) = (Chosen::of(&tree), zimage(5000));
-    let built = |node| (node, hv.build_guest(&node, &|_| Some(&kernel[..]), 288).unwrap());
+    let file = |_| Some(&kernel[..]);
+    let from = source(&described, &file);
+    let built = |node| (node, hv.build_guest(&node, &from).unwrap());
     let mut built: Vec<_> = chosen.node().zip(dom0).into_iter().chain(chosen.domains().map(built)).collect();
     let result = hv.connect_channels(&chosen, &described.phandles, &mut built);
     let result = result.map_err(|error| error.to_string());

@@ -3,7 +3,7 @@ use super::*;
 #[test]
 fn nothing_is_started_without_what_is_asked_for_the_machine() {
     let error = |fill: &dyn Fn(&mut Writer)| {
-        let board = board_with_chosen(|writer| fill(writer));
+        let board = board_with_chosen(gicv2, |writer| fill(writer));
         check(&Chosen::of(&Tree::parse(&board).unwrap())).err().map(|error| error.to_string())
     };
     for name in ["xen,domain-shared-memory-v1", "xen,cpupool"] {
@@ -56,7 +56,7 @@ fn dom0_is_made_of_machine_memory_and_devices() {
     assert!(resources.has_irq(48) && resources.has_irq(49) && !resources.has_irq(33));
     let routed = hv.machine.log(|log| log.routed.clone());
     let routed: Vec<_> = routed.iter().map(|(spi, trigger, _)| (*spi, *trigger)).collect();
-    assert_eq!(routed, [(48, Trigger::Edge), (49, Trigger::Level)]);
+    assert_eq!(routed, [(34, Trigger::Level), (48, Trigger::Edge), (49, Trigger::Level)]);
 }
 
 #[test]

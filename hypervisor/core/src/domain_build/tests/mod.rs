@@ -1,4 +1,5 @@
 mod channels;
+mod direct_map;
 mod dom0;
 mod guests;
 mod passthrough;
@@ -36,6 +37,8 @@ const RAM: u64 = RAM_START.0 << 12;
 const GIC: u64 = 0x800_0000;
 const UART: u64 = 0x900_0000;
 const DISK: u64 = 0xa00_0000;
+/// Where the hypervisor is.
+const IMAGE: u64 = 0x3000_0000;
 
 fn region(base: u64, size: u64) -> Region {
     Region { base, size }
@@ -82,6 +85,9 @@ fn board(gic: fn(&mut Writer)) -> Vec<u8> {
     writer.regions("reg", &[region(UART, 0x1000)]);
     interrupts(&mut writer, &[(0, 1, 4)]);
     writer.end_node();
+    writer.begin_node("rtc@9010000").regions("reg", &[region(0x901_0000, 0x1000)]);
+    interrupts(&mut writer, &[(0, 2, 4)]);
+    writer.end_node();
     for (index, flags) in [(0u32, 1u32), (1, 4)] {
         let base = DISK + u64::from(index) * 0x200;
         writer.begin_node(&format!("virtio_mmio@{base:x}")).str("compatible", "virtio,mmio");
@@ -94,8 +100,8 @@ fn board(gic: fn(&mut Writer)) -> Vec<u8> {
 }
 
 /// The board with another `/chosen`.
-fn board_with_chosen(fill: impl FnOnce(&mut Writer)) -> Vec<u8> {
-    let plain = board(gicv2);
+fn board_with_chosen(gic: fn(&mut Writer), fill: impl FnOnce(&mut Writer)) -> Vec<u8> {
+    let plain = board(gic);
     let plain = Tree::parse(&plain).unwrap();
     let mut writer = Writer::new([], 0);
     writer.begin_node("");
@@ -142,7 +148,7 @@ fn build_on(hv: &Hv, board: &[u8], kernel: &[u8], ramdisk: Option<&[u8]>) -> Res
         kernel,
         ramdisk,
         bootargs: None,
-        grant_table: region(0x3000_0000, 0x4_0000),
+        grant_table: region(IMAGE, 0x4_0000),
         taken: &[uart],
         lines: 288,
         msi_typer: None,
@@ -158,20 +164,19 @@ fn read(hv: &Hv, address: u64, len: usize) -> Vec<u8> {
     bytes
 }
 
-/// A tree with one domain to build, with these properties and modules.
+/// The board with one domain to build, with these properties and modules.
 fn domain_node(fill: impl FnOnce(&mut Writer)) -> Vec<u8> {
-    let mut writer = Writer::new([], 0);
-    writer.begin_node("").u32("#address-cells", 2).u32("#size-cells", 2);
-    writer.begin_node("chosen").begin_node("domU1").str("compatible", "xen,domain");
-    writer.u32("#address-cells", 1).u32("#size-cells", 1);
-    fill(&mut writer);
-    writer.end_node().end_node();
-    writer.begin_node("intc").u32("phandle", 1).u32("#interrupt-cells", 3);
-    writer.property("interrupt-controller", &[]).end_node();
-    writer.begin_node("rtc@9010000").u32("interrupt-parent", 1);
-    interrupts(&mut writer, &[(0, 2, 4)]);
-    writer.end_node().end_node();
-    writer.finish()
+    domain_node_on(gicv2, fill)
+}
+
+/// The same with an interrupt controller.
+fn domain_node_on(gic: fn(&mut Writer), fill: impl FnOnce(&mut Writer)) -> Vec<u8> {
+    board_with_chosen(gic, |writer| {
+        writer.begin_node("domU1").str("compatible", "xen,domain");
+        writer.u32("#address-cells", 1).u32("#size-cells", 1);
+        fill(writer);
+        writer.end_node();
+    })
 }
 
 fn module(writer: &mut Writer, name: &str, kind: &str, at: u32, bootargs: Option<&str>) {
@@ -192,14 +197,22 @@ fn build_guest(hv: &Hv, blob: &[u8]) -> Result<Dom, String> {
 fn build_guest_with(hv: &Hv, blob: &[u8], fragment: &[u8]) -> Result<Dom, String> {
     let (kernel, ramdisk) = (zimage(5000), vec![0x33; 6000]);
     let tree = Tree::parse(blob).unwrap();
-    let node = crate::host::chosen::Chosen::of(&tree).domains().next().unwrap();
+    let described = Described::read(&tree).unwrap();
     let file = |region: Region| match region.base {
         1 => Some(&kernel[..]),
         2 => Some(&ramdisk[..]),
         3 => Some(fragment),
         _ => None,
     };
-    hv.build_guest(&node, &file, 288).map_err(|error| error.to_string())
+    let from = source(&described, &file);
+    let node = from.chosen.domains().next().unwrap();
+    hv.build_guest(&node, &from).map_err(|error| error.to_string())
+}
+
+/// What guests are built from on a board whose console is the UART, if it has that.
+fn source<'f, 'a>(board: &'a Described<'a>, file: File<'f, 'a>) -> Source<'f, 'a> {
+    let (chosen, console) = (Chosen::of(board.tree), board.tree.find("/pl011@9000000"));
+    Source { board, chosen, console, grant_table: region(IMAGE, 0x4_0000), file, lines: 288 }
 }
 
 fn guest_tree(hv: &Hv, guest: &Dom) -> Vec<u8> {

@@ -1,7 +1,9 @@
 use super::*;
 
+pub(super) const MIB: u64 = 1 << 20;
+
 /// A world of 64 MiB whose last 16 MiB are set aside.
-fn world_with_set_aside() -> (Hv, u64) {
+pub(super) fn world_with_set_aside() -> (Hv, u64) {
     let mut hv = world(16384, "dom0_mem=8M");
     let start = RAM_START.0 + 12288;
     let mut ranges = crate::host::memory::Ranges::default();
@@ -56,7 +58,6 @@ fn memory_that_cannot_be_set_aside_is_refused_by_name() {
         assert_eq!(hv.frames.free(), free, "{error}");
         error
     };
-    const MIB: u64 = 1 << 20;
     for (memory, regions) in [
         (8 << 10, &[][..]),
         (8 << 10, &[(base, 4 * MIB)]),

@@ -166,6 +166,7 @@ fn debian_on_a_uart(mix: Mix) -> DomU {
         enhanced: None,
         fragment: None,
         set_aside: vec![],
+        direct_map: false,
     }
 }
 
@@ -247,6 +248,7 @@ pub fn hello_starts_without_dom0(mix: impl Into<Mix>) {
         enhanced: Some("no-xenstore"),
         fragment: None,
         set_aside: vec![],
+        direct_map: false,
     });
     let mut c = Console::boot(&mix.name("hello-dom0less"), &machine);
     c.expect("hello from a guest on Xen", COMMAND);
@@ -264,6 +266,7 @@ pub fn a_guest_has_the_memory_set_aside_for_it(on: Hypervisor) {
         enhanced: Some("no-xenstore"),
         fragment: None,
         set_aside: set_aside.to_vec(),
+        direct_map: false,
     };
     let mut machine = on.machine();
     machine.hypervisor_args += " guest_loglvl=all";
@@ -279,6 +282,41 @@ pub fn a_guest_has_the_memory_set_aside_for_it(on: Hypervisor) {
     c.expect("hello from a guest on Xen", COMMAND);
 }
 
+/// A Debian kernel has memory, interrupt controller and UART where the machine has them; one that wants some of that
+/// memory at the same addresses is left out, and so is one that does not say where.
+pub fn debian_guest_is_where_the_machine_is(mix: impl Into<Mix>) {
+    const PROMPT: &str = "/ # ";
+    let mix = mix.into();
+    let domu = |set_aside: &[(u64, u64)]| DomU {
+        memory_kib: set_aside.iter().map(|(_, size)| size >> 10).sum(),
+        set_aside: set_aside.to_vec(),
+        direct_map: true,
+        ..debian_on_a_uart(mix)
+    };
+    let mut machine = mix.machine();
+    machine.domus.push(domu(&[(0x6000_0000, 128 << 20), (0x6c00_0000, 32 << 20)]));
+    machine.domus.push(domu(&[(0x6700_0000, 128 << 20)]));
+    machine.domus.push(DomU { direct_map: true, ..debian_on_a_uart(mix) });
+    let mut c = Console::boot(&mix.name("direct-map"), &machine);
+    c.expect("d1 memory: 0x60000000-0x67ffffff", COMMAND);
+    c.expect("d1 memory: 0x6c000000-0x6dffffff", COMMAND);
+    c.expect("/chosen/domU2 is left out: what is set aside at 0x67000000+0x8000000 is", COMMAND);
+    c.expect("/chosen/domU3 is left out: /chosen/domU3: bad or missing `xen,static-mem`", COMMAND);
+    c.expect("DOM1: initrd: /dev/xvda cannot be mounted; a shell instead", BOOT);
+    c.send(SWITCH);
+    c.expect("*** Serial input to DOM1", COMMAND);
+    // There is a prompt already; this brings a new one.
+    c.send(b"echo rea''dy\r");
+    c.expect("ready", COMMAND);
+    c.expect(PROMPT, COMMAND);
+    let ram = c.command("grep RAM /proc/iomem", PROMPT, COMMAND);
+    assert!(ram.contains("60000000-67ffffff") && ram.contains("6c000000-6dffffff"), "{ram}");
+    let tree = c.command("ls /proc/device-tree", PROMPT, COMMAND);
+    assert!(tree.contains("interrupt-controller@8000000") && tree.contains("sbsa-pl011@9000000"), "{tree}");
+    let lines = c.command("grep -c ' 33 Level .*uart' /proc/interrupts", PROMPT, COMMAND);
+    assert_eq!(lines.trim(), "1", "{}", c.command("cat /proc/interrupts", PROMPT, COMMAND));
+}
+
 /// Event channels that the device tree chooses, between guests and with dom0: the later node's end finds its port
 /// pending, and both ends can send.
 pub fn event_channels_are_there_from_the_start(on: Hypervisor) {
@@ -291,6 +329,7 @@ pub fn event_channels_are_there_from_the_start(on: Hypervisor) {
         enhanced: Some("no-xenstore"),
         fragment: None,
         set_aside: vec![],
+        direct_map: false,
     };
     let end = |domain, port| ChannelEnd { domain, port };
     let mut machine = on.machine();
@@ -327,6 +366,7 @@ pub fn a_guest_drives_a_device_of_the_board(on: Hypervisor) {
         enhanced: Some("no-xenstore"),
         fragment: Some(fragment),
         set_aside: vec![],
+        direct_map: false,
     });
     let mut c = Console::boot(&name, &machine);
     c.expect("clock: part 0x31 at 0x2a000000, interrupt 34", COMMAND);

@@ -34,6 +34,12 @@ fn a_guest_drives_a_device_of_the_board_on_arm64() {
 }
 
 #[test]
+fn debian_guest_is_where_the_machine_is_on_arm64() {
+    cases::debian_guest_is_where_the_machine_is(OursArm64);
+    cases::debian_guest_is_where_the_machine_is(OursArm64Gicv3);
+}
+
+#[test]
 fn a_guest_has_the_memory_set_aside_for_it_on_arm64() {
     cases::a_guest_has_the_memory_set_aside_for_it(OursArm64);
 }

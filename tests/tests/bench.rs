@@ -27,6 +27,7 @@ fn domu(mix: Mix, args: &str) -> DomU {
         enhanced: Some("no-xenstore"),
         fragment: None,
         set_aside: vec![],
+        direct_map: false,
     }
 }
 

@@ -1,5 +1,8 @@
 //! What our hypervisor starts from the device tree.
-use system_tests::{artifacts::Hypervisor::Ours, cases};
+use system_tests::{
+    artifacts::Hypervisor::{Ours, OursGicv3},
+    cases,
+};
 
 #[test]
 fn keyboard_goes_round_dom0_guest_and_hypervisor() {
@@ -9,6 +12,12 @@ fn keyboard_goes_round_dom0_guest_and_hypervisor() {
 #[test]
 fn a_guest_drives_a_device_of_the_board() {
     cases::a_guest_drives_a_device_of_the_board(Ours);
+}
+
+#[test]
+fn debian_guest_is_where_the_machine_is() {
+    cases::debian_guest_is_where_the_machine_is(Ours);
+    cases::debian_guest_is_where_the_machine_is(OursGicv3);
 }
 
 #[test]

@@ -42,6 +42,15 @@ impl Default for Uart {
     }
 }
 
+/// Memory that a guest shares with others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shared<'a> {
+    /// Which it is.
+    pub id: &'a str,
+    /// Where it is.
+    pub region: Region,
+}
+
 /// Where things are for a guest whose addresses are the machine's, rather than the virtual board's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Direct {
@@ -76,6 +85,8 @@ pub struct Board<'a> {
     pub clock_frequency: Option<u32>,
     /// Random bytes for the kernel; none if empty. libxl gives 128.
     pub rng_seed: &'a [u8],
+    /// Memory that it shares with others, in a tree that is made anew.
+    pub shared: &'a [Shared<'a>],
     /// Its emulated PL011, if there is one.
     pub vpl011: Option<Uart>,
     /// The hypervisor's version, major and minor.
@@ -119,7 +130,7 @@ impl Board<'_> {
     }
 
     /// Space where there will never be memory of the guest's own, for mapping that of others: what its banks
-    /// leave.
+    /// leave, and what it shares.
     pub fn extended_regions(&self) -> Vec<Region> {
         let limit = 1_u64.checked_shl(self.address_bits.into()).unwrap_or(u64::MAX);
         let first = self.memory.min(layout::RAM0_SIZE);
@@ -127,7 +138,15 @@ impl Board<'_> {
         let places = [(layout::RAM0_BASE, layout::RAM0_SIZE), (layout::RAM1_BASE, layout::RAM1_SIZE)];
         let unused =
             places.into_iter().zip(used).map(|((base, size), used)| base + used..(base + size).min(limit));
-        unused.filter_map(extended_region).collect()
+        let mut unused: Vec<Range<u64>> = unused.collect();
+        for Shared { region, .. } in self.shared {
+            for at in 0..unused.len() {
+                let Range { start, end } = unused[at];
+                unused[at].end = end.min(region.base);
+                unused.push(start.max(region.base.saturating_add(region.size))..end);
+            }
+        }
+        unused.into_iter().filter_map(extended_region).collect()
     }
 
     /// The regions of the hypervisor's node: space for the grant table, then the extended ones.

@@ -36,6 +36,9 @@ pub(crate) const TIMER_PPIS: [u32; 3] =
 /// What a PSCI node says it is compatible with.
 pub(crate) const PSCI_COMPATIBLE: [&str; 3] = ["arm,psci-1.0", "arm,psci-0.2", "arm,psci"];
 
+/// What a node of shared memory is called, and what it is compatible with.
+pub(crate) const SHARED: (&str, &str) = ("xen-shmem", "xen,shared-memory-v1");
+
 /// Writes the node by which a guest starts its CPUs.
 pub(crate) fn write_psci(out: &mut Writer) {
     out.begin_node("psci")

@@ -32,6 +32,9 @@ impl Board<'_> {
         self.cpus(&mut fdt)?;
         write_psci(&mut fdt)?;
         self.memory(&mut fdt)?;
+        if !self.shared.is_empty() {
+            self.shared(&mut fdt)?;
+        }
         self.interrupt_controller(&mut fdt)?;
         self.timer(&mut fdt)?;
         self.hypervisor(&mut fdt)?;
@@ -115,6 +118,23 @@ impl Board<'_> {
             fdt.end_node(node)?;
         }
         Ok(())
+    }
+
+    fn shared(&self, fdt: &mut FdtWriter) -> Result<(), Error> {
+        let (name, compatible) = cells::SHARED;
+        let parent = fdt.begin_node("reserved-memory")?;
+        fdt.property_u32("#address-cells", 2)?;
+        fdt.property_u32("#size-cells", 2)?;
+        fdt.property_null("ranges")?;
+        for shared in self.shared {
+            let node = fdt.begin_node(&format!("{name}@{:x}", shared.region.base))?;
+            fdt.property_string("compatible", compatible)?;
+            regions(fdt, &[shared.region])?;
+            fdt.property_string("xen,id", shared.id)?;
+            fdt.property_u64("xen,offset", 0)?;
+            fdt.end_node(node)?;
+        }
+        Ok(fdt.end_node(parent)?)
     }
 
     fn interrupt_controller(&self, fdt: &mut FdtWriter) -> Result<(), Error> {

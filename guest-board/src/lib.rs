@@ -15,7 +15,7 @@ mod error;
 mod place;
 
 pub use appended::{Appended, appended};
-pub use board::{Arch, Board, Direct, Gic, Uart, affinity, banks, extended_region};
+pub use board::{Arch, Board, Direct, Gic, Shared, Uart, affinity, banks, extended_region};
 pub use device_tree::Region;
 pub use domu::passthrough;
 pub use error::Error;

@@ -93,6 +93,7 @@ pub fn start(hv: &'static Hypervisor<Board>, source: &Source) -> Result<(), Fail
             Err(why) => log::error!("{node} is left out: {why}"),
         }
     }
+    hv.share_memory(&mut built).map_err(Failure::Build)?;
     hv.connect_channels(&source.chosen, &source.board.phandles, &mut built).map_err(Failure::Build)?;
     for (_, domain) in &built {
         hv.unpause_by_controller(domain).map_err(Failure::Start)?;

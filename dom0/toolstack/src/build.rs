@@ -227,6 +227,7 @@ async fn load<H: Host>(
         initrd: None,
         clock_frequency: Some(created.arch.clock_frequency).filter(|&frequency| frequency != 0),
         rng_seed: seed,
+        shared: &[],
         vpl011: None,
         version: (version.major.into(), version.minor.into()),
     };

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use device_tree::gic::Trigger;
 use device_tree::{Node, Phandles, Tree};
 
-use crate::board::Arch;
+use crate::board::{Arch, Shared};
 use crate::error::Error;
 use crate::{Region, cells};
 
@@ -29,6 +29,8 @@ pub struct Params<'a> {
     pub grant_table: Region,
     /// Space for mapping others' memory; none for AArch32.
     pub extended_regions: &'a [Region],
+    /// Memory that it shares with others.
+    pub shared: &'a [Shared<'a>],
     /// The kernel module's own command line: preferred to `bootargs` in `/chosen`, but not to
     /// `xen,dom0-bootargs`.
     pub bootargs: Option<&'a str>,

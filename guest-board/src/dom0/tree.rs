@@ -51,6 +51,8 @@ const CHOSEN_OWN: [&str; 13] = [
     "linux,uefi-mmap-desc-size",
     "linux,uefi-mmap-desc-ver",
 ];
+/// Where the tree has memory that is not dom0's own.
+const RESERVED: &str = "reserved-memory";
 /// Frames by which devices raise a GICv2's interrupts.
 const GICV2M_FRAME: [&str; 1] = ["arm,gic-v2m-frame"];
 /// The timer's interrupts in the order of its node.
@@ -72,6 +74,7 @@ pub(super) struct Builder<'a, 'p> {
     params: &'p Params<'p>,
     timer_written: bool,
     chosen_written: bool,
+    shared_written: bool,
     /// Bit n: private interrupt n is in use.
     private_used: u32,
     out: Writer,
@@ -97,6 +100,7 @@ impl<'a, 'p> Builder<'a, 'p> {
             params,
             timer_written: false,
             chosen_written: false,
+            shared_written: false,
             private_used: 0,
             out: Writer::new([], 0),
             plan: Plan::default(),
@@ -124,6 +128,12 @@ impl<'a, 'p> Builder<'a, 'p> {
         cells::write_psci(&mut self.out);
         self.cpus(&root)?;
         self.memory(&root)?;
+        if !self.shared_written && !self.params.shared.is_empty() {
+            self.out.begin_node(RESERVED).property("ranges", &[]);
+            self.out.u32("#address-cells", root.address_cells()).u32("#size-cells", root.size_cells());
+            self.shared(&root)?;
+            self.out.end_node();
+        }
         self.out.end_node();
         self.plan.devices.finish();
         self.plan.passthrough.finish();
@@ -175,13 +185,17 @@ impl<'a, 'p> Builder<'a, 'p> {
         for child in node.children() {
             self.node(&child)?;
         }
+        if node.depth() == 1 && node.name() == RESERVED {
+            self.shared(node)?;
+            self.shared_written = true;
+        }
         self.out.end_node();
         Ok(())
     }
 
     /// Notes what a device needs, by whose it is.
     fn collect(&mut self, node: &Node<'a>, interrupts: &[Interrupt<'a>]) {
-        let is_reserved = |parent: Node<'a>| parent.depth() == 1 && parent.name() == "reserved-memory";
+        let is_reserved = |parent: Node<'a>| parent.depth() == 1 && parent.name() == RESERVED;
         if node.parent().is_some_and(is_reserved) {
             let mut devices = Devices::default();
             devices.add(node, interrupts, &self.gic, self.phandles);
@@ -350,6 +364,18 @@ impl<'a, 'p> Builder<'a, 'p> {
             let reg = cells::regions(root, regions)?;
             self.out.begin_node(&format!("memory@{:x}", first.base));
             self.out.str("device_type", "memory").property("reg", &reg).end_node();
+        }
+        Ok(())
+    }
+
+    /// Memory that dom0 shares with others, in the cells of what it is below.
+    fn shared(&mut self, bus: &Node<'a>) -> Result<(), Error> {
+        let (name, compatible) = cells::SHARED;
+        for shared in self.params.shared {
+            let reg = cells::regions(bus, &[shared.region])?;
+            self.out.begin_node(&format!("{name}@{:x}", shared.region.base));
+            self.out.str("compatible", compatible).property("reg", &reg);
+            self.out.str("xen,id", shared.id).u64("xen,offset", 0).end_node();
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use crate::{HOST_ARM, HOST_ARM64, HOST_VEXPRESS, MIB, XEN_DOM0, cells, differenc
 use device_tree::gic::Trigger;
 use device_tree::{Node, Phandles, Region, Tree, Writer};
 use guest_board::dom0::{self, Params, Plan};
-use guest_board::{Arch, Error};
+use guest_board::{Arch, Error, Shared};
 
 const MEMORY: [Region; 1] = [Region { base: 0x6000_0000, size: 512 * MIB }];
 
@@ -14,6 +14,7 @@ const PARAMS: Params<'static> = Params {
     memory: &MEMORY,
     grant_table: Region { base: 0x4001_0000, size: 0x4_0000 },
     extended_regions: &[],
+    shared: &[],
     bootargs: None,
     initrd: Some(Region { base: 0x6820_0000, size: 0xc2_0c00 }),
     taken: &[],
@@ -243,6 +244,32 @@ fn reserved_memory_is_mapped_and_told_as_memory() {
     let tree = Tree::parse(&plan.tree).unwrap();
     assert_eq!(cells(&tree, "/memory@7f000000", "reg"), [0, 0x7f00_0000, 0, 0x10_0000]);
     assert!(tree.find("/reserved-memory/buffer").is_some());
+}
+
+#[test]
+fn shared_memory_is_told_beside_what_the_firmware_has_reserved() {
+    let shared = [Shared { id: "a", region: Region { base: 0x5000_0000, size: MIB } }];
+    let params = Params { shared: &shared, ..PARAMS };
+    let reserving = edited(
+        HOST_ARM,
+        "",
+        |out| {
+            out.begin_node("reserved-memory").u32("#address-cells", 1).u32("#size-cells", 1);
+            out.property("ranges", &[]).begin_node("buffer@7f000000").end_node().end_node();
+        },
+        |_| {},
+    );
+    for (host, nodes, reg) in
+        [(HOST_ARM, 1, &[0, 0x5000_0000, 0, 0x10_0000][..]), (&reserving, 2, &[0x5000_0000, 0x10_0000])]
+    {
+        let plan = build(host, &params);
+        let tree = Tree::parse(&plan.tree).unwrap();
+        assert_eq!(tree.find("/reserved-memory").unwrap().children().count(), nodes);
+        assert_eq!(cells(&tree, "/reserved-memory/xen-shmem@50000000", "reg"), reg);
+        let node = tree.find("/reserved-memory/xen-shmem@50000000").unwrap();
+        assert_eq!((node.str("compatible"), node.str("xen,id")), (Some("xen,shared-memory-v1"), Some("a")));
+        assert!(plan.reserved.is_empty(), "it is mapped in its own way");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::{BOARD, MIB, XL_DOMU, cells, differences};
 use device_tree::{Phandles, Region, Tree, Writer, gic};
-use guest_board::{Arch, Board, Direct, Error, Gic, Uart, affinity, banks, boot};
+use guest_board::{Arch, Board, Direct, Error, Gic, Shared, Uart, affinity, banks, boot};
 use xen_abi::arch::{aarch32, psr};
 
 fn region(base: u64, size: u64) -> Region {
@@ -36,7 +36,6 @@ fn memory_beyond_3_gib_is_a_second_bank() {
 
 #[test]
 fn extended_regions_are_what_memory_leaves() {
-    let region = |base, size| Region { base, size };
     let all = Board { memory: 3 * MIB, ..BOARD };
     assert_eq!(
         all.extended_regions(),
@@ -46,6 +45,28 @@ fn extended_regions_are_what_memory_leaves() {
     assert_eq!(narrow.extended_regions(), [region(0x4800_0000, 0xb800_0000)]);
     let full = Board { memory: 3 * 1024 * MIB, address_bits: 34, ..BOARD };
     assert_eq!(full.extended_regions(), [region(0x2_0000_0000, 0x2_0000_0000)]);
+    let shared = [
+        Shared { id: "a", region: region(0x1000_0000, MIB) },
+        Shared { id: "b", region: region(0x5000_0000, MIB) },
+        Shared { id: "c", region: region(0x5400_0000, u64::MAX) },
+    ];
+    let sharing = Board { shared: &shared, ..BOARD };
+    assert_eq!(sharing.extended_regions(), [region(0x4800_0000, 0x800_0000)], "what is left is too small");
+}
+
+#[test]
+fn shared_memory_is_told() {
+    let shared = [("a", 0x5000_0000), ("b", 0x7000_0000)]
+        .map(|(id, base)| Shared { id, region: region(base, 2 * MIB) });
+    let blob = Board { shared: &shared, ..BOARD }.tree().unwrap();
+    let tree = Tree::parse(&blob).unwrap();
+    assert_eq!(tree.find("/reserved-memory").unwrap().children().count(), 2);
+    for Shared { id, region } in shared {
+        let node = tree.find(&format!("/reserved-memory/xen-shmem@{:x}", region.base)).unwrap();
+        assert!(node.is_compatible(&["xen,shared-memory-v1"]));
+        assert_eq!((node.regions().unwrap().next(), node.str("xen,id")), (Some(region), Some(id)));
+    }
+    assert!(Tree::parse(&BOARD.tree().unwrap()).unwrap().find("/reserved-memory").is_none());
 }
 
 #[test]

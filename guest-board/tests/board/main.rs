@@ -36,6 +36,7 @@ const BOARD: Board<'static> = Board {
     initrd: None,
     clock_frequency: None,
     rng_seed: &[],
+    shared: &[],
     vpl011: None,
     version: (4, 17),
 };

@@ -10,7 +10,7 @@ use xen_abi::{
     hvm::{callback, param},
 };
 
-use super::{Board, BuildError, load::load, memory, runs};
+use super::{Board, BuildError, load::load, memory, runs, shared_memory};
 use crate::{
     Hypervisor,
     domain::{Domain, DomainConfig},
@@ -153,15 +153,21 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     fn dom0_plan<'a>(&self, from: &Dom0<'a>, decided: &Decided<'_>) -> Result<dom0::Plan, BuildError<'a>> {
-        let (board, grant_table) = (from.board.tree, from.grant_table);
+        let (board, grant_table, banks) = (from.board.tree, from.grant_table, &decided.banks);
+        let shared = match from.chosen.node() {
+            Some(node) => shared_memory::in_tree(&shared_memory::read(&node, &from.chosen)?),
+            None => Vec::new(),
+        };
+        let used: Vec<_> = banks.iter().copied().chain(shared.iter().map(|one| one.region)).collect();
         let extended_regions =
-            self.extended_regions(decided.place.arch, board, &from.chosen, &decided.banks, grant_table);
+            self.extended_regions(decided.place.arch, board, &from.chosen, &used, grant_table);
         let params = dom0::Params {
             arch: decided.place.arch,
             vcpus: decided.vcpus,
             memory: &decided.banks,
             grant_table: from.grant_table,
             extended_regions: &extended_regions,
+            shared: &shared,
             bootargs: from.bootargs,
             initrd: decided.place.initrd,
             taken: from.taken,

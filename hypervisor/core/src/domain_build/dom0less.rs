@@ -15,7 +15,7 @@ use xen_abi::{
     hvm::param,
 };
 
-use super::{BuildError, board::Board, layout::Layout, load::load, refuse_unsupported, runs};
+use super::{BuildError, board::Board, layout::Layout, load::load, runs, shared_memory};
 use crate::{
     Hypervisor,
     domain::{Domain, DomainConfig, Piece},
@@ -24,6 +24,7 @@ use crate::{
         self,
         chosen::{self, Chosen, ModuleKind},
         memory::{self, STATIC},
+        shared::Shared,
     },
     machine::Machine,
     p2m::P2mType,
@@ -71,6 +72,8 @@ struct Wish<'a> {
     set_aside: Vec<Piece>,
     vcpus: u32,
     nr_spis: u32,
+    /// What it shares with others.
+    shared: Vec<Shared<'a>>,
     /// Pages for tables.
     tables: u32,
     hypervisor: bool,
@@ -83,12 +86,11 @@ struct Wish<'a> {
 }
 
 impl<'a> Wish<'a> {
-    fn read(node: &Node<'a>, file: File<'_, 'a>, (most, lines): (u32, u32)) -> Result<Self, BuildError<'a>> {
+    fn read(node: &Node<'a>, from: &Source<'_, 'a>, most: u32) -> Result<Self, BuildError<'a>> {
         let bad = |name| BuildError::Host(host::Error::Property(*node, name));
         if let Some(name) = UNSUPPORTED.into_iter().find(|name| node.has(name)) {
             return Err(BuildError::Unsupported(*node, name));
         }
-        refuse_unsupported(node.children())?;
         let kib = node.property("memory").and_then(|property| property.as_u64());
         let memory = kib.and_then(|kib| kib.checked_mul(1 << 10)).ok_or(bad("memory"))?;
         let vcpus = node.u32("cpus").filter(|cpus| (1..=most).contains(cpus)).ok_or(bad("cpus"))?;
@@ -103,7 +105,8 @@ impl<'a> Wish<'a> {
             direct: node.has(DIRECT),
             set_aside: pieces(node, memory)?,
             vcpus,
-            nr_spis: node.u32("nr_spis").unwrap_or(lines.saturating_sub(LOCAL)),
+            shared: shared_memory::read(node, &from.chosen)?,
+            nr_spis: node.u32("nr_spis").unwrap_or(from.lines.saturating_sub(LOCAL)),
             tables: node.u32("xen,domain-p2m-mem-mb").map_or(default_tables(memory, vcpus), |mib| mib << 8),
             hypervisor,
             xenstore,
@@ -113,7 +116,7 @@ impl<'a> Wish<'a> {
             ramdisk: None,
             fragment: None,
         };
-        wish.modules(node, file)?;
+        wish.modules(node, from.file)?;
         if wish.kernel.is_empty() { Err(BuildError::NoKernel) } else { Ok(wish) }
     }
 
@@ -194,7 +197,7 @@ impl<M: Machine> Hypervisor<M> {
         from: &Source<'_, 'a>,
     ) -> Result<Arc<Domain<M>>, BuildError<'a>> {
         let version = self.gic_version();
-        let wish = Wish::read(node, from.file, (max_vcpus(version), from.lines))?;
+        let wish = Wish::read(node, from, max_vcpus(version))?;
         let layout = if wish.direct {
             Layout::of_machine(from, wish.set_aside.iter().map(in_machine).collect(), wish.uart)?
         } else {
@@ -320,9 +323,11 @@ impl<M: Machine> Hypervisor<M> {
         place: &guest_board::Placement<'_>,
         from: &Source<'_, 'a>,
     ) -> Result<Vec<u8>, BuildError<'a>> {
+        let shared = shared_memory::in_tree(&wish.shared);
         let direct = wish.direct.then(|| {
             let (board, banks, grant_table) = (from.board.tree, &layout.banks, layout.grant_table);
-            let extended = self.extended_regions(place.arch, board, &from.chosen, banks, grant_table);
+            let used: Vec<_> = banks.iter().copied().chain(shared.iter().map(|one| one.region)).collect();
+            let extended = self.extended_regions(place.arch, board, &from.chosen, &used, grant_table);
             let hypervisor = iter::once(grant_table).chain(extended).collect();
             Direct { banks: banks.clone(), gic: layout.gic(wish.vcpus), hypervisor }
         });
@@ -333,6 +338,7 @@ impl<M: Machine> Hypervisor<M> {
             vcpus: wish.vcpus,
             memory: wish.memory,
             direct: direct.as_ref(),
+            shared: &shared,
             address_bits: crate::p2m::IPA_BITS as u8,
             bootargs: wish.bootargs,
             initrd: place.initrd,

@@ -9,6 +9,7 @@ mod layout;
 mod load;
 mod memory;
 mod passthrough;
+mod shared_memory;
 
 use core::fmt;
 
@@ -50,34 +51,28 @@ pub enum BuildError<'a> {
     State(Arch),
     /// The node at the other end of this node's event channel is none, is no built domain's, or points elsewhere.
     NoPeer(Node<'a>),
+    /// Two nodes of shared memory have the same id and different memory, or the other way round.
+    Contradiction(Node<'a>, Node<'a>),
+    /// Shared memory has no owner, or another one than the node says.
+    NoOwner(Node<'a>),
+    /// Something is where a domain is to have shared memory.
+    Taken(Node<'a>, Region),
     /// The ports that a node and the one at the other end choose cannot be connected.
     Ports(Node<'a>, [u32; 2], Errno),
     /// The domain could not be made.
     Create(Errno),
 }
 
-/// Nodes of Xen's binding, below a guest's or below `/chosen`, that are not to be had, by what they are compatible with.
-const UNSUPPORTED_NODES: [&str; 2] = ["xen,domain-shared-memory-v1", "xen,cpupool"];
+/// A node of Xen's binding, below `/chosen`, that is not to be had, by what it is compatible with.
+const CPUPOOL: &str = "xen,cpupool";
 /// Where all memory but the guests' own is to be.
 const STATIC_HEAP: &str = "xen,static-heap";
 
 /// Fails when the tree asks for what is not to be had, for dom0 or for the machine.
 pub fn check<'a>(chosen: &Chosen<'a>) -> Result<(), BuildError<'a>> {
-    match chosen.node().filter(|node| node.has(STATIC_HEAP)) {
-        Some(node) => Err(BuildError::Unsupported(node, STATIC_HEAP)),
-        None => refuse_unsupported(chosen.children()),
-    }
-}
-
-/// Fails for the first of a domain's nodes that asks for what is not to be had: a domain without it would not be the
-/// one that was asked for.
-fn refuse_unsupported<'a>(nodes: impl Iterator<Item = Node<'a>>) -> Result<(), BuildError<'a>> {
-    for node in nodes {
-        if let Some(name) = UNSUPPORTED_NODES.into_iter().find(|name| node.is_compatible(&[name])) {
-            return Err(BuildError::Unsupported(node, name));
-        }
-    }
-    Ok(())
+    let heap = chosen.node().filter(|node| node.has(STATIC_HEAP)).map(|node| (node, STATIC_HEAP));
+    let pool = chosen.children().find(|node| node.is_compatible(&[CPUPOOL])).map(|node| (node, CPUPOOL));
+    heap.or(pool).map_or(Ok(()), |(node, name)| Err(BuildError::Unsupported(node, name)))
 }
 
 impl fmt::Display for BuildError<'_> {
@@ -100,6 +95,15 @@ impl fmt::Display for BuildError<'_> {
             Self::NoPeer(node) => write!(f, "{node}: no domain has a node that points back at it"),
             Self::Ports(node, [port, other], errno) => {
                 write!(f, "{node}: ports {port} and {other} cannot be connected: {errno}")
+            }
+            Self::Contradiction(node, other) => {
+                write!(f, "{node}: only one of `xen,shm-id` and memory is that of {other}")
+            }
+            Self::NoOwner(node) => {
+                write!(f, "{node}: the memory has no owner, or not the one that `role` implies")
+            }
+            Self::Taken(node, region) => {
+                write!(f, "{node}: the domain has something else at {:#x}+{:#x}", region.base, region.size)
             }
             Self::Create(errno) => write!(f, "the domain cannot be made: {errno}"),
         }

@@ -490,7 +490,8 @@ impl Frames {
         }
     }
 
-    fn account(&self, owner: Domid) -> Option<Arc<Account>> {
+    /// The account of a domain.
+    pub(crate) fn account(&self, owner: Domid) -> Option<Arc<Account>> {
         let accounts = self.accounts.lock();
         let found = accounts.binary_search_by_key(&owner, |a| a.domid);
         found.ok().map(|at| accounts[at].clone())

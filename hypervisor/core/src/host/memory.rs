@@ -5,7 +5,7 @@ use core::{iter, ops::Range};
 use device_tree::{Node, Reg, Region, Tree};
 use heapless::Vec;
 
-use super::{Error, chosen::Chosen};
+use super::{Error, chosen::Chosen, shared::Shared};
 
 /// The most ranges that are told apart.
 pub const MAX_RANGES: usize = 32;
@@ -121,12 +121,18 @@ pub const STATIC: &str = "xen,static-mem";
 /// The memory that is set aside for the guest of a node; none without the property.
 pub fn set_aside<'a>(node: &Node<'a>) -> Result<Reg<'a>, Error<'a>> {
     let Some(property) = node.property(STATIC) else { return Ok(Reg::default()) };
-    let cells = |name| iter::successors(node.parent(), Node::parent).find_map(|node| node.u32(name));
-    let (address, size) = (cells("#address-cells").unwrap_or(2), cells("#size-cells").unwrap_or(1));
+    let (address, size) = cells(node);
     Reg::new(property.value, address, size).map_err(|_| Error::Property(*node, STATIC))
 }
 
-/// Calls `f` with each range that is set aside for a guest. A guest whose node makes no sense is left out later.
+/// How many cells there are to an address and a size, as the nearest node above says.
+pub(super) fn cells(node: &Node<'_>) -> (u32, u32) {
+    let cells = |name| iter::successors(node.parent(), Node::parent).find_map(|node| node.u32(name));
+    (cells("#address-cells").unwrap_or(2), cells("#size-cells").unwrap_or(1))
+}
+
+/// Calls `f` with each range that is set aside for a guest, or for several. A guest whose node makes no sense is left
+/// out later.
 pub fn all_set_aside<'a>(
     chosen: &Chosen<'a>,
     mut f: impl FnMut(Range<u64>) -> Result<(), Error<'a>>,
@@ -136,7 +142,12 @@ pub fn all_set_aside<'a>(
             f(range(region))?;
         }
     }
-    Ok(())
+    let mut done = Ok(());
+    Shared::all(chosen, &mut |shared| {
+        done = f(range(shared.host));
+        done.is_ok()
+    });
+    done
 }
 
 /// Calls `f` with each range that a boot module lies in.

@@ -8,6 +8,7 @@ pub mod chosen;
 pub mod devices;
 pub mod gic;
 pub mod memory;
+pub mod shared;
 
 use core::fmt;
 

@@ -119,6 +119,13 @@ fn reserved_memory_and_modules_of_all_domains_are_listed() {
             writer.regions("xen,static-mem", &regions);
             module(writer, "module@1", &["multiboot,module"], 0x6100_0000, None);
             writer.end_node();
+            for (name, host) in [("a@0", 0x7800_0000), ("odd@0", 0x7900_0800)] {
+                writer.begin_node(name).str("compatible", "xen,domain-shared-memory-v1");
+                writer
+                    .str("xen,shm-id", name)
+                    .cells("xen,shared-mem", &[0, host, 0, 0x1000, 0, 0x2000])
+                    .end_node();
+            }
             // What makes no sense sets nothing aside.
             writer.begin_node("domU2").str("compatible", "xen,domain").cells("xen,static-mem", &[1, 2, 3]);
             writer.end_node();
@@ -145,7 +152,7 @@ fn reserved_memory_and_modules_of_all_domains_are_listed() {
         Ok(())
     };
     memory::all_set_aside(&Chosen::of(&tree), keep).unwrap();
-    assert_eq!(aside, [0x7000_0000..0x7000_1000, u64::MAX..u64::MAX]);
+    assert_eq!(aside, [0x7000_0000..0x7000_1000, u64::MAX..u64::MAX, 0x7800_0000..0x7800_2000]);
 }
 
 #[test]

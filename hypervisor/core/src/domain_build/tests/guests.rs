@@ -167,13 +167,6 @@ fn guests_that_cannot_be_built_leave_nothing() {
         kernel(w);
     });
     assert!(pooled.ends_with("`domain-cpupool` is not supported"), "{pooled}");
-    let name = "xen,domain-shared-memory-v1";
-    let shared = error(&|w| {
-        w.u64("memory", 8192).u32("cpus", 1);
-        kernel(w);
-        w.begin_node("static").str("compatible", name).end_node();
-    });
-    assert!(shared.ends_with(&format!("`{name}` is not supported")), "{shared}");
     assert!(
         error(&|w| {
             w.u64("memory", 8192).u32("cpus", 1).str("xen,enhanced", "maybe");

@@ -3,6 +3,7 @@ mod direct_map;
 mod dom0;
 mod guests;
 mod passthrough;
+mod shared_memory;
 mod static_memory;
 
 use alloc::{

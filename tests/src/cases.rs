@@ -6,7 +6,7 @@ use crate::{
     host_disk::{self, HostDisk},
 };
 use device_tree::Writer;
-use machine::{Arch, ChannelEnd, Disk, DomU, Domain, Machine, paths};
+use machine::{Arch, ChannelEnd, Disk, DomU, Domain, Machine, Shared, paths};
 use std::{fs, time::Duration};
 
 const BOOT: Duration = Duration::from_secs(180);
@@ -346,6 +346,51 @@ pub fn event_channels_are_there_from_the_start(on: Hypervisor) {
         .collect();
     ports.sort();
     assert_eq!(ports, ["10", "1023", "20", "30"]);
+}
+
+/// Memory of one guest that dom0 has at another address, and memory of nobody's that the guest shares with another one:
+/// who wants some of it under another name is left out.
+pub fn domains_count_in_memory_that_they_share(on: Hypervisor) {
+    let guest =
+        |port: u32| Domain { kernel: on.image("shared"), ramdisk: None, args: format!("port={port}") };
+    let domu = |port| DomU {
+        boot: guest(port),
+        memory_kib: 32 << 10,
+        vcpus: 1,
+        vpl011: false,
+        enhanced: Some("no-xenstore"),
+        fragment: None,
+        set_aside: vec![],
+        direct_map: false,
+    };
+    let end = |domain, port| ChannelEnd { domain, port };
+    let share = |domain, id, role, at| Shared { domain, id, role, at };
+    let mut machine = on.machine();
+    machine.hypervisor_args += " dom0_mem=64M guest_loglvl=all";
+    machine.dom0 = Some(guest(10));
+    machine.domus.extend([domu(20), domu(30), domu(40), domu(50)]);
+    machine.channels.extend([[end(0, 10), end(1, 20)], [end(2, 30), end(3, 40)]]);
+    let (owned, nobodys) = (0x7f00_0000, 0x6000_0000);
+    machine.shared.extend([
+        share(0, "with dom0", Some("borrower"), [owned, 0x9000_0000, 0x2000]),
+        share(1, "with dom0", Some("owner"), [owned, 0x7000_0000, 0x2000]),
+        share(2, "of nobody", None, [nobodys, 0x7000_0000, 0x2000]),
+        share(3, "of nobody", None, [nobodys, 0x7800_0000, 0x2000]),
+        share(4, "another", None, [nobodys + 0x1000, 0x7000_0000, 0x2000]),
+    ]);
+    let mut c = Console::boot(&format!("shared-{on:?}").to_lowercase(), &machine);
+    c.expect("/chosen/domU4 is left out: /chosen/domU4/shared@70000000: only one of", COMMAND);
+    let (mut places, mut counts) = (vec![], vec![]);
+    while places.len() < 4 || counts.len() < 12 {
+        let (which, _) = c.expect_one_of(&["shared: \"", "shared: counted to "], COMMAND);
+        let rest = c.expect(if which == 0 { "+0x2000" } else { "." }, COMMAND);
+        if which == 0 { places.push(rest) } else { counts.push(rest) }
+    }
+    places.sort();
+    let both = ["with dom0\" at 0x70000000", "with dom0\" at 0x90000000"];
+    assert_eq!(places, [["of nobody\" at 0x70000000", "of nobody\" at 0x78000000"], both].concat());
+    counts.sort();
+    assert_eq!(counts, ["1", "1", "2", "2", "3", "3", "4", "4", "5", "5", "6", "6"]);
 }
 
 /// A guest that the hypervisor starts drives the board's clock, which its fragment of the device tree gives to it:

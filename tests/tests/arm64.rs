@@ -34,6 +34,11 @@ fn a_guest_drives_a_device_of_the_board_on_arm64() {
 }
 
 #[test]
+fn domains_count_in_memory_that_they_share_on_arm64() {
+    cases::domains_count_in_memory_that_they_share(OursArm64);
+}
+
+#[test]
 fn debian_guest_is_where_the_machine_is_on_arm64() {
     cases::debian_guest_is_where_the_machine_is(OursArm64);
     cases::debian_guest_is_where_the_machine_is(OursArm64Gicv3);

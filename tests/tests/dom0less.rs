@@ -21,6 +21,11 @@ fn debian_guest_is_where_the_machine_is() {
 }
 
 #[test]
+fn domains_count_in_memory_that_they_share() {
+    cases::domains_count_in_memory_that_they_share(Ours);
+}
+
+#[test]
 fn event_channels_are_there_from_the_start() {
     cases::event_channels_are_there_from_the_start(Ours);
 }

@@ -59,6 +59,7 @@ fn fill_chosen(machine: &Machine, chosen: &mut DeviceTreeNode, modules: &mut Mod
         set(chosen, "xen,dom0-bootargs", dom0.args.as_str());
         modules.add(chosen, dom0, None)?;
         add_channels(machine, 0, chosen);
+        add_shared(machine, 0, chosen);
     }
     for (i, domu) in machine.domus.iter().enumerate() {
         let mut n = node(&format!("domU{}", i + 1));
@@ -84,6 +85,7 @@ fn fill_chosen(machine: &Machine, chosen: &mut DeviceTreeNode, modules: &mut Mod
             n.add_child(modules.module("device-tree", fragment, None)?);
         }
         add_channels(machine, i + 1, &mut n);
+        add_shared(machine, i + 1, &mut n);
         chosen.add_child(n);
     }
     Ok(())
@@ -102,6 +104,20 @@ fn add_channels(machine: &Machine, domain: usize, to: &mut DeviceTreeNode) {
                 to.add_child(n);
             }
         }
+    }
+}
+
+/// Adds what a domain shares.
+fn add_shared(machine: &Machine, domain: usize, to: &mut DeviceTreeNode) {
+    for shared in machine.shared.iter().filter(|shared| shared.domain == domain) {
+        let mut n = node(&format!("shared@{:x}", shared.at[1]));
+        set(&mut n, "compatible", "xen,domain-shared-memory-v1");
+        set(&mut n, "xen,shm-id", shared.id);
+        set(&mut n, "xen,shared-mem", cells(&shared.at));
+        if let Some(role) = shared.role {
+            set(&mut n, "role", role);
+        }
+        to.add_child(n);
     }
 }
 

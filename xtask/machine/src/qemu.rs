@@ -49,6 +49,19 @@ pub struct ChannelEnd {
     pub port: u32,
 }
 
+/// Memory of the machine that a domain shares with others.
+#[derive(Clone, Copy, Debug)]
+pub struct Shared {
+    /// Which domain: 0 is dom0, the others are numbered as in [`Machine::domus`].
+    pub domain: usize,
+    /// Which memory.
+    pub id: &'static str,
+    /// What the domain is to it, if the tree says: `owner` or `borrower`.
+    pub role: Option<&'static str>,
+    /// Where it is in the machine and in the domain, and its size.
+    pub at: [u64; 3],
+}
+
 /// A virtio-blk disk.
 #[derive(Clone, Debug)]
 pub struct Disk {
@@ -88,6 +101,8 @@ pub struct Machine {
     pub domus: Vec<DomU>,
     /// Event channels between these and dom0.
     pub channels: Vec<[ChannelEnd; 2]>,
+    /// Memory that these and dom0 share.
+    pub shared: Vec<Shared>,
     /// Its virtio-blk disks; the first one is `/dev/vda`.
     pub disks: Vec<Disk>,
     /// Its number of CPUs.
@@ -119,6 +134,7 @@ impl Machine {
             dom0: None,
             domus: vec![],
             channels: vec![],
+            shared: vec![],
             disks: vec![],
             cpus: 2,
             cpu: arch.cpus()[0],

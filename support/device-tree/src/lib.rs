@@ -15,7 +15,7 @@ mod writer;
 
 pub use address::{Range, Ranges, Reg, Region};
 pub use interrupt::{Interrupt, Phandles};
-pub use node::{Children, Node, Nodes, Properties};
+pub use node::{Children, Node, NodeAt, Nodes, Properties};
 pub use property::{Property, Strings};
 pub use tree::{Error, MAGIC, Tree, total_size};
 pub use writer::Writer;

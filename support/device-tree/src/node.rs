@@ -48,6 +48,11 @@ impl<'a> Node<'a> {
         self.path[self.depth - 1] as usize
     }
 
+    /// Which node this is, for errors.
+    pub fn at(&self) -> NodeAt<'a> {
+        NodeAt { tree: self.tree.as_bytes(), begin: self.begin() as u32 }
+    }
+
     /// The tree it belongs to.
     pub fn tree(&self) -> Tree<'a> {
         self.tree
@@ -179,6 +184,36 @@ impl fmt::Display for Node<'_> {
             write!(f, "/{}", Self { depth, ..*self }.name())?;
         }
         Ok(())
+    }
+}
+
+/// Which node of a tree, without the way there: small, to be carried in errors.
+#[derive(Clone, Copy)]
+pub struct NodeAt<'a> {
+    tree: &'a [u8],
+    begin: u32,
+}
+
+impl PartialEq for NodeAt<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        core::ptr::eq(self.tree, other.tree) && self.begin == other.begin
+    }
+}
+
+impl Eq for NodeAt<'_> {}
+
+impl fmt::Debug for NodeAt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for NodeAt<'_> {
+    /// Writes the path.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tree = Tree::from_header(self.tree).map_err(|_| fmt::Error)?;
+        let node = tree.nodes().find(|node| node.begin() == self.begin as usize);
+        node.map_or(Ok(()), |node| node.fmt(f))
     }
 }
 

@@ -96,7 +96,7 @@ impl<'a> Tree<'a> {
     }
 
     #[inline(never)]
-    fn from_header(blob: &'a [u8]) -> Result<Self, Error> {
+    pub(crate) fn from_header(blob: &'a [u8]) -> Result<Self, Error> {
         let field = |index: usize| be_u32(blob, index * 4).ok_or(Error::Truncated);
         let (version, last_compatible) = (field(5)?, field(6)?);
         if version < OLDEST || last_compatible > VERSION {

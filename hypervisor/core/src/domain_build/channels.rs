@@ -77,17 +77,17 @@ impl<M: Machine> Hypervisor<M> {
             // One of a guest that was left out, or of no dom0, is nobody's.
             let Some(at) = owner(&node, built) else { continue };
             let Some((port, peer)) = read(&node) else {
-                return Err((at, host::Error::Property(node, PROPERTY).into()));
+                return Err((at, host::Error::Property(node.at(), PROPERTY).into()));
             };
             let other = phandles.get(peer).ok().filter(is_channel).and_then(|other| {
                 let (port, back) = read(&other)?;
                 if node.phandle() == Some(back) { Some((owner(&other, built)?, port)) } else { None }
             });
             let Some((other_at, other_port)) = other else {
-                return Err((at, BuildError::NoPeer(node)));
+                return Err((at, BuildError::NoPeer(node.at())));
             };
             self.connect((&built[at].1, port), (&built[other_at].1, other_port))
-                .map_err(|errno| (at, BuildError::Ports(node, [port, other_port], errno)))?;
+                .map_err(|errno| (at, BuildError::Ports(node.at(), [port, other_port], errno)))?;
         }
         Ok(())
     }

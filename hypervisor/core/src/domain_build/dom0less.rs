@@ -87,9 +87,9 @@ struct Wish<'a> {
 
 impl<'a> Wish<'a> {
     fn read(node: &Node<'a>, from: &Source<'_, 'a>, most: u32) -> Result<Self, BuildError<'a>> {
-        let bad = |name| BuildError::Host(host::Error::Property(*node, name));
+        let bad = |name| BuildError::Host(host::Error::Property(node.at(), name));
         if let Some(name) = UNSUPPORTED.into_iter().find(|name| node.has(name)) {
-            return Err(BuildError::Unsupported(*node, name));
+            return Err(BuildError::Unsupported(node.at(), name));
         }
         let kib = node.property("memory").and_then(|property| property.as_u64());
         let memory = kib.and_then(|kib| kib.checked_mul(1 << 10)).ok_or(bad("memory"))?;
@@ -129,7 +129,7 @@ impl<'a> Wish<'a> {
     fn modules(&mut self, node: &Node<'a>, file: File<'_, 'a>) -> Result<(), BuildError<'a>> {
         for module in chosen::modules_of(node) {
             let module = module?;
-            let bytes = file(module.region).ok_or(host::Error::Address(*node, 0))?;
+            let bytes = file(module.region).ok_or(host::Error::Address(node.at(), 0))?;
             match module.kind {
                 ModuleKind::Kernel => (self.kernel, self.bootargs) = (bytes, module.bootargs),
                 ModuleKind::Ramdisk => self.ramdisk = Some(bytes),
@@ -144,7 +144,7 @@ impl<'a> Wish<'a> {
 /// Where in the guest goes what is set aside for it: into its banks, one region after the other, or where it is in the
 /// machine.
 fn pieces<'a>(node: &Node<'a>, memory: u64) -> Result<Vec<Piece>, BuildError<'a>> {
-    let bad = || BuildError::Host(host::Error::Property(*node, STATIC));
+    let bad = || BuildError::Host(host::Error::Property(node.at(), STATIC));
     let (mut pieces, direct) = (Vec::new(), node.has(DIRECT));
     if !node.has(STATIC) {
         return if direct { Err(bad()) } else { Ok(pieces) };
@@ -205,7 +205,7 @@ impl<M: Machine> Hypervisor<M> {
         };
         let room = layout.interrupts.redistributors.map_or(u64::MAX, Redistributors::room);
         if u64::from(wish.vcpus) > room {
-            return Err(host::Error::Property(*node, "cpus").into());
+            return Err(host::Error::Property(node.at(), "cpus").into());
         }
         let region_frames = (layout.grant_table.size >> PAGE_SHIFT).min(u32::MAX.into()) as u32;
         let config = DomainConfig {

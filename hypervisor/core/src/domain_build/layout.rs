@@ -89,10 +89,10 @@ fn console<'a>(from: &Source<'_, 'a>) -> Result<Uart, BuildError<'a>> {
     let region = register(&node, 0)?;
     let (spi, _) = interrupt(&node, 0, &from.board.phandles)?;
     if region.size < layout::PL011_SIZE {
-        return Err(host::Error::Address(node, 0).into());
+        return Err(host::Error::Address(node.at(), 0).into());
     }
     if spi < LOCAL {
-        return Err(host::Error::Interrupt(node, 0).into());
+        return Err(host::Error::Interrupt(node.at(), 0).into());
     }
     Ok(Uart { base: region.base, spi })
 }

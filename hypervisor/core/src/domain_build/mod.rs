@@ -13,7 +13,7 @@ mod shared_memory;
 
 use core::fmt;
 
-use device_tree::{Node, Region};
+use device_tree::{NodeAt, Region};
 use guest_board::Arch;
 use kernel_image::Kernel;
 use xen_abi::Errno;
@@ -36,7 +36,7 @@ pub enum BuildError<'a> {
     /// The board that the guest is to have.
     Board(guest_board::Error),
     /// A node asks for something that this hypervisor does not have.
-    Unsupported(Node<'a>, &'static str),
+    Unsupported(NodeAt<'a>, &'static str),
     /// Memory that is set aside for a guest is no RAM, or it is in use.
     NotFree(Region),
     /// So many bytes of memory could not be had.
@@ -50,15 +50,15 @@ pub enum BuildError<'a> {
     /// This hypervisor does not run kernels for that state of the CPU.
     State(Arch),
     /// The node at the other end of this node's event channel is none, is no built domain's, or points elsewhere.
-    NoPeer(Node<'a>),
+    NoPeer(NodeAt<'a>),
     /// Two nodes of shared memory have the same id and different memory, or the other way round.
-    Contradiction(Node<'a>, Node<'a>),
+    Contradiction(NodeAt<'a>, NodeAt<'a>),
     /// Shared memory has no owner, or another one than the node says.
-    NoOwner(Node<'a>),
+    NoOwner(NodeAt<'a>),
     /// Something is where a domain is to have shared memory.
-    Taken(Node<'a>, Region),
+    Taken(NodeAt<'a>, Region),
     /// The ports that a node and the one at the other end choose cannot be connected.
-    Ports(Node<'a>, [u32; 2], Errno),
+    Ports(NodeAt<'a>, [u32; 2], Errno),
     /// The domain could not be made.
     Create(Errno),
 }
@@ -72,7 +72,7 @@ const STATIC_HEAP: &str = "xen,static-heap";
 pub fn check<'a>(chosen: &Chosen<'a>) -> Result<(), BuildError<'a>> {
     let heap = chosen.node().filter(|node| node.has(STATIC_HEAP)).map(|node| (node, STATIC_HEAP));
     let pool = chosen.children().find(|node| node.is_compatible(&[CPUPOOL])).map(|node| (node, CPUPOOL));
-    heap.or(pool).map_or(Ok(()), |(node, name)| Err(BuildError::Unsupported(node, name)))
+    heap.or(pool).map_or(Ok(()), |(node, name)| Err(BuildError::Unsupported(node.at(), name)))
 }
 
 impl fmt::Display for BuildError<'_> {

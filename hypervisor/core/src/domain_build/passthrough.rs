@@ -22,7 +22,7 @@ use crate::{
 type Result<'a> = core::result::Result<(), BuildError<'a>>;
 
 fn bad<'a>(node: &Node<'a>, name: &'static str) -> BuildError<'a> {
-    host::Error::Property(*node, name).into()
+    host::Error::Property(node.at(), name).into()
 }
 
 impl<M: Machine> Hypervisor<M> {

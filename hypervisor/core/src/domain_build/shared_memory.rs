@@ -31,7 +31,7 @@ pub(super) fn read<'a>(domain: &Node<'a>, chosen: &Chosen<'a>) -> Result<Vec<Sha
     for node in Shared::nodes(domain) {
         let shared = Shared::read(node)?;
         if let Some(other) = shared.contradicted(chosen) {
-            return Err(BuildError::Contradiction(node, other.node));
+            return Err(BuildError::Contradiction(node.at(), other.node.at()));
         }
         all.push(shared);
     }
@@ -95,19 +95,19 @@ impl<M: Machine> Hypervisor<M> {
                 Some(Domid::IO)
             }
             (role, Some(owner)) if (role == Role::Peer) == (owner == Domid::IO) => Some(owner),
-            _ => return Err(BuildError::NoOwner(shared.node)),
+            _ => return Err(BuildError::NoOwner(shared.node.at())),
         };
         for frame in 0..frames {
             let (gfn, mfn) = (Gfn(gfn + frame), Mfn(first + frame));
             let mut p2m = domain.p2m(self.mem());
             if p2m.lookup(gfn).is_some() {
-                return Err(BuildError::Taken(shared.node, shared.guest));
+                return Err(BuildError::Taken(shared.node.at(), shared.guest));
             }
             match owner {
                 None => p2m.map(gfn, mfn, 1, P2mType::RamRw)?,
                 Some(owner) => {
                     let held = self.frames.hold(&self.machine, mfn, owner);
-                    let held = held.ok_or(BuildError::NoOwner(shared.node))?;
+                    let held = held.ok_or(BuildError::NoOwner(shared.node.at()))?;
                     p2m.map(gfn, mfn, 1, P2mType::ForeignRw)?;
                     held.keep();
                 }

@@ -49,11 +49,11 @@ const KINDS: [(&str, ModuleKind); 6] = [
 impl<'a> Module<'a> {
     fn read(node: &Node<'a>) -> Result<Self, Error<'a>> {
         // `/chosen` has no `ranges`, yet these are addresses of memory.
-        let mut reg = node.reg().map_err(|error| Error::Tree(*node, error))?;
+        let mut reg = node.reg().map_err(|error| Error::Tree(node.at(), error))?;
         let kind = KINDS.into_iter().find(|(name, _)| node.is_compatible(&[name]));
         Ok(Self {
             kind: kind.map_or(ModuleKind::Unknown, |(_, kind)| kind),
-            region: reg.next().ok_or(Error::Address(*node, 0))?,
+            region: reg.next().ok_or(Error::Address(node.at(), 0))?,
             bootargs: node.str("bootargs"),
         })
     }

@@ -15,8 +15,8 @@ const PSCI: &[&str] = &["arm,psci", "arm,psci-0.2", "arm,psci-1.0"];
 
 /// A node's register block `index`, as the CPU addresses it.
 pub fn register<'a>(node: &Node<'a>, index: usize) -> Result<Region, Error<'a>> {
-    let bad = Error::Address(*node, index);
-    let region = node.reg().map_err(|error| Error::Tree(*node, error))?.nth(index).ok_or(bad)?;
+    let bad = Error::Address(node.at(), index);
+    let region = node.reg().map_err(|error| Error::Tree(node.at(), error))?.nth(index).ok_or(bad)?;
     let region = node.parent().and_then(|bus| bus.translate(region)).ok_or(bad)?;
     if region.size == 0 { Err(bad) } else { Ok(region) }
 }
@@ -27,9 +27,9 @@ pub fn interrupt<'a>(
     index: usize,
     phandles: &Phandles<'a>,
 ) -> Result<(u32, Trigger), Error<'a>> {
-    let interrupts = node.interrupts(phandles).map_err(|error| Error::Tree(*node, error))?;
+    let interrupts = node.interrupts(phandles).map_err(|error| Error::Tree(node.at(), error))?;
     let found = interrupts.get(index).and_then(|interrupt| gic::decode(&interrupt.cells));
-    found.ok_or(Error::Interrupt(*node, index))
+    found.ok_or(Error::Interrupt(node.at(), index))
 }
 
 /// The nodes of what is driven, found in one walk.
@@ -110,12 +110,12 @@ impl Psci {
     pub fn read<'a>(nodes: &Nodes<'a>) -> Result<Self, Error<'a>> {
         let node = nodes.psci.ok_or(Error::Missing("PSCI firmware"))?;
         if node.str("method") != Some("smc") {
-            return Err(Error::Property(node, "method"));
+            return Err(Error::Property(node.at(), "method"));
         }
         if node.is_compatible(PSCI_STANDARD) {
             return Ok(Self::Standard);
         }
-        node.u32("cpu_on").map(Self::Legacy).ok_or(Error::Property(node, "cpu_on"))
+        node.u32("cpu_on").map(Self::Legacy).ok_or(Error::Property(node.at(), "cpu_on"))
     }
 }
 
@@ -124,8 +124,8 @@ pub fn processors<'a>(tree: &Tree<'a>) -> Result<Vec<u64>, Error<'a>> {
     let cpus = tree.root().child("cpus").ok_or(Error::Missing("/cpus"))?;
     let is_cpu = |node: &Node<'_>| node.str("device_type") == Some("cpu") && node.is_available();
     let affinity = |node: Node<'a>| {
-        let mut reg = node.reg().map_err(|error| Error::Tree(node, error))?;
-        reg.next().map(|region| region.base).ok_or(Error::Address(node, 0))
+        let mut reg = node.reg().map_err(|error| Error::Tree(node.at(), error))?;
+        reg.next().map(|region| region.base).ok_or(Error::Address(node.at(), 0))
     };
     cpus.children().filter(is_cpu).map(affinity).collect()
 }

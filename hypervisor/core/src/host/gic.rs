@@ -119,7 +119,7 @@ fn redistributors<'a>(node: &Node<'a>) -> Result<Vec<Region>, Error<'a>> {
     const COUNT: &str = "#redistributor-regions";
     let count = node.u32(COUNT).unwrap_or(1);
     if !(1..=MAX_REGIONS).contains(&count) {
-        return Err(Error::Property(*node, COUNT));
+        return Err(Error::Property(node.at(), COUNT));
     }
     (1..=count as usize).map(|index| register(node, index)).collect()
 }
@@ -130,6 +130,6 @@ fn stride<'a>(node: &Node<'a>) -> Result<Option<u64>, Error<'a>> {
     match property.as_u64() {
         Some(0) => Ok(None),
         Some(stride) if stride.is_multiple_of(STRIDE_UNIT) => Ok(Some(stride)),
-        _ => Err(Error::Property(*node, STRIDE)),
+        _ => Err(Error::Property(node.at(), STRIDE)),
     }
 }

@@ -93,7 +93,7 @@ fn is_memory(node: &Node<'_>) -> bool {
 }
 
 fn regions<'a>(node: &Node<'a>) -> Result<impl Iterator<Item = Region> + use<'a>, Error<'a>> {
-    node.regions().map_err(|error| Error::Tree(*node, error))
+    node.regions().map_err(|error| Error::Tree(node.at(), error))
 }
 
 fn range(region: Region) -> Range<u64> {
@@ -122,7 +122,7 @@ pub const STATIC: &str = "xen,static-mem";
 pub fn set_aside<'a>(node: &Node<'a>) -> Result<Reg<'a>, Error<'a>> {
     let Some(property) = node.property(STATIC) else { return Ok(Reg::default()) };
     let (address, size) = cells(node);
-    Reg::new(property.value, address, size).map_err(|_| Error::Property(*node, STATIC))
+    Reg::new(property.value, address, size).map_err(|_| Error::Property(node.at(), STATIC))
 }
 
 /// How many cells there are to an address and a size, as the nearest node above says.

@@ -12,7 +12,7 @@ pub mod shared;
 
 use core::fmt;
 
-use device_tree::{Node, Phandles, Tree};
+use device_tree::{NodeAt, Phandles, Tree};
 
 /// What is wrong with the description of the board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,13 +20,13 @@ pub enum Error<'a> {
     /// No node is compatible with this.
     Missing(&'static str),
     /// A node lacks a property, or the property makes no sense.
-    Property(Node<'a>, &'static str),
+    Property(NodeAt<'a>, &'static str),
     /// A node's `reg` has too few entries, or one that is no address of the CPU.
-    Address(Node<'a>, usize),
+    Address(NodeAt<'a>, usize),
     /// A node's `interrupts` has too few entries, or one that is none of this interrupt controller.
-    Interrupt(Node<'a>, usize),
+    Interrupt(NodeAt<'a>, usize),
     /// The tree itself.
-    Tree(Node<'a>, device_tree::Error),
+    Tree(NodeAt<'a>, device_tree::Error),
     /// There are more pieces of memory than there is room to list.
     TooManyRanges,
 }

@@ -56,7 +56,7 @@ impl<'a> Shared<'a> {
     /// It makes no sense.
     #[inline(never)]
     pub fn read(node: Node<'a>) -> Result<Self, Error<'a>> {
-        let bad = |name| Error::Property(node, name);
+        let bad = |name| Error::Property(node.at(), name);
         let id = node.str(ID).filter(|id| (1..=ID_MAX).contains(&id.len())).ok_or(bad(ID))?;
         let role = match node.property(ROLE).map(|role| role.as_str()) {
             None => Role::Peer,

@@ -54,7 +54,8 @@ fn share(hv: &Hv, base: u64, shares: &[Share<'_>], with_dom0: bool) -> Result<(V
     }
     hv.share_memory(&mut built).map_err(|error| error.to_string())?;
     assert_eq!(hv.domains.len(), built.len(), "who is left out is gone");
-    let whose = |node: Node<'_>| node.name().strip_prefix("domU").map_or(0, |n| n.parse().unwrap());
+    let whose =
+        |node: device_tree::Node<'_>| node.name().strip_prefix("domU").map_or(0, |n| n.parse().unwrap());
     Ok(built.into_iter().map(|(node, domain)| (whose(node), domain)).unzip())
 }
 

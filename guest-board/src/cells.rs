@@ -2,11 +2,11 @@
 
 use alloc::vec::Vec;
 
-use device_tree::{Node, Region, Writer, gic};
+use device_tree::{Node, Region, gic};
 use xen_abi::arch::layout;
 use xen_abi::psci;
 
-use crate::Error;
+use crate::{Error, TreeWriter};
 
 /// Encodes regions in the cells that `root` gives its children.
 pub(crate) fn regions(root: &Node<'_>, regions: &[Region]) -> Result<Vec<u8>, Error> {
@@ -40,13 +40,13 @@ pub(crate) const PSCI_COMPATIBLE: [&str; 3] = ["arm,psci-1.0", "arm,psci-0.2", "
 pub(crate) const SHARED: (&str, &str) = ("xen-shmem", "xen,shared-memory-v1");
 
 /// Writes the node by which a guest starts its CPUs.
-pub(crate) fn write_psci(out: &mut Writer) {
-    out.begin_node("psci")
-        .strs("compatible", &PSCI_COMPATIBLE)
-        .str("method", "hvc")
-        .u32("cpu_off", psci::v0_1::CPU_OFF)
-        .u32("cpu_on", psci::v0_1::CPU_ON)
-        .end_node();
+pub(crate) fn write_psci(out: &mut impl TreeWriter) {
+    out.begin_node("psci");
+    out.strings("compatible", &PSCI_COMPATIBLE);
+    out.strings("method", &["hvc"]);
+    out.cells("cpu_off", &[psci::v0_1::CPU_OFF]);
+    out.cells("cpu_on", &[psci::v0_1::CPU_ON]);
+    out.end_node();
 }
 
 /// What the first GIC of a tree may say it is compatible with.

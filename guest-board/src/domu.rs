@@ -1,17 +1,14 @@
 //! The device tree of a domU, in the shape that libxl gives it.
 
 use alloc::format;
-use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use device_tree::{Node, Property, Tree, Writer, gic};
-use vm_fdt::FdtWriter;
 use xen_abi::arch::layout;
-use xen_abi::psci;
 
 use crate::board::{Board, Gic, Uart, affinity, banks};
 use crate::cells::{self, TIMER_PPIS};
-use crate::{Error, Region};
+use crate::{Error, Region, TreeWriter};
 
 /// Phandle of the interrupt controller.
 pub(crate) const PHANDLE_GIC: u32 = 65000;
@@ -19,30 +16,36 @@ pub(crate) const PHANDLE_GIC: u32 = 65000;
 impl Board<'_> {
     /// Makes the device tree.
     pub fn tree(&self) -> Result<Vec<u8>, Error> {
+        let mut out = Writer::new([], 0);
+        self.write_tree(&mut out)?;
+        Ok(out.finish())
+    }
+
+    /// Writes the device tree.
+    pub fn write_tree(&self, out: &mut impl TreeWriter) -> Result<(), Error> {
         self.check()?;
-        let mut fdt = FdtWriter::new()?;
-        let root = fdt.begin_node("")?;
+        out.begin_node("");
         let (major, minor) = self.version;
-        fdt.property_string("model", &format!("XENVM-{major}.{minor}"))?;
-        strings(&mut fdt, "compatible", &[&format!("xen,xenvm-{major}.{minor}"), "xen,xenvm"])?;
-        fdt.property_u32("interrupt-parent", PHANDLE_GIC)?;
-        fdt.property_u32("#address-cells", 2)?;
-        fdt.property_u32("#size-cells", 2)?;
-        self.chosen(&mut fdt)?;
-        self.cpus(&mut fdt)?;
-        write_psci(&mut fdt)?;
-        self.memory(&mut fdt)?;
+        out.strings("model", &[&format!("XENVM-{major}.{minor}")]);
+        out.strings("compatible", &[&format!("xen,xenvm-{major}.{minor}"), "xen,xenvm"]);
+        out.cells("interrupt-parent", &[PHANDLE_GIC]);
+        out.cells("#address-cells", &[2]);
+        out.cells("#size-cells", &[2]);
+        self.chosen(out)?;
+        self.cpus(out);
+        cells::write_psci(out);
+        self.memory(out)?;
         if !self.shared.is_empty() {
-            self.shared(&mut fdt)?;
+            self.shared(out);
         }
-        self.interrupt_controller(&mut fdt)?;
-        self.timer(&mut fdt)?;
-        self.hypervisor(&mut fdt)?;
+        self.interrupt_controller(out);
+        self.timer(out);
+        self.hypervisor(out);
         if let Some(uart) = self.vpl011 {
-            write_vpl011(&mut fdt, uart)?;
+            write_vpl011(out, uart);
         }
-        fdt.end_node(root)?;
-        Ok(fdt.finish()?)
+        out.end_node();
+        Ok(())
     }
 
     /// Makes the device tree, with what a partial one has below `/passthrough` and `/aliases` (xl's
@@ -75,105 +78,106 @@ impl Board<'_> {
         Ok(out.finish())
     }
 
-    fn chosen(&self, fdt: &mut FdtWriter) -> Result<(), Error> {
-        let node = fdt.begin_node("chosen")?;
+    fn chosen(&self, out: &mut impl TreeWriter) -> Result<(), Error> {
+        out.begin_node("chosen");
         if let Some(bootargs) = self.bootargs {
-            fdt.property_string("bootargs", bootargs)?;
+            out.strings("bootargs", &[bootargs]);
         }
         if let Some(initrd) = self.initrd {
-            fdt.property_u64("linux,initrd-start", initrd.base)?;
-            fdt.property_u64("linux,initrd-end", initrd.end().ok_or(Error::Cells(initrd.base))?)?;
+            out.property("linux,initrd-start", &initrd.base.to_be_bytes());
+            out.property("linux,initrd-end", &initrd.end().ok_or(Error::Cells(initrd.base))?.to_be_bytes());
         }
         if !self.rng_seed.is_empty() {
-            fdt.property("rng-seed", self.rng_seed)?;
+            out.property("rng-seed", self.rng_seed);
         }
-        Ok(fdt.end_node(node)?)
+        out.end_node();
+        Ok(())
     }
 
-    fn cpus(&self, fdt: &mut FdtWriter) -> Result<(), Error> {
-        let cpus = fdt.begin_node("cpus")?;
-        fdt.property_u32("#address-cells", 1)?;
-        fdt.property_u32("#size-cells", 0)?;
+    fn cpus(&self, out: &mut impl TreeWriter) {
+        out.begin_node("cpus");
+        out.cells("#address-cells", &[1]);
+        out.cells("#size-cells", &[0]);
         for vcpu in 0..self.vcpus {
             let affinity = affinity(vcpu);
-            let cpu = fdt.begin_node(&format!("cpu@{affinity:x}"))?;
-            fdt.property_string("device_type", "cpu")?;
-            fdt.property_string("compatible", self.cpu_compatible())?;
-            fdt.property_string("enable-method", "psci")?;
-            fdt.property_u32("reg", affinity)?;
-            fdt.end_node(cpu)?;
+            out.begin_node(&format!("cpu@{affinity:x}"));
+            out.strings("device_type", &["cpu"]);
+            out.strings("compatible", &[self.cpu_compatible()]);
+            out.strings("enable-method", &["psci"]);
+            out.cells("reg", &[affinity]);
+            out.end_node();
         }
-        Ok(fdt.end_node(cpus)?)
+        out.end_node();
     }
 
-    fn memory(&self, fdt: &mut FdtWriter) -> Result<(), Error> {
+    fn memory(&self, out: &mut impl TreeWriter) -> Result<(), Error> {
         let banks = match self.direct {
             Some(direct) => &direct.banks,
             None => &banks(self.memory)?,
         };
         for bank in banks {
-            let node = fdt.begin_node(&format!("memory@{:x}", bank.base))?;
-            fdt.property_string("device_type", "memory")?;
-            regions(fdt, &[*bank])?;
-            fdt.end_node(node)?;
+            out.begin_node(&format!("memory@{:x}", bank.base));
+            out.strings("device_type", &["memory"]);
+            out.regions(&[*bank]);
+            out.end_node();
         }
         Ok(())
     }
 
-    fn shared(&self, fdt: &mut FdtWriter) -> Result<(), Error> {
+    fn shared(&self, out: &mut impl TreeWriter) {
         let (name, compatible) = cells::SHARED;
-        let parent = fdt.begin_node("reserved-memory")?;
-        fdt.property_u32("#address-cells", 2)?;
-        fdt.property_u32("#size-cells", 2)?;
-        fdt.property_null("ranges")?;
+        out.begin_node("reserved-memory");
+        out.cells("#address-cells", &[2]);
+        out.cells("#size-cells", &[2]);
+        out.property("ranges", &[]);
         for shared in self.shared {
-            let node = fdt.begin_node(&format!("{name}@{:x}", shared.region.base))?;
-            fdt.property_string("compatible", compatible)?;
-            regions(fdt, &[shared.region])?;
-            fdt.property_string("xen,id", shared.id)?;
-            fdt.property_u64("xen,offset", 0)?;
-            fdt.end_node(node)?;
+            out.begin_node(&format!("{name}@{:x}", shared.region.base));
+            out.strings("compatible", &[compatible]);
+            out.regions(&[shared.region]);
+            out.strings("xen,id", &[shared.id]);
+            out.property("xen,offset", &0u64.to_be_bytes());
+            out.end_node();
         }
-        Ok(fdt.end_node(parent)?)
+        out.end_node();
     }
 
-    fn interrupt_controller(&self, fdt: &mut FdtWriter) -> Result<(), Error> {
+    fn interrupt_controller(&self, out: &mut impl TreeWriter) {
         let virtual_board = self.gic_regions();
         let registers = self.direct.map_or(&virtual_board[..], |direct| &direct.gic);
-        let node = fdt.begin_node(&format!("interrupt-controller@{:x}", registers[0].base))?;
-        strings(fdt, "compatible", self.gic_compatible())?;
-        fdt.property_u32("#interrupt-cells", 3)?;
-        fdt.property_u32("#address-cells", 0)?;
-        fdt.property_null("interrupt-controller")?;
-        regions(fdt, registers)?;
+        out.begin_node(&format!("interrupt-controller@{:x}", registers[0].base));
+        out.strings("compatible", self.gic_compatible());
+        out.cells("#interrupt-cells", &[3]);
+        out.cells("#address-cells", &[0]);
+        out.property("interrupt-controller", &[]);
+        out.regions(registers);
         if self.gic == Gic::V3 && registers.len() > 2 {
-            fdt.property_u32("#redistributor-regions", registers.len() as u32 - 1)?;
+            out.cells("#redistributor-regions", &[registers.len() as u32 - 1]);
         }
-        fdt.property_u32("linux,phandle", PHANDLE_GIC)?;
-        fdt.property_phandle(PHANDLE_GIC)?;
-        Ok(fdt.end_node(node)?)
+        out.cells("linux,phandle", &[PHANDLE_GIC]);
+        out.cells("phandle", &[PHANDLE_GIC]);
+        out.end_node();
     }
 
-    fn timer(&self, fdt: &mut FdtWriter) -> Result<(), Error> {
-        let node = fdt.begin_node("timer")?;
-        fdt.property_string("compatible", self.timer_compatible())?;
-        interrupts(fdt, &cells::timer_interrupts(TIMER_PPIS))?;
+    fn timer(&self, out: &mut impl TreeWriter) {
+        out.begin_node("timer");
+        out.strings("compatible", &[self.timer_compatible()]);
+        interrupts(out, &cells::timer_interrupts(TIMER_PPIS));
         if let Some(frequency) = self.clock_frequency {
-            fdt.property_u32("clock-frequency", frequency)?;
+            out.cells("clock-frequency", &[frequency]);
         }
-        Ok(fdt.end_node(node)?)
+        out.end_node();
     }
 
-    fn hypervisor(&self, fdt: &mut FdtWriter) -> Result<(), Error> {
+    fn hypervisor(&self, out: &mut impl TreeWriter) {
         let (major, minor) = self.version;
-        let node = fdt.begin_node("hypervisor")?;
-        strings(fdt, "compatible", &[&format!("xen,xen-{major}.{minor}"), "xen,xen"])?;
+        out.begin_node("hypervisor");
+        out.strings("compatible", &[&format!("xen,xen-{major}.{minor}"), "xen,xen"]);
         match self.direct {
-            Some(direct) => regions(fdt, &direct.hypervisor)?,
-            None => regions(fdt, &self.hypervisor_regions())?,
+            Some(direct) => out.regions(&direct.hypervisor),
+            None => out.regions(&self.hypervisor_regions()),
         }
-        interrupts(fdt, &gic::ppi(layout::EVTCHN_PPI))?;
-        Ok(fdt.end_node(node)?)
+        interrupts(out, &gic::ppi(layout::EVTCHN_PPI));
+        out.end_node();
     }
 }
 
@@ -202,39 +206,20 @@ fn copy(out: &mut Writer, node: &Node<'_>, write: &dyn Fn(&mut Writer, &Property
     out.end_node();
 }
 
-fn write_psci(fdt: &mut FdtWriter) -> Result<(), Error> {
-    let node = fdt.begin_node("psci")?;
-    strings(fdt, "compatible", &cells::PSCI_COMPATIBLE)?;
-    fdt.property_string("method", "hvc")?;
-    fdt.property_u32("cpu_off", psci::v0_1::CPU_OFF)?;
-    fdt.property_u32("cpu_on", psci::v0_1::CPU_ON)?;
-    Ok(fdt.end_node(node)?)
-}
-
-fn write_vpl011(fdt: &mut FdtWriter, uart: Uart) -> Result<(), Error> {
+fn write_vpl011(out: &mut impl TreeWriter, uart: Uart) {
     /// Level, active high.
     const LEVEL_HIGH: u32 = 4;
     /// What the guest need not set.
     const SPEED: u32 = 115_200;
-    let node = fdt.begin_node(&format!("sbsa-pl011@{:x}", uart.base))?;
-    fdt.property_string("compatible", "arm,sbsa-uart")?;
-    regions(fdt, &[Region { base: uart.base, size: layout::PL011_SIZE }])?;
-    interrupts(fdt, &gic::spi(uart.spi, LEVEL_HIGH))?;
-    fdt.property_u32("current-speed", SPEED)?;
-    Ok(fdt.end_node(node)?)
+    out.begin_node(&format!("sbsa-pl011@{:x}", uart.base));
+    out.strings("compatible", &["arm,sbsa-uart"]);
+    out.regions(&[Region { base: uart.base, size: layout::PL011_SIZE }]);
+    interrupts(out, &gic::spi(uart.spi, LEVEL_HIGH));
+    out.cells("current-speed", &[SPEED]);
+    out.end_node();
 }
 
-fn interrupts(fdt: &mut FdtWriter, cells: &[u32]) -> Result<(), Error> {
-    fdt.property_array_u32("interrupts", cells)?;
-    Ok(fdt.property_u32("interrupt-parent", PHANDLE_GIC)?)
-}
-
-fn strings(fdt: &mut FdtWriter, name: &str, values: &[&str]) -> Result<(), Error> {
-    let values: Vec<String> = values.iter().map(ToString::to_string).collect();
-    Ok(fdt.property_string_list(name, values)?)
-}
-
-fn regions(fdt: &mut FdtWriter, regions: &[Region]) -> Result<(), Error> {
-    let numbers: Vec<u64> = regions.iter().flat_map(|region| [region.base, region.size]).collect();
-    Ok(fdt.property_array_u64("reg", &numbers)?)
+fn interrupts(out: &mut impl TreeWriter, cells: &[u32]) {
+    out.cells("interrupts", cells);
+    out.cells("interrupt-parent", &[PHANDLE_GIC]);
 }

@@ -7,8 +7,6 @@ use core::fmt;
 pub enum Error {
     /// The device tree that was given is bad.
     Tree(device_tree::Error),
-    /// The device tree could not be written.
-    Write(vm_fdt::Error),
     /// The kernel file is bad.
     Kernel(kernel_image::Error),
     /// The kernel is for the other kind of CPU.
@@ -53,7 +51,6 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tree(error) => error.fmt(f),
-            Self::Write(error) => write!(f, "device tree cannot be written: {error}"),
             Self::Kernel(error) => error.fmt(f),
             Self::KernelArch => f.write_str("kernel is for the other kind of ARM CPU"),
             Self::KernelAddress(address) => {
@@ -94,12 +91,6 @@ impl core::error::Error for Error {}
 impl From<device_tree::Error> for Error {
     fn from(error: device_tree::Error) -> Self {
         Self::Tree(error)
-    }
-}
-
-impl From<vm_fdt::Error> for Error {
-    fn from(error: vm_fdt::Error) -> Self {
-        Self::Write(error)
     }
 }
 

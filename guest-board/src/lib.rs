@@ -13,6 +13,7 @@ pub mod dom0;
 mod domu;
 mod error;
 mod place;
+mod tree_writer;
 
 pub use appended::{Appended, appended};
 pub use board::{Arch, Board, Direct, Gic, Shared, Uart, affinity, banks, extended_region};
@@ -20,3 +21,4 @@ pub use device_tree::Region;
 pub use domu::passthrough;
 pub use error::Error;
 pub use place::{Placement, place};
+pub use tree_writer::TreeWriter;

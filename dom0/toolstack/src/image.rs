@@ -10,6 +10,7 @@ use kernel_image::Kernel;
 
 use crate::config::DomainConfig;
 use crate::error::{Error, Result};
+use crate::fdt::Fdt;
 use crate::host::{Host, Source};
 
 /// The files of a guest, read and checked as far as that goes without the guest.
@@ -148,7 +149,11 @@ impl<S: Source> Image<S> {
             (None, Some(tree)) => {
                 carry::carry(tree, board).map_err(|error| failure(&self.kernel_path, error))
             }
-            (None, None) => board.tree().map_err(Error::guest),
+            (None, None) => {
+                let mut fdt = Fdt::new();
+                board.write_tree(&mut fdt).map_err(Error::guest)?;
+                fdt.finish().map_err(|error| Error::guest(format!("device tree cannot be written: {error}")))
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ mod destroy;
 pub mod devices;
 mod domains;
 mod error;
+mod fdt;
 pub mod format;
 pub mod host;
 pub mod hypercalls;

@@ -6,8 +6,8 @@ use crate::property::Property;
 use crate::token::{Blocks, Token};
 use crate::tree::Tree;
 
-/// How deep nodes may be nested; boards stay below half of it.
-pub(crate) const MAX_DEPTH: usize = 32;
+/// How deep nodes may be nested, as in Xen (`DEVICE_TREE_MAX_DEPTH`).
+pub(crate) const MAX_DEPTH: usize = 16;
 
 /// A node. It knows its way from the root, so that going up costs nothing.
 #[derive(Clone, Copy)]

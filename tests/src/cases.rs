@@ -255,10 +255,27 @@ pub fn hello_starts_without_dom0(mix: impl Into<Mix>) {
     c.expect("greeting=hi", COMMAND);
 }
 
-/// A guest has the memory that the device tree sets aside for it, where the hypervisor would else have its own, and
-/// one that wants some of the same is left out.
-pub fn a_guest_has_the_memory_set_aside_for_it(on: Hypervisor) {
-    let domu = |set_aside: &[(u64, u64)]| DomU {
+/// Memory comes from the heap that the device tree names, and from nowhere else: there is room for one guest.
+pub fn memory_comes_from_the_heap_alone(on: Hypervisor) {
+    let mut machine = on.machine();
+    machine.hypervisor_args += " guest_loglvl=all";
+    machine.heap = Some((0x6000_0000, 64 << 20));
+    machine.domus.extend([
+        hello_with(on, &[]),
+        hello_with(on, &[(0x7000_0000, 32 << 20)]),
+        hello_with(on, &[]),
+    ]);
+    let mut c = Console::boot(&format!("heap-{on:?}").to_lowercase(), &machine);
+    c.expect("d2 memory: 0x70000000-0x71ffffff", COMMAND);
+    c.expect("/chosen/domU3 is left out: there are not 32 MiB of free memory", COMMAND);
+    for _ in 0..2 {
+        c.expect("hello from a guest on Xen", COMMAND);
+    }
+}
+
+/// The smallest sample, with 32 MiB that are set aside, or not.
+fn hello_with(on: Hypervisor, set_aside: &[(u64, u64)]) -> DomU {
+    DomU {
         boot: Domain { kernel: on.image("hello"), ramdisk: None, args: String::new() },
         memory_kib: 32 << 10,
         vcpus: 1,
@@ -267,11 +284,16 @@ pub fn a_guest_has_the_memory_set_aside_for_it(on: Hypervisor) {
         fragment: None,
         set_aside: set_aside.to_vec(),
         direct_map: false,
-    };
+    }
+}
+
+/// A guest has the memory that the device tree sets aside for it, where the hypervisor would else have its own, and
+/// one that wants some of the same is left out.
+pub fn a_guest_has_the_memory_set_aside_for_it(on: Hypervisor) {
     let mut machine = on.machine();
     machine.hypervisor_args += " guest_loglvl=all";
-    machine.domus.push(domu(&[(0x7f00_0000, 16 << 20), (0x6000_0000, 16 << 20)]));
-    machine.domus.push(domu(&[(0x6080_0000, 32 << 20)]));
+    machine.domus.push(hello_with(on, &[(0x7f00_0000, 16 << 20), (0x6000_0000, 16 << 20)]));
+    machine.domus.push(hello_with(on, &[(0x6080_0000, 32 << 20)]));
     let mut c = Console::boot(&format!("set-aside-{on:?}").to_lowercase(), &machine);
     c.expect("d1 memory: 0x7f000000-0x7fffffff", COMMAND);
     c.expect("d1 memory: 0x60000000-0x60ffffff", COMMAND);

@@ -48,3 +48,13 @@ fn debian_guest_is_where_the_machine_is_on_arm64() {
 fn a_guest_has_the_memory_set_aside_for_it_on_arm64() {
     cases::a_guest_has_the_memory_set_aside_for_it(OursArm64);
 }
+
+#[test]
+fn memory_comes_from_the_heap_alone_on_arm64() {
+    cases::memory_comes_from_the_heap_alone(OursArm64);
+}
+
+#[test]
+fn event_channels_are_there_from_the_start_on_arm64() {
+    cases::event_channels_are_there_from_the_start(OursArm64);
+}

@@ -34,3 +34,8 @@ fn event_channels_are_there_from_the_start() {
 fn a_guest_has_the_memory_set_aside_for_it() {
     cases::a_guest_has_the_memory_set_aside_for_it(Ours);
 }
+
+#[test]
+fn memory_comes_from_the_heap_alone() {
+    cases::memory_comes_from_the_heap_alone(Ours);
+}

@@ -56,11 +56,14 @@ impl Plan {
         }
         let mut set_aside = free.clone();
         memory::all_set_aside(chosen, |range| free.remove(whole_pages(range)))?;
-        let mut boot_data = free.clone();
-        free.remove(whole_pages(blob))?;
-        for range in boot_data.as_slice() {
+        for range in free.as_slice() {
             set_aside.remove(range.clone())?;
         }
+        if let Some(heap) = memory::heap(chosen)? {
+            free.keep(&heap)?;
+        }
+        let mut boot_data = free.clone();
+        free.remove(whole_pages(blob))?;
         memory::modules(chosen, |range| {
             set_aside.remove(whole_pages(range.clone()))?;
             free.remove(whole_pages(range))

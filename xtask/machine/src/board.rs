@@ -61,6 +61,9 @@ fn fill_chosen(machine: &Machine, chosen: &mut DeviceTreeNode, modules: &mut Mod
         add_channels(machine, 0, chosen);
         add_shared(machine, 0, chosen);
     }
+    if let Some((base, size)) = machine.heap {
+        set(chosen, "xen,static-heap", cells(&[base, size]));
+    }
     for (i, domu) in machine.domus.iter().enumerate() {
         let mut n = node(&format!("domU{}", i + 1));
         set(&mut n, "compatible", "xen,domain");

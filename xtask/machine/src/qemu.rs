@@ -103,6 +103,8 @@ pub struct Machine {
     pub channels: Vec<[ChannelEnd; 2]>,
     /// Memory that these and dom0 share.
     pub shared: Vec<Shared>,
+    /// Address and size of what all other memory comes from; none when it may come from anywhere.
+    pub heap: Option<(u64, u64)>,
     /// Its virtio-blk disks; the first one is `/dev/vda`.
     pub disks: Vec<Disk>,
     /// Its number of CPUs.
@@ -134,6 +136,7 @@ impl Machine {
             dom0: None,
             domus: vec![],
             channels: vec![],
+            heap: None,
             shared: vec![],
             disks: vec![],
             cpus: 2,

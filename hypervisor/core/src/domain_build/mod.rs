@@ -65,14 +65,11 @@ pub enum BuildError<'a> {
 
 /// A node of Xen's binding, below `/chosen`, that is not to be had, by what it is compatible with.
 const CPUPOOL: &str = "xen,cpupool";
-/// Where all memory but the guests' own is to be.
-const STATIC_HEAP: &str = "xen,static-heap";
 
 /// Fails when the tree asks for what is not to be had, for dom0 or for the machine.
 pub fn check<'a>(chosen: &Chosen<'a>) -> Result<(), BuildError<'a>> {
-    let heap = chosen.node().filter(|node| node.has(STATIC_HEAP)).map(|node| (node, STATIC_HEAP));
-    let pool = chosen.children().find(|node| node.is_compatible(&[CPUPOOL])).map(|node| (node, CPUPOOL));
-    heap.or(pool).map_or(Ok(()), |(node, name)| Err(BuildError::Unsupported(node.at(), name)))
+    let pool = chosen.children().find(|node| node.is_compatible(&[CPUPOOL]));
+    pool.map_or(Ok(()), |node| Err(BuildError::Unsupported(node.at(), CPUPOOL)))
 }
 
 impl fmt::Display for BuildError<'_> {

@@ -59,6 +59,18 @@ impl Ranges {
         Ok(())
     }
 
+    /// Keeps what is in `others` as well.
+    pub fn keep<'a>(&mut self, others: &Self) -> Result<(), Error<'a>> {
+        let mut kept = Self::default();
+        for own in &self.0 {
+            for other in &others.0 {
+                kept.add(own.start.max(other.start)..own.end.min(other.end))?;
+            }
+        }
+        *self = kept;
+        Ok(())
+    }
+
     /// Takes out what only partly fills a page of `size` bytes, a power of two.
     pub fn keep_whole_pages(&mut self, size: u64) {
         for range in &mut self.0 {
@@ -123,6 +135,27 @@ pub fn set_aside<'a>(node: &Node<'a>) -> Result<Reg<'a>, Error<'a>> {
     let Some(property) = node.property(STATIC) else { return Ok(Reg::default()) };
     let (address, size) = cells(node);
     Reg::new(property.value, address, size).map_err(|_| Error::Property(node.at(), STATIC))
+}
+
+/// What `/chosen` says all memory comes from but what is set aside, in cells as the node above says.
+const HEAP: &str = "xen,static-heap";
+/// What each piece of it begins and ends at a multiple of.
+const HEAP_ALIGN: u64 = 64 << 10;
+
+/// The memory that all but what is set aside comes from; none without the property, when it may come from anywhere.
+pub fn heap<'a>(chosen: &Chosen<'a>) -> Result<Option<Ranges>, Error<'a>> {
+    let named = chosen.node().and_then(|node| Some((node, node.property(HEAP)?)));
+    let Some((node, property)) = named else { return Ok(None) };
+    let bad = Error::Property(node.at(), HEAP);
+    let (address, size) = cells(&node);
+    let mut ranges = Ranges::default();
+    for region in Reg::new(property.value, address, size).map_err(|_| bad)? {
+        if !(region.base | region.size).is_multiple_of(HEAP_ALIGN) || region.end().is_none() {
+            return Err(bad);
+        }
+        ranges.add(range(region))?;
+    }
+    if ranges.0.is_empty() { Err(bad) } else { Ok(Some(ranges)) }
 }
 
 /// How many cells there are to an address and a size, as the nearest node above says.

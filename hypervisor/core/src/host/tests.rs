@@ -156,6 +156,29 @@ fn reserved_memory_and_modules_of_all_domains_are_listed() {
 }
 
 #[test]
+fn a_heap_is_what_all_memory_comes_from() {
+    let heap = |value: &[u32]| {
+        let blob = tree(|writer| {
+            chosen_node(writer, |writer| {
+                writer.cells("xen,static-heap", value);
+            });
+        });
+        let tree = Tree::parse(&blob).unwrap();
+        memory::heap(&Chosen::of(&tree)).map_err(|error| error.to_string())
+    };
+    let mut free = Ranges::default();
+    free.add(0x4000_0000..0x8000_0000).unwrap();
+    free.keep(&heap(&[0, 0x7fff_0000, 0, 0x2_0000, 0, 0x5000_0000, 0, 0x1_0000]).unwrap().unwrap()).unwrap();
+    assert_eq!(free.as_slice(), [0x5000_0000..0x5001_0000, 0x7fff_0000..0x8000_0000]);
+    for odd in [&[][..], &[0, 0x5000_0000, 0], &[0, 0x5000_8000, 0, 0x1_0000], &[0, 0x5000_0000, 0, 0x8000]] {
+        assert_eq!(heap(odd), Err("/chosen: bad or missing `xen,static-heap`".into()), "{odd:x?}");
+    }
+    assert!(heap(&[u32::MAX, 0xffff_0000, 0, 0x1_0000]).is_err());
+    let none = tree(|writer| chosen_node(writer, |_| ()));
+    assert_eq!(memory::heap(&Chosen::of(&Tree::parse(&none).unwrap())), Ok(None));
+}
+
+#[test]
 fn modules_that_do_not_say_are_kernel_and_ramdisk() {
     let blob = tree(|writer| {
         chosen_node(writer, |writer| {

@@ -10,10 +10,6 @@ fn nothing_is_started_without_what_is_asked_for_the_machine() {
         w.begin_node("static").str("compatible", "xen,cpupool").end_node();
     });
     assert_eq!(pool, Some("/chosen/static: `xen,cpupool` is not supported".into()));
-    let heap = error(&|w| {
-        w.property("xen,static-heap", &[]);
-    });
-    assert_eq!(heap, Some("/chosen: `xen,static-heap` is not supported".into()));
     assert_eq!(error(&|_| ()), None);
 }
 

@@ -489,6 +489,49 @@ pub fn ticker_runs_on_two_vcpus(mix: impl Into<Mix>) {
     c.expect(PROMPT, COMMAND);
 }
 
+/// A pool is made of one of two CPUs; a guest runs there alone, then in the pool of the other, and the CPU goes back.
+pub fn cpus_are_pooled(on: Hypervisor) {
+    let mix = Mix { cpus: 2, ..on.into() };
+    let mut c = debian_dom0("pools", mix);
+    let pools = |c: &mut Console| -> Vec<Vec<String>> {
+        let list = c.command("xl cpupool-list", PROMPT, COMMAND);
+        let lines = list.lines().filter(|line| line.contains("credit2"));
+        lines.map(|line| line.split_whitespace().map(Into::into).collect()).collect()
+    };
+    // Where its vCPUs run, or ran last.
+    let cpus = |c: &mut Console| -> Vec<String> {
+        let list = c.command("xl vcpu-list ticker", PROMPT, COMMAND);
+        let lines = list.lines().filter(|line| line.starts_with("ticker "));
+        lines.filter_map(|line| line.split_whitespace().nth(3).map(Into::into)).collect()
+    };
+    let quiet = |c: &mut Console, line: &str| {
+        let said = c.command(line, PROMPT, COMMAND);
+        assert!(said.trim().is_empty(), "{line}: {said}");
+    };
+    quiet(&mut c, "xl cpupool-cpu-remove Pool-0 1");
+    let made = c.command(r#"xl cpupool-create 'name="p"' 'cpus=["1"]'"#, PROMPT, COMMAND);
+    assert!(made.contains("number of cpus: 1"), "{made}");
+    // Name, CPUs, scheduler, whether it is in use, domains.
+    let two = [["Pool-0", "1", "credit2", "y", "1"], ["p", "1", "credit2", "y", "0"]];
+    assert_eq!(pools(&mut c), two);
+
+    let endless = r#"'extra="ticks=100000 period=100"' 'pool="p"'"#;
+    quiet(&mut c, &format!("xl create -q /root/ticker.cfg {endless}"));
+    assert_eq!(cpus(&mut c), ["1", "1"]);
+    quiet(&mut c, "xl cpupool-migrate ticker Pool-0");
+    // Both have run since when each has ticked.
+    c.send_line("xl console ticker");
+    for vcpu in [0, 1, 0, 1] {
+        c.expect(&format!("vCPU {vcpu}: tick "), COMMAND);
+    }
+    leave(&mut c);
+    assert_eq!(cpus(&mut c), ["0", "0"]);
+    quiet(&mut c, "xl cpupool-destroy p");
+    quiet(&mut c, "xl cpupool-cpu-add Pool-0 1");
+    assert_eq!(pools(&mut c), [["Pool-0", "2", "credit2", "y", "2"]]);
+    quiet(&mut c, "xl destroy ticker");
+}
+
 /// A Debian kernel without any dom0 runs on all CPUs of a board: each does its part of the same work, and all come
 /// to the same result.
 pub fn debian_guest_uses_all_cpus(mix: impl Into<Mix>) {

@@ -76,7 +76,7 @@ const WORKAROUND: &str =
 const WIDTH: &str = "memory counts as of one address width";
 
 /// Where our hypervisor answers otherwise than Debian's Xen on purpose: to whom, how the lines begin, and why.
-const DIFFERENCES: [(Whom, &str, &str); 69] = [
+const DIFFERENCES: [(Whom, &str, &str); 70] = [
     (Any, "hvc 80000001 80008000 ", MITIGATION),
     (Any, "hvc 80000001 80007fff ", MITIGATION),
     (Any64, "hvc 80000001 dead000080008000 ", MITIGATION),
@@ -117,6 +117,7 @@ const DIFFERENCES: [(Whom, &str, &str); 69] = [
     (Dom0, "setvnumainfo", VNUMA),
     (Dom0, "sysctl of nothing cmd=2:", "no trace buffers"),
     (Dom0, "sysctl of nothing cmd=e:", "no pages are taken out of use"),
+    (Dom0, "cpupool create sched_id=5:", "credit2 is all schedulers; Debian's Xen has credit, too"),
     (Dom0, "get_paging_mempool_size domain=0:", "dom0's tables have no limit"),
     (Dom0Arm64, "getdomaininfo:", IPA),
     (Dom0Arm64, "getdomaininfo domain=0:", IPA),

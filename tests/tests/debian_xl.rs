@@ -1,7 +1,7 @@
 //! Debian's xl on our hypervisor, compared with the same on Debian's Xen.
 use system_tests::{
     artifacts::Hypervisor::{Ours, Xen},
-    debian_xl,
+    cases, debian_xl,
 };
 
 #[test]
@@ -23,4 +23,15 @@ fn guests_leave_nothing_behind() {
 #[ignore = "takes minutes"]
 fn a_hundred_guests_leave_nothing_behind() {
     debian_xl::guests_leave_nothing_behind(Ours, 100);
+}
+
+#[test]
+fn cpus_are_pooled() {
+    cases::cpus_are_pooled(Ours);
+}
+
+#[test]
+#[ignore = "what the reference does"]
+fn cpus_are_pooled_on_the_reference() {
+    cases::cpus_are_pooled(Xen);
 }

@@ -82,6 +82,8 @@ pub struct DomainConfig {
     pub uart: guest_board::Uart,
     /// Pages for stage-2 tables; no limit for the hardware domain.
     pub table_pages: Option<u32>,
+    /// The CPU pool in which it begins.
+    pub pool: u32,
     /// Its UUID at first.
     pub handle: DomainHandle,
 }
@@ -171,7 +173,7 @@ impl<M: Machine> Domain<M> {
             shared_info_gfn: Mutex::new(Gfn::INVALID),
             params: Mutex::new(HvmParams::default()),
             resources: Mutex::new(Resources::default()),
-            sched: DomainSched::new(),
+            sched: DomainSched::new(config.pool),
             vgic: Mutex::new(vgic),
             events,
             uart: Once::new(),

@@ -134,7 +134,7 @@ impl<M: Machine> Current<'_, M> {
         let Ok(cpu) = u32::try_from(pcpu) else {
             return self.hv.release_pin(self.vcpu);
         };
-        if cpu >= self.hv.online_cpus() {
+        if 1_u64.checked_shl(cpu).is_none_or(|cpu| cpu & self.hv.cpus_for(self.domain) == 0) {
             return Err(Errno::EINVAL);
         }
         self.hv.pin(self.vcpu, crate::machine::CpuId(cpu))

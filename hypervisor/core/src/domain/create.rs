@@ -78,6 +78,7 @@ impl<M: Machine> Hypervisor<M> {
             first.events.use_shared(domain.shared_info);
         }
         domain.set_vcpus(share_all(vcpus).inspect_err(|_| self.forget_vcpus(count))?);
+        self.keep_to_pool(domain);
         Ok(())
     }
 }

@@ -117,6 +117,7 @@ impl<M: Machine> Hypervisor<M> {
             hardware: true,
             direct_mapped: true,
             set_aside: Vec::new(),
+            pool: 0,
             console: true,
             max_vcpus: vcpus,
             max_evtchn_port: u32::MAX,

@@ -30,7 +30,7 @@ fn vcpu<'a, M: Machine>(domain: &'a Domain<M>, asked: &VcpuAffinity) -> Result<&
 pub(super) fn set<M: Machine>(cur: &Current<'_, M>, op: &Domctl, domain: &Arc<Domain<M>>) -> Result {
     let asked: VcpuAffinity = op.u.get();
     let vcpu = vcpu(domain, &asked)?;
-    let online = cur.hv.online_mask();
+    let usable = cur.hv.cpus_for(domain);
     if asked.flags & affinity::FORCE != 0 {
         // Nothing to end is no failure.
         let _ = cur.hv.release_pin(vcpu);
@@ -45,18 +45,18 @@ pub(super) fn set<M: Machine>(cur: &Current<'_, M>, op: &Domctl, domain: &Arc<Do
         _ => Some(cur.read_bitmap(&asked.cpumap_soft)?),
     };
     if let Some(hard) = hard {
-        if hard & online == 0 {
+        if hard & usable == 0 {
             return Err(Errno::EINVAL);
         }
         if vcpu.sched.is_pinned() {
             return Err(Errno::EBUSY);
         }
         cur.hv.set_hard_affinity(vcpu, hard);
-        cur.write_bitmap(&asked.cpumap_hard, online & hard)?;
+        cur.write_bitmap(&asked.cpumap_hard, usable & hard)?;
     }
     if let Some(soft) = soft {
         vcpu.sched.set_soft_affinity(soft);
-        cur.write_bitmap(&asked.cpumap_soft, online & soft & vcpu.sched.hard_affinity())?;
+        cur.write_bitmap(&asked.cpumap_soft, usable & soft & vcpu.sched.hard_affinity())?;
     }
     Ok(Served::Answered)
 }

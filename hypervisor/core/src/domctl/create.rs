@@ -67,8 +67,9 @@ fn config<M: Machine>(cur: &Current<'_, M>, asked: &CreateDomain) -> Result<Doma
     if bad {
         return Err(Errno::EINVAL);
     }
-    if asked.cpupool_id != 0 {
-        return Err(Errno::ESRCH);
+    let pool = cur.hv.pool(asked.cpupool_id).map_err(|_| Errno::ESRCH)?;
+    if pool.is_empty() {
+        return Err(Errno::ENOENT);
     }
     let options = &cur.hv.options;
     Ok(DomainConfig {
@@ -80,6 +81,7 @@ fn config<M: Machine>(cur: &Current<'_, M>, asked: &CreateDomain) -> Result<Doma
         nr_spis: asked.arch.nr_spis.next_multiple_of(32),
         interrupts: GuestInterrupts::guest(asked.arch.gic_version),
         table_pages: Some(FIRST_TABLES),
+        pool: pool.id,
         handle: asked.handle,
         ..DomainConfig::default()
     })

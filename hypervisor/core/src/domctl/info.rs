@@ -38,6 +38,7 @@ pub(crate) fn info<M: Machine>(hv: &Hypervisor<M>, domain: &Domain<M>) -> GetDom
         nr_online_vcpus: vcpus.online,
         max_vcpu_id: (domain.vcpus().len() as u32).checked_sub(1).unwrap_or(INVALID_MAX_VCPU_ID),
         handle: *domain.handle.lock(),
+        cpupool: domain.sched.pool(),
         gpaddr_bits: IPA_BITS as u8,
         ..GetDomainInfo::default()
     }

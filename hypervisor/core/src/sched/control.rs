@@ -106,32 +106,38 @@ impl<M: Machine> Hypervisor<M> {
 
     /// Says on which CPUs, one bit each, a vCPU may run.
     pub fn set_hard_affinity(&self, vcpu: &Vcpu<M>, cpus: u64) {
+        let queue = self.sched.queue.lock();
         vcpu.sched.set_hard(cpus);
+        drop(queue);
         self.find_cpu(vcpu);
     }
 
     /// Lets a vCPU run on one CPU only, for a while.
     pub(crate) fn pin(&self, vcpu: &Vcpu<M>, cpu: CpuId) -> Result<(), Errno> {
+        let queue = self.sched.queue.lock();
         if vcpu.sched.is_pinned() {
             return Err(Errno::EBUSY);
         }
         vcpu.sched.set_pinned(cpu.bit());
+        drop(queue);
         self.find_cpu(vcpu);
         Ok(())
     }
 
     /// Ends that.
     pub fn release_pin(&self, vcpu: &Vcpu<M>) -> Result<(), Errno> {
+        let queue = self.sched.queue.lock();
         if !vcpu.sched.is_pinned() {
             return Err(Errno::EINVAL);
         }
         vcpu.sched.set_pinned(0);
+        drop(queue);
         self.find_cpu(vcpu);
         Ok(())
     }
 
     /// Where a vCPU may run has changed: asks a CPU to look.
-    fn find_cpu(&self, vcpu: &Vcpu<M>) {
+    pub(super) fn find_cpu(&self, vcpu: &Vcpu<M>) {
         if vcpu.sched.is_loaded() {
             self.ask(vcpu.sched.cpu());
             return;

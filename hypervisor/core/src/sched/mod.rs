@@ -7,6 +7,7 @@
 
 mod control;
 mod params;
+mod pools;
 mod queue;
 mod runstate;
 mod state;
@@ -28,6 +29,7 @@ use crate::{
     vcpu::{Vcpu, VcpuRef},
 };
 use params::Limits;
+use pools::Pools;
 use queue::{Queue, Target};
 use state::{BLOCKED, DOWN, Place, SHUT_DOWN};
 
@@ -55,6 +57,7 @@ pub struct Scheduler<M: Machine> {
     /// How many vCPUs are in the queue, to be read without its lock.
     ready: AtomicUsize,
     rate_limit_us: AtomicU32,
+    pools: Mutex<Pools>,
 }
 
 impl<M: Machine> Scheduler<M> {
@@ -63,6 +66,7 @@ impl<M: Machine> Scheduler<M> {
             queue: Mutex::new(Queue::new(cpus, Limits::new(frequency, DEFAULT_RATE_LIMIT_US))),
             ready: AtomicUsize::new(0),
             rate_limit_us: AtomicU32::new(DEFAULT_RATE_LIMIT_US),
+            pools: Mutex::new(Pools::new()),
         }
     }
 

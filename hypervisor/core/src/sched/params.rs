@@ -78,23 +78,20 @@ pub struct DomainSched {
     /// Percent of one CPU for all its vCPUs together; 0 for no limit.
     cap: AtomicU32,
     budget: Mutex<Budget>,
+    /// The number of its pool.
+    pool: AtomicU32,
     pub(crate) watchdogs: [SoftTimer; WATCHDOGS],
-}
-
-impl Default for DomainSched {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 impl DomainSched {
     /// Default weight, no cap.
-    pub const fn new() -> Self {
+    pub const fn new(pool: u32) -> Self {
         Self {
             weight: AtomicU32::new(DEFAULT_WEIGHT as u32),
             scale: AtomicU32::new(1 << SCALE_SHIFT),
             cap: AtomicU32::new(0),
             budget: Mutex::new(Budget { ends: 0, left: 0, size: 0, period: 1 }),
+            pool: AtomicU32::new(pool),
             watchdogs: [const { SoftTimer::new() }; WATCHDOGS],
         }
     }
@@ -102,6 +99,15 @@ impl DomainSched {
     /// Its weight.
     pub fn weight(&self) -> u16 {
         self.weight.load(Ordering::Relaxed) as u16
+    }
+
+    /// The number of its pool.
+    pub(crate) fn pool(&self) -> u32 {
+        self.pool.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_pool(&self, id: u32) {
+        self.pool.store(id, Ordering::Relaxed);
     }
 
     /// Its cap in percent of a CPU; 0 for none.
@@ -204,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_cap_lends_no_more_than_a_period() {
-        let sched = DomainSched::new();
+        let sched = DomainSched::new(0);
         let limits = Limits::new(1_000_000, DEFAULT_RATE_LIMIT_US);
         sched.set_cap(50, &limits);
         assert_eq!(sched.allowance(100), 5_000);

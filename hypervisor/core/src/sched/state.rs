@@ -41,10 +41,13 @@ pub struct VcpuSched {
     halted: AtomicU32,
     /// The CPU where it runs or ran last, and its [`Place`].
     seat: AtomicU32,
-    /// CPUs it may run on.
+    /// CPUs it may run on, as it was told; those of its pool; and those it may run on instead of both, for a while,
+    /// 0 when there are none. Whoever changes one of them holds the queue's lock.
     hard: AtomicUsize,
-    /// CPUs it may run on instead, for a while; 0 when there are none.
+    pool: AtomicUsize,
     pinned: AtomicUsize,
+    /// What these come to.
+    allowed: AtomicUsize,
     /// CPUs it likes to run on.
     soft: AtomicUsize,
     /// Weighted run time; whoever holds the vCPU in [`Place::Loaded`] or the queue's lock changes it.
@@ -57,7 +60,9 @@ impl VcpuSched {
             halted: AtomicU32::new(DOWN | (domain_pauses << FLAGS.count_ones())),
             seat: AtomicU32::new(Place::Off as u32),
             hard: AtomicUsize::new(usize::MAX),
+            pool: AtomicUsize::new(usize::MAX),
             pinned: AtomicUsize::new(0),
+            allowed: AtomicUsize::new(usize::MAX),
             soft: AtomicUsize::new(usize::MAX),
             key: AtomicU64::new(0),
         }
@@ -174,10 +179,14 @@ impl VcpuSched {
 
     /// CPUs it may run on now, one bit each.
     pub(super) fn allowed(&self) -> usize {
-        match self.pinned.load(Ordering::Relaxed) {
-            0 => self.hard.load(Ordering::Relaxed),
-            pinned => pinned,
-        }
+        self.allowed.load(Ordering::Relaxed)
+    }
+
+    fn narrow(&self) {
+        let [hard, pool, pinned] =
+            [&self.hard, &self.pool, &self.pinned].map(|cpus| cpus.load(Ordering::Relaxed));
+        let allowed = if pinned == 0 { hard & pool } else { pinned };
+        self.allowed.store(allowed, Ordering::SeqCst);
     }
 
     /// Whether it is pinned for a while.
@@ -185,8 +194,23 @@ impl VcpuSched {
         self.pinned.load(Ordering::Relaxed) != 0
     }
 
+    /// Whether it is pinned to that CPU, one bit.
+    pub(super) fn is_pinned_to(&self, cpu: usize) -> bool {
+        self.pinned.load(Ordering::Relaxed) == cpu
+    }
+
     pub(super) fn set_pinned(&self, cpus: usize) {
-        self.pinned.store(cpus, Ordering::SeqCst);
+        self.pinned.store(cpus, Ordering::Relaxed);
+        self.narrow();
+    }
+
+    /// Keeps it to the CPUs of its pool. It may use them all if what it was told leaves none of them.
+    pub(super) fn confine(&self, cpus: usize) {
+        if self.hard.load(Ordering::Relaxed) & cpus == 0 {
+            self.hard.store(usize::MAX, Ordering::Relaxed);
+        }
+        self.pool.store(cpus, Ordering::Relaxed);
+        self.narrow();
     }
 
     /// CPUs it may run on as long as it is not pinned, one bit each.
@@ -200,7 +224,8 @@ impl VcpuSched {
     }
 
     pub(super) fn set_hard(&self, cpus: u64) {
-        self.hard.store(cpus as usize, Ordering::SeqCst);
+        self.hard.store(cpus as usize, Ordering::Relaxed);
+        self.narrow();
     }
 
     /// Sets what it likes; only ever a hint.

@@ -401,3 +401,38 @@ fn check(hv: &Hv, domains: &[Dom], cpus: &Cpus<'_>) {
     }
     let _ = hv;
 }
+
+#[test]
+fn a_domain_keeps_to_the_cpus_of_its_pool() {
+    let hv: Hv = hypervisor(64, 2);
+    let mut cpus = Cpus::new(&hv, 2);
+    for cpu in 0..2 {
+        hv.add_cpu(CpuId(cpu));
+    }
+    let guest = start(&hv, 1, 2);
+    let where_it_runs = |cpus: &mut Cpus<'_>| {
+        cpus.settle();
+        guest.vcpus().iter().filter(|v| v.sched.is_loaded()).map(|v| v.sched.cpu().0).collect::<Vec<_>>()
+    };
+    let mut both = where_it_runs(&mut cpus);
+    both.sort_unstable();
+    assert_eq!(both, [0, 1]);
+
+    let pool = hv.create_pool(None).unwrap();
+    hv.pin(&guest.vcpus()[0], CpuId(1)).unwrap();
+    assert_eq!(hv.remove_from_pool(0, Some(1)), Err(Errno::EADDRINUSE));
+    hv.release_pin(&guest.vcpus()[0]).unwrap();
+    hv.set_hard_affinity(&guest.vcpus()[1], 0b10);
+    hv.remove_from_pool(0, Some(1)).unwrap();
+    assert_eq!(where_it_runs(&mut cpus), [0]);
+    assert_eq!(hv.cpus_for(&guest), 0b01);
+    hv.add_to_pool(pool, None).unwrap();
+    assert_eq!(where_it_runs(&mut cpus), [0], "the CPU is another pool's");
+
+    hv.move_to_pool(&guest, pool).unwrap();
+    assert_eq!(where_it_runs(&mut cpus), [1]);
+    let later = crate::domain::DomainConfig { max_vcpus: 1, pool, ..guest_config() };
+    let later = domain(&hv, 2, later, 4);
+    assert_eq!(hv.cpus_for(&later), 0b10);
+    assert!(!later.vcpus()[0].sched.allows(CpuId(0)));
+}

@@ -1,6 +1,4 @@
-//! Processors, their pool and their scheduler.
-//!
-//! There is one pool, of all processors.
+//! Processors, their pools and their scheduler, which is the same for all.
 
 use xen_abi::{
     Domid, Errno,
@@ -13,7 +11,6 @@ use crate::{
     machine::{CpuId, Machine},
 };
 
-const POOL: u32 = 0;
 /// Smallest rate limit, but for none.
 const MIN_RATE_LIMIT_US: u32 = 100;
 
@@ -46,50 +43,39 @@ pub(super) fn topology<M: Machine>(cur: &Current<'_, M>, op: &mut Sysctl) -> Res
     Ok(())
 }
 
+/// Looks at pools, and changes them.
 pub(super) fn pool<M: Machine>(cur: &Current<'_, M>, op: &mut Sysctl) -> Result<(), Errno> {
     let mut asked: CpupoolOp = op.u.get();
-    let known = asked.cpupool_id == POOL;
+    let id = asked.cpupool_id;
+    let one = |number: u32| Some(number).filter(|number| *number != cpupool::PAR_ANY);
     match asked.op {
-        cpupool::INFO if known => {
+        cpupool::CREATE if asked.sched_id != scheduler::CREDIT2 => return Err(Errno::ENOENT),
+        cpupool::CREATE => asked.cpupool_id = cur.hv.create_pool(one(id))?,
+        cpupool::DESTROY => cur.hv.destroy_pool(id)?,
+        cpupool::INFO => {
+            let pool = cur.hv.pool_at_or_after(id).ok_or(Errno::ENOENT)?;
+            asked.cpupool_id = pool.id;
             asked.sched_id = scheduler::CREDIT2;
-            asked.n_dom = cur.hv.domains.len() as u32;
-            cur.write_bitmap(&asked.cpumap, cur.hv.online_mask())?;
+            asked.n_dom = cur.hv.domains_in(&pool);
+            cur.write_bitmap(&asked.cpumap, cur.hv.cpus_of(&pool))?;
         }
-        cpupool::FREEINFO => cur.write_bitmap(&asked.cpumap, 0)?,
-        cpupool::CREATE => return Err(Errno::EOPNOTSUPP),
-        cpupool::MOVEDOMAIN => move_domain(cur, asked.domid, known)?,
-        cpupool::INFO | cpupool::DESTROY | cpupool::ADDCPU | cpupool::RMCPU if !known => {
-            return Err(Errno::ENOENT);
-        }
-        cpupool::DESTROY => return Err(Errno::EBUSY),
-        cpupool::RMCPU => return Err(keep_cpu(cur, asked.cpu)),
-        cpupool::ADDCPU if asked.cpu != cpupool::PAR_ANY && asked.cpu >= cur.hv.possible_cpus() => {
-            return Err(Errno::EINVAL);
-        }
-        // None is free.
-        cpupool::ADDCPU => return Err(Errno::ENODEV),
+        cpupool::ADDCPU => cur.hv.add_to_pool(id, one(asked.cpu))?,
+        cpupool::RMCPU => cur.hv.remove_from_pool(id, one(asked.cpu))?,
+        cpupool::MOVEDOMAIN => move_domain(cur, asked.domid, id)?,
+        cpupool::FREEINFO => cur.write_bitmap(&asked.cpumap, cur.hv.free_cpus())?,
         _ => return Err(Errno::ENOSYS),
     }
     op.u.set(&asked);
     Ok(())
 }
 
-/// Every domain is in the pool already.
-/// Says why a CPU cannot leave the pool: the first never does, and no other one is let go.
-fn keep_cpu<M: Machine>(cur: &Current<'_, M>, cpu: u32) -> Errno {
-    let last = cur.hv.online_cpus().saturating_sub(1);
-    let cpu = if cpu == cpupool::PAR_ANY { last } else { cpu };
-    if cpu == 0 || cpu > last { Errno::EINVAL } else { Errno::EBUSY }
-}
-
-fn move_domain<M: Machine>(cur: &Current<'_, M>, domid: u32, known: bool) -> Result<(), Errno> {
+fn move_domain<M: Machine>(cur: &Current<'_, M>, domid: u32, pool: u32) -> Result<(), Errno> {
     let domid = u16::try_from(domid).map_err(|_| Errno::ESRCH)?;
     let domain = cur.hv.domains.get(Domid(domid)).ok_or(Errno::ESRCH)?;
-    match known {
-        _ if domain.id == cur.domain.id => Err(Errno::EPERM),
-        true => Ok(()),
-        false => Err(Errno::ENOENT),
+    if domain.id == cur.domain.id {
+        return Err(Errno::EPERM);
     }
+    if domain.sched.pool() == pool { Ok(()) } else { cur.hv.move_to_pool(&domain, pool) }
 }
 
 pub(super) fn scheduler<M: Machine>(cur: &Current<'_, M>, op: &mut Sysctl) -> Result<(), Errno> {
@@ -97,9 +83,7 @@ pub(super) fn scheduler<M: Machine>(cur: &Current<'_, M>, op: &mut Sysctl) -> Re
     if !matches!(asked.cmd, schedop::PUTINFO | schedop::GETINFO) {
         return Err(Errno::EINVAL);
     }
-    if asked.cpupool_id != POOL {
-        return Err(Errno::ESRCH);
-    }
+    cur.hv.pool(asked.cpupool_id).map_err(|_| Errno::ESRCH)?;
     if asked.sched_id != scheduler::CREDIT2 {
         return Err(Errno::EINVAL);
     }

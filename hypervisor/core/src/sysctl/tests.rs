@@ -180,52 +180,93 @@ fn cpus_and_nodes_are_counted_and_described() {
     assert_eq!((result, u.get::<GetCpuInfo>().nr_cpus), (Ok(0), 3));
 }
 
-#[test]
-fn there_is_one_pool() {
-    let world = world();
-    let cpumap = CtlBitmap { bitmap: GuestHandle::new(BUFFER), nr_bits: 8, pad: 0 };
-    let ask = |op, cpupool_id| {
-        let (result, u) =
-            world.call(op::CPUPOOL_OP, &CpupoolOp { op, cpupool_id, domid: 7, cpumap, ..Default::default() });
-        (result, u.get::<CpupoolOp>())
-    };
-    let (result, info) = ask(cpupool::INFO, 0);
-    assert_eq!((result, info.cpupool_id, info.n_dom), (Ok(0), 0, 2));
-    assert_eq!(world.read::<u8>(BUFFER), 0b11);
-    for id in [1, cpupool::PAR_ANY] {
-        assert_eq!(ask(cpupool::INFO, id).0, fails(Errno::ENOENT));
+impl World {
+    fn pool(&self, ask: CpupoolOp) -> (HypercallResult, CpupoolOp) {
+        let cpumap = CtlBitmap { bitmap: GuestHandle::new(BUFFER), nr_bits: 8, pad: 0 };
+        let (result, u) = self.call(op::CPUPOOL_OP, &CpupoolOp { cpumap, ..ask });
+        (result, u.get())
     }
-    assert_eq!(ask(cpupool::FREEINFO, 0).0, Ok(0));
-    assert_eq!(world.read::<u8>(BUFFER), 0);
-    assert_eq!(ask(cpupool::DESTROY, 0).0, fails(Errno::EBUSY));
-    assert_eq!(ask(cpupool::ADDCPU, 0).0, fails(Errno::ENODEV));
-    assert_eq!(ask(cpupool::RMCPU, 3).0, fails(Errno::ENOENT));
-    assert_eq!(ask(cpupool::MOVEDOMAIN, 0).0, Ok(0));
-    assert_eq!(ask(cpupool::MOVEDOMAIN, 3).0, fails(Errno::ENOENT));
-    assert_eq!(ask(cpupool::CREATE, cpupool::PAR_ANY).0, fails(Errno::EOPNOTSUPP));
-    assert_eq!(ask(99, 0).0, fails(Errno::ENOSYS));
+
+    fn on_cpu(&self, op: u32, cpupool_id: u32, cpu: u32) -> HypercallResult {
+        self.pool(CpupoolOp { op, cpupool_id, cpu, ..Default::default() }).0
+    }
+
+    fn move_domain(&self, domid: u32, cpupool_id: u32) -> HypercallResult {
+        self.pool(CpupoolOp { op: cpupool::MOVEDOMAIN, cpupool_id, domid, ..Default::default() }).0
+    }
+
+    fn create(&self, cpupool_id: u32) -> (HypercallResult, u32) {
+        let ask =
+            CpupoolOp { op: cpupool::CREATE, cpupool_id, sched_id: scheduler::CREDIT2, ..Default::default() };
+        let (result, made) = self.pool(ask);
+        (result, made.cpupool_id)
+    }
+
+    /// Number, domains and CPUs of a pool, or of the next one.
+    fn info(&self, cpupool_id: u32) -> Option<(u32, u32, u8)> {
+        let (result, info) = self.pool(CpupoolOp { op: cpupool::INFO, cpupool_id, ..Default::default() });
+        result.is_ok().then(|| (info.cpupool_id, info.n_dom, self.read(BUFFER)))
+    }
+
+    fn free_cpus(&self) -> u8 {
+        assert_eq!(self.on_cpu(cpupool::FREEINFO, 0, 0), Ok(0));
+        self.read(BUFFER)
+    }
 }
 
 #[test]
-fn cpus_and_the_caller_stay_in_the_pool() {
+fn all_cpus_and_domains_begin_in_the_first_pool() {
     let world = world();
-    let ask =
-        |op, cpu, domid| world.call(op::CPUPOOL_OP, &CpupoolOp { op, cpu, domid, ..Default::default() }).0;
-    for (cpu, errno) in [
-        (0, Errno::EINVAL),
-        (1, Errno::EBUSY),
-        (cpupool::PAR_ANY, Errno::EBUSY),
-        (2, Errno::EINVAL),
-        (99, Errno::EINVAL),
-    ] {
-        assert_eq!(ask(cpupool::RMCPU, cpu, 0), fails(errno), "{cpu}");
+    assert_eq!(world.info(0), Some((0, 2, 0b11)));
+    assert_eq!([1, cpupool::PAR_ANY].map(|id| world.info(id)), [None, None]);
+    assert_eq!(world.free_cpus(), 0);
+    assert_eq!(world.on_cpu(cpupool::DESTROY, 0, 0), fails(Errno::EBUSY));
+    assert_eq!(world.on_cpu(99, 0, 0), fails(Errno::ENOSYS));
+    for (cpu, errno) in [(0, Errno::EINVAL), (2, Errno::EADDRNOTAVAIL), (99, Errno::EINVAL)] {
+        assert_eq!(world.on_cpu(cpupool::RMCPU, 0, cpu), fails(errno), "{cpu}");
     }
-    for (cpu, errno) in [(2, Errno::ENODEV), (cpupool::PAR_ANY, Errno::ENODEV), (3, Errno::EINVAL)] {
-        assert_eq!(ask(cpupool::ADDCPU, cpu, 0), fails(errno), "{cpu}");
+    for (cpu, errno) in [(0, Errno::ENODEV), (cpupool::PAR_ANY, Errno::ENODEV), (3, Errno::EINVAL)] {
+        assert_eq!(world.on_cpu(cpupool::ADDCPU, 0, cpu), fails(errno), "{cpu}");
     }
     for (domid, errno) in [(0, Errno::EPERM), (8, Errno::ESRCH), (0x10007, Errno::ESRCH)] {
-        assert_eq!(ask(cpupool::MOVEDOMAIN, 0, domid), fails(errno), "{domid}");
+        assert_eq!(world.move_domain(domid, 0), fails(errno), "{domid}");
     }
+    assert_eq!(world.move_domain(7, 0), Ok(0));
+    for op in [cpupool::DESTROY, cpupool::ADDCPU, cpupool::RMCPU] {
+        assert_eq!(world.on_cpu(op, 3, 0), fails(Errno::ENOENT), "{op}");
+    }
+}
+
+#[test]
+fn a_pool_is_made_filled_used_and_taken_apart() {
+    let world = world();
+    assert_eq!(world.create(0).0, fails(Errno::EEXIST));
+    assert_eq!(world.create(5), (Ok(0), 5));
+    assert_eq!(world.create(cpupool::PAR_ANY), (Ok(0), 6));
+    let other = CpupoolOp { op: cpupool::CREATE, cpupool_id: 9, sched_id: 5, ..Default::default() };
+    assert_eq!(world.pool(other).0, fails(Errno::ENOENT));
+    assert_eq!(world.info(1), Some((5, 0, 0)));
+    assert_eq!(world.move_domain(7, 5), fails(Errno::ENOENT), "it has no CPU");
+
+    assert_eq!(world.on_cpu(cpupool::RMCPU, 0, cpupool::PAR_ANY), Ok(0));
+    assert_eq!((world.info(0), world.free_cpus()), (Some((0, 2, 0b01)), 0b10));
+    assert_eq!(world.on_cpu(cpupool::ADDCPU, 5, cpupool::PAR_ANY), Ok(0));
+    assert_eq!(world.on_cpu(cpupool::ADDCPU, 0, 1), fails(Errno::ENODEV));
+    assert_eq!((world.info(5), world.free_cpus()), (Some((5, 0, 0b10)), 0));
+
+    world.hv.set_hard_affinity(&world.guest.vcpus()[0], 0b01);
+    assert_eq!(world.move_domain(7, 5), Ok(0));
+    assert_eq!((world.info(0), world.info(5)), (Some((0, 1, 0b01)), Some((5, 1, 0b10))));
+    assert_eq!(world.guest.vcpus()[0].sched.hard_affinity() as u32, u32::MAX, "it may use all of it");
+    assert_eq!(world.on_cpu(cpupool::RMCPU, 5, 1), fails(Errno::EBUSY));
+    assert_eq!(world.on_cpu(cpupool::DESTROY, 5, 0), fails(Errno::EBUSY));
+
+    assert_eq!(world.move_domain(7, 0), Ok(0));
+    assert_eq!(world.on_cpu(cpupool::DESTROY, 5, 0), fails(Errno::EBUSY));
+    assert_eq!(world.on_cpu(cpupool::RMCPU, 5, 1), Ok(0));
+    assert_eq!(world.on_cpu(cpupool::DESTROY, 5, 0), Ok(0));
+    assert_eq!(world.on_cpu(cpupool::ADDCPU, 0, 1), Ok(0));
+    assert_eq!((world.info(0), world.info(1), world.free_cpus()), (Some((0, 2, 0b11)), Some((6, 0, 0)), 0));
 }
 
 #[test]

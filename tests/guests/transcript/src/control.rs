@@ -501,11 +501,13 @@ fn machine(t: &mut Transcript) {
 fn pools(t: &mut Transcript) {
     let map = CtlBitmap { bitmap: t.scratch.handle(), nr_bits: 8, ..Default::default() };
     let words = [0, 1, 2, 0x7fff_ffff, 0xffff_ffff];
-    // A pool that is made would have to be of a CPU that is free.
     for (name, op) in [
+        ("cpupool destroy", 2),
         ("cpupool info", 3),
-        ("cpupool freeinfo", 7),
+        ("cpupool addcpu", 4),
+        ("cpupool rmcpu", 5),
         ("cpupool movedomain", 6),
+        ("cpupool freeinfo", 7),
         ("cpupool 0", 0),
         ("cpupool 8", 8),
     ] {
@@ -513,8 +515,21 @@ fn pools(t: &mut Transcript) {
         t.operation(name, sysctl_call)
             .field(of_sysctl!(CpupoolOp, cpupool_id), &words)
             .field(of_sysctl!(CpupoolOp, domid), DOMIDS)
+            .field(of_sysctl!(CpupoolOp, cpu), &words)
             .run(&on_machine(sys::CPUPOOL_OP, &base));
     }
+    let create = sysctl::CpupoolOp { op: 1, cpupool_id: u32::MAX, sched_id: 6, ..Default::default() };
+    t.operation("cpupool create", sysctl_call)
+        .field(of_sysctl!(CpupoolOp, cpupool_id), &[0, 1, 5, 0x7fff_ffff, 0xffff_fffe])
+        .field(of_sysctl!(CpupoolOp, sched_id), &[0, 4, 5, 7, 8, 9, 10, 0xffff_ffff])
+        .undo(|t| {
+            for cpupool_id in [1, 5, 0x7fff_ffff, 0xffff_fffe] {
+                let destroy = sysctl::CpupoolOp { op: 2, cpupool_id, ..Default::default() };
+                crate::calls::store(t.scratch.argument(), on_machine(sys::CPUPOOL_OP, &destroy).as_bytes());
+                t.quiet(sysctl_call(t.scratch.argument()));
+            }
+        })
+        .run(&on_machine(sys::CPUPOOL_OP, &create));
     let mut schedule = sysctl::SchedulerOp { sched_id: 6, cmd: 1, ..Default::default() };
     t.operation("pool scheduler_op get", sysctl_call)
         .field(of_sysctl!(SchedulerOp, cpupool_id), &words)

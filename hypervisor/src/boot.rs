@@ -198,11 +198,11 @@ fn bring_up<'a>(
         uart::listen();
     }
     hv.add_cpu(CpuId(0));
-    smp::start_others(hv, &affinities, most);
+    let cpus = smp::start_others(hv, &affinities, most);
     let taken = Box::leak(Box::from(console_node.as_slice()));
     let image = image();
     let image = Region { base: image.start, size: image.end - image.start };
-    domains::start(hv, &domains::Source { board: described, chosen, image, taken })
+    domains::start(hv, &domains::Source { board: described, chosen, image, taken, cpus: &cpus })
         .map_err(Failure::Domains)?;
     for range in boot_data.as_slice() {
         give_frames(&hv.frames, range);

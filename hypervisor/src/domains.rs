@@ -57,7 +57,7 @@ impl fmt::Display for Failure {
 const MSI_TYPER: usize = 0x8;
 
 /// What the domains are built from.
-pub struct Source {
+pub struct Source<'c> {
     /// The board.
     pub board: &'static Described<'static>,
     /// Its `/chosen`.
@@ -66,12 +66,14 @@ pub struct Source {
     pub image: Region,
     /// The nodes of devices that it keeps.
     pub taken: &'static [Node<'static>],
+    /// The affinities of the CPUs, by number.
+    pub cpus: &'c [u64],
 }
 
 /// Builds dom0 and the guests that the tree describes, and lets them run. Dom0 may be missing if
 /// there are guests; a guest that cannot be built is left out.
-pub fn start(hv: &'static Hypervisor<Board>, source: &Source) -> Result<(), Failure> {
-    domain_build::check(&source.chosen).map_err(Failure::Build)?;
+pub fn start(hv: &'static Hypervisor<Board>, source: &Source<'_>) -> Result<(), Failure> {
+    let pools = hv.make_pools(&source.chosen, &source.board.phandles, source.cpus).map_err(Failure::Build)?;
     let mut nodes = source.chosen.domains().peekable();
     let mut built = Vec::new();
     match source.chosen.dom0_module(ModuleKind::Kernel)? {
@@ -82,6 +84,7 @@ pub fn start(hv: &'static Hypervisor<Board>, source: &Source) -> Result<(), Fail
     let from = domain_build::Source {
         board: source.board,
         chosen: source.chosen,
+        pools: &pools,
         console: source.taken.first().copied(),
         grant_table: source.image,
         file: &|region| file(hv, region),
@@ -103,7 +106,7 @@ pub fn start(hv: &'static Hypervisor<Board>, source: &Source) -> Result<(), Fail
 
 fn build_dom0(
     hv: &'static Hypervisor<Board>,
-    source: &Source,
+    source: &Source<'_>,
     kernel: &Module<'static>,
 ) -> Result<Arc<Domain<Board>>, Failure> {
     let file = |module: &Module<'static>| file(hv, module.region).ok_or(Failure::NotInRam(module.region));

@@ -2,7 +2,10 @@
 #![allow(unsafe_code)]
 // UNSAFETY: the stack of a new CPU is memory that only it uses.
 
-use alloc::alloc::{Layout, alloc};
+use alloc::{
+    alloc::{Layout, alloc},
+    vec::Vec,
+};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use hv_core::{
@@ -34,23 +37,27 @@ pub static SECONDARY_STACK: AtomicUsize = AtomicUsize::new(0);
 /// How many CPUs are here.
 static ARRIVED: AtomicU32 = AtomicU32::new(1);
 
-/// Starts the CPUs with these affinities, as many as there is room for, this one left out.
-pub fn start_others(hv: &'static Hypervisor<Board>, affinities: &[u64], most: usize) {
-    let Some(method) = hv.machine.psci() else { return };
+/// Starts the CPUs with these affinities, as many as there is room for, this one left out. Gives those of the CPUs that
+/// are up, by number.
+pub fn start_others(hv: &'static Hypervisor<Board>, affinities: &[u64], most: usize) -> Vec<u64> {
     let own = arch::affinity();
+    let mut up = Vec::from([own]);
+    let Some(method) = hv.machine.psci() else { return up };
     for affinity in affinities.iter().copied().filter(|affinity| *affinity != own) {
         let id = hv.machine.cpu_count() as usize;
         if id >= most.min(MAX_CPUS) {
             break;
         }
-        if let Err(why) = start(hv, method, id, affinity) {
-            log::error!("CPU {affinity:#x} does not start: {why}");
+        match start(hv, method, id, affinity) {
+            Ok(()) => up.push(affinity),
+            Err(why) => log::error!("CPU {affinity:#x} does not start: {why}"),
         }
     }
     // All came through an alias of the image, which nobody needs any more.
     for alias in arch::IMAGE_ALIASES {
         MAP.lock().unmap_blocks(alias..alias + BLOCK_SIZE);
     }
+    up
 }
 
 fn start(

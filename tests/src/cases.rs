@@ -6,7 +6,7 @@ use crate::{
     host_disk::{self, HostDisk},
 };
 use device_tree::Writer;
-use machine::{Arch, ChannelEnd, Disk, DomU, Domain, Machine, Shared, paths};
+use machine::{Arch, ChannelEnd, Disk, DomU, Domain, Machine, Pool, Shared, paths};
 use std::{fs, time::Duration};
 
 const BOOT: Duration = Duration::from_secs(180);
@@ -270,6 +270,38 @@ pub fn memory_comes_from_the_heap_alone(on: Hypervisor) {
     c.expect("/chosen/domU3 is left out: there are not 32 MiB of free memory", COMMAND);
     for _ in 0..2 {
         c.expect("hello from a guest on Xen", COMMAND);
+    }
+}
+
+/// A guest runs on the CPUs of the pool that the device tree puts it in, with as many vCPUs as it likes, and another one
+/// on those that no pool has.
+pub fn guests_run_in_pools(on: Hypervisor) {
+    let ticker = DomU {
+        boot: Domain { kernel: on.image("ticker"), ramdisk: None, args: "ticks=100000 period=100".into() },
+        vcpus: 2,
+        ..hello_with(on, &[])
+    };
+    let mix = Mix { cpus: 3, ..on.into() };
+    let mut machine = mix.machine();
+    machine.hypervisor_args += " guest_loglvl=all";
+    machine.pools.push(Pool { cpus: vec![2], domus: vec![1] });
+    machine.domus.extend([ticker.clone(), ticker]);
+    let mut c = Console::boot(&mix.name("in-pools"), &machine);
+    for (guest, vcpu) in [(1, 0), (2, 0), (1, 1), (2, 1)] {
+        c.expect(&format!("(d{guest}) "), COMMAND);
+        c.expect(&format!("vCPU {vcpu}: tick "), COMMAND);
+    }
+    c.send(SWITCH);
+    c.expect("*** Serial input to Xen", COMMAND);
+    c.send(b"q");
+    c.expect("d1: ", COMMAND);
+    for vcpu in 0..2 {
+        c.expect(&format!("  v{vcpu}: cpu2, "), COMMAND);
+    }
+    c.expect("d2: ", COMMAND);
+    for _ in 0..2 {
+        let (other, _) = c.expect_one_of(&[": cpu2, ", ": cpu0, ", ": cpu1, "], COMMAND);
+        assert_ne!(other, 0, "a CPU of the other pool");
     }
 }
 

@@ -58,3 +58,8 @@ fn memory_comes_from_the_heap_alone_on_arm64() {
 fn event_channels_are_there_from_the_start_on_arm64() {
     cases::event_channels_are_there_from_the_start(OursArm64);
 }
+
+#[test]
+fn guests_run_in_pools_on_arm64() {
+    cases::guests_run_in_pools(OursArm64);
+}

@@ -39,3 +39,8 @@ fn a_guest_has_the_memory_set_aside_for_it() {
 fn memory_comes_from_the_heap_alone() {
     cases::memory_comes_from_the_heap_alone(Ours);
 }
+
+#[test]
+fn guests_run_in_pools() {
+    cases::guests_run_in_pools(Ours);
+}

@@ -21,6 +21,9 @@ pub const MODULES: u64 = 0x5000_0000;
 const MODULE_ALIGN: u64 = 2 << 20;
 /// The first phandle of event channels, above QEMU's.
 const CHANNELS: u32 = 0x10_0000;
+/// The first phandles of CPU pools, and of the CPUs that are in them.
+const POOLS: u32 = 0x20_0000;
+const POOLED_CPUS: u32 = 0x30_0000;
 /// Offset and bytes by which a zImage is known (Linux `arch/arm/boot/compressed/head.S`).
 const ZIMAGE_MAGIC: (usize, [u8; 4]) = (0x24, 0x016f_2818_u32.to_le_bytes());
 
@@ -39,6 +42,13 @@ pub fn describe(machine: &Machine, dtb: &[u8]) -> Result<(Vec<u8>, Vec<Loaded>),
         tree.root.remove_child("pcie@10000000");
     }
     let mut modules = Modules { next: MODULES, loaded: vec![] };
+    if let Some(cpus) = tree.root.child_mut("cpus") {
+        for cpu in machine.pools.iter().flat_map(|pool| &pool.cpus) {
+            if let Some(node) = cpus.child_mut(&format!("cpu@{cpu:x}")) {
+                set(node, "phandle", POOLED_CPUS + cpu);
+            }
+        }
+    }
     if tree.root.child_mut("chosen").is_none() {
         tree.root.add_child(node("chosen"));
     }
@@ -61,6 +71,14 @@ fn fill_chosen(machine: &Machine, chosen: &mut DeviceTreeNode, modules: &mut Mod
         add_channels(machine, 0, chosen);
         add_shared(machine, 0, chosen);
     }
+    for (phandle, pool) in (POOLS..).zip(&machine.pools) {
+        let mut n = node(&format!("pool@{phandle:x}"));
+        let cpus: Vec<[u8; 4]> = pool.cpus.iter().map(|cpu| (POOLED_CPUS + cpu).to_be_bytes()).collect();
+        set(&mut n, "compatible", "xen,cpupool");
+        set(&mut n, "cpupool-cpus", cpus.concat());
+        set(&mut n, "phandle", phandle);
+        chosen.add_child(n);
+    }
     if let Some((base, size)) = machine.heap {
         set(chosen, "xen,static-heap", cells(&[base, size]));
     }
@@ -79,6 +97,9 @@ fn fill_chosen(machine: &Machine, chosen: &mut DeviceTreeNode, modules: &mut Mod
         if !domu.set_aside.is_empty() {
             let regions: Vec<u64> = domu.set_aside.iter().flat_map(|(base, size)| [*base, *size]).collect();
             set(&mut n, "xen,static-mem", cells(&regions));
+        }
+        if let Some(pool) = machine.pools.iter().position(|pool| pool.domus.contains(&(i + 1))) {
+            set(&mut n, "domain-cpupool", POOLS + pool as u32);
         }
         if domu.direct_map {
             set(&mut n, "direct-map", [0u8; 0]);

@@ -13,4 +13,4 @@ mod qemu;
 
 pub use arch::Arch;
 pub use board::{HYPERVISOR, MODULES};
-pub use qemu::{ChannelEnd, Console, Disk, DomU, Domain, Machine, Shared};
+pub use qemu::{ChannelEnd, Console, Disk, DomU, Domain, Machine, Pool, Shared};

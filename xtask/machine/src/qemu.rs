@@ -62,6 +62,15 @@ pub struct Shared {
     pub at: [u64; 3],
 }
 
+/// CPUs for some of the guests.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    /// Which CPUs, as QEMU numbers them.
+    pub cpus: Vec<u32>,
+    /// Which guests, numbered from 1 as in [`Machine::domus`].
+    pub domus: Vec<usize>,
+}
+
 /// A virtio-blk disk.
 #[derive(Clone, Debug)]
 pub struct Disk {
@@ -103,6 +112,8 @@ pub struct Machine {
     pub channels: Vec<[ChannelEnd; 2]>,
     /// Memory that these and dom0 share.
     pub shared: Vec<Shared>,
+    /// CPU pools.
+    pub pools: Vec<Pool>,
     /// Address and size of what all other memory comes from; none when it may come from anywhere.
     pub heap: Option<(u64, u64)>,
     /// Its virtio-blk disks; the first one is `/dev/vda`.
@@ -136,6 +147,7 @@ impl Machine {
             dom0: None,
             domus: vec![],
             channels: vec![],
+            pools: vec![],
             heap: None,
             shared: vec![],
             disks: vec![],

@@ -16,7 +16,7 @@ use crate::{
     domain::{Domain, DomainConfig},
     frames::Account,
     host::{Described, chosen::Chosen, devices::Timer, gic::Gic},
-    machine::{Machine, Trigger},
+    machine::{CpuId, Machine, Trigger},
     p2m::P2mType,
     version,
     vgic::{GuestInterrupts, Redistributors, max_vcpus},
@@ -104,7 +104,9 @@ impl<M: Machine> Hypervisor<M> {
             return Err(BuildError::State(place.arch));
         }
         let wanted = &self.options.dom0_max_vcpus;
-        let vcpus = self.machine.cpu_count().clamp(*wanted.start(), *wanted.end());
+        let pool = self.pool(0)?;
+        let cpus = (0..self.machine.cpu_count()).filter(|cpu| pool.has(CpuId(*cpu))).count() as u32;
+        let vcpus = cpus.clamp(*wanted.start(), *wanted.end());
         let vcpus = vcpus.min(most);
         Ok(Decided { banks, place, vcpus })
     }

@@ -15,7 +15,7 @@ use xen_abi::{
     hvm::param,
 };
 
-use super::{BuildError, board::Board, layout::Layout, load::load, runs, shared_memory};
+use super::{BuildError, MadePool, board::Board, layout::Layout, load::load, pools, runs, shared_memory};
 use crate::{
     Hypervisor,
     domain::{Domain, DomainConfig, Piece},
@@ -37,9 +37,6 @@ const TREE_ROOM: usize = 64 << 10;
 /// The highest port, as toolstacks set it.
 const MAX_PORT: u32 = 1023;
 
-/// Properties of Xen's binding that change what the guest is and are not to be had: a guest without
-/// them would not be the one that was asked for.
-const UNSUPPORTED: [&str; 1] = ["domain-cpupool"];
 /// Asks for memory and devices at the machine's addresses.
 const DIRECT: &str = "direct-map";
 
@@ -52,6 +49,8 @@ pub struct Source<'f, 'a> {
     pub board: &'a host::Described<'a>,
     /// Its `/chosen`.
     pub chosen: Chosen<'a>,
+    /// The CPU pools.
+    pub pools: &'f [MadePool<'a>],
     /// The device that is the hypervisor's console.
     pub console: Option<Node<'a>>,
     /// Physical addresses that no guest will ever have memory at, for a grant table.
@@ -71,6 +70,8 @@ struct Wish<'a> {
     /// All of it, where that is set aside.
     set_aside: Vec<Piece>,
     vcpus: u32,
+    /// Its CPU pool.
+    pool: u32,
     nr_spis: u32,
     /// What it shares with others.
     shared: Vec<Shared<'a>>,
@@ -88,9 +89,6 @@ struct Wish<'a> {
 impl<'a> Wish<'a> {
     fn read(node: &Node<'a>, from: &Source<'_, 'a>, most: u32) -> Result<Self, BuildError<'a>> {
         let bad = |name| BuildError::Host(host::Error::Property(node.at(), name));
-        if let Some(name) = UNSUPPORTED.into_iter().find(|name| node.has(name)) {
-            return Err(BuildError::Unsupported(node.at(), name));
-        }
         let kib = node.property("memory").and_then(|property| property.as_u64());
         let memory = kib.and_then(|kib| kib.checked_mul(1 << 10)).ok_or(bad("memory"))?;
         let vcpus = node.u32("cpus").filter(|cpus| (1..=most).contains(cpus)).ok_or(bad("cpus"))?;
@@ -105,6 +103,7 @@ impl<'a> Wish<'a> {
             direct: node.has(DIRECT),
             set_aside: pieces(node, memory)?,
             vcpus,
+            pool: pools::of_guest(node, &from.board.phandles, from.pools)?,
             shared: shared_memory::read(node, &from.chosen)?,
             nr_spis: node.u32("nr_spis").unwrap_or(from.lines.saturating_sub(LOCAL)),
             tables: node.u32("xen,domain-p2m-mem-mb").map_or(default_tables(memory, vcpus), |mib| mib << 8),
@@ -221,6 +220,7 @@ impl<M: Machine> Hypervisor<M> {
             uart: layout.uart,
             table_pages: Some(wish.tables),
             set_aside: wish.set_aside.clone(),
+            pool: wish.pool,
             ..DomainConfig::default()
         };
         let domain = self.create_domain(Domid(0), config)?;

@@ -9,6 +9,7 @@ mod layout;
 mod load;
 mod memory;
 mod passthrough;
+mod pools;
 mod shared_memory;
 
 use core::fmt;
@@ -22,11 +23,9 @@ pub use board::Board;
 pub use channels::Built;
 pub use dom0::Dom0;
 pub use dom0less::{File, Source};
+pub use pools::MadePool;
 
-use crate::{
-    host::{self, chosen::Chosen},
-    machine::Machine,
-};
+use crate::{host, machine::Machine};
 
 /// Why a domain cannot be built.
 #[derive(Debug, PartialEq)]
@@ -61,15 +60,6 @@ pub enum BuildError<'a> {
     Ports(NodeAt<'a>, [u32; 2], Errno),
     /// The domain could not be made.
     Create(Errno),
-}
-
-/// A node of Xen's binding, below `/chosen`, that is not to be had, by what it is compatible with.
-const CPUPOOL: &str = "xen,cpupool";
-
-/// Fails when the tree asks for what is not to be had, for dom0 or for the machine.
-pub fn check<'a>(chosen: &Chosen<'a>) -> Result<(), BuildError<'a>> {
-    let pool = chosen.children().find(|node| node.is_compatible(&[CPUPOOL]));
-    pool.map_or(Ok(()), |node| Err(BuildError::Unsupported(node.at(), CPUPOOL)))
 }
 
 impl fmt::Display for BuildError<'_> {

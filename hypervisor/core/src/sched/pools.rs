@@ -20,6 +20,11 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
+    /// Whether that CPU is one of its.
+    pub(crate) fn has(&self, cpu: CpuId) -> bool {
+        self.cpus & cpu.bit() != 0
+    }
+
     /// Whether it has no CPU.
     pub(crate) fn is_empty(&self) -> bool {
         self.cpus == 0

@@ -185,7 +185,11 @@ impl VcpuSched {
     fn narrow(&self) {
         let [hard, pool, pinned] =
             [&self.hard, &self.pool, &self.pinned].map(|cpus| cpus.load(Ordering::Relaxed));
-        let allowed = if pinned == 0 { hard & pool } else { pinned };
+        let allowed = match (pinned, hard & pool) {
+            (0, 0) => pool,
+            (0, both) => both,
+            (pinned, _) => pinned,
+        };
         self.allowed.store(allowed, Ordering::SeqCst);
     }
 

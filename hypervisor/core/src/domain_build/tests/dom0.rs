@@ -1,19 +1,6 @@
 use super::*;
 
 #[test]
-fn nothing_is_started_without_what_is_asked_for_the_machine() {
-    let error = |fill: &dyn Fn(&mut Writer)| {
-        let board = board_with_chosen(gicv2, |writer| fill(writer));
-        check(&Chosen::of(&Tree::parse(&board).unwrap())).err().map(|error| error.to_string())
-    };
-    let pool = error(&|w| {
-        w.begin_node("static").str("compatible", "xen,cpupool").end_node();
-    });
-    assert_eq!(pool, Some("/chosen/static: `xen,cpupool` is not supported".into()));
-    assert_eq!(error(&|_| ()), None);
-}
-
-#[test]
 fn dom0_is_made_of_machine_memory_and_devices() {
     let hv = world(16384, "dom0_mem=16M dom0_max_vcpus=2");
     let (kernel, ramdisk) = (zimage(3 * PAGE_SIZE + 100), vec![0xa5; 2 * PAGE_SIZE + 7]);

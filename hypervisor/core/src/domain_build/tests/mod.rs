@@ -3,6 +3,7 @@ mod direct_map;
 mod dom0;
 mod guests;
 mod passthrough;
+mod pools;
 mod shared_memory;
 mod static_memory;
 
@@ -213,7 +214,7 @@ fn build_guest_with(hv: &Hv, blob: &[u8], fragment: &[u8]) -> Result<Dom, String
 /// What guests are built from on a board whose console is the UART, if it has that.
 fn source<'f, 'a>(board: &'a Described<'a>, file: File<'f, 'a>) -> Source<'f, 'a> {
     let (chosen, console) = (Chosen::of(board.tree), board.tree.find("/pl011@9000000"));
-    Source { board, chosen, console, grant_table: region(IMAGE, 0x4_0000), file, lines: 288 }
+    Source { board, chosen, pools: &[], console, grant_table: region(IMAGE, 0x4_0000), file, lines: 288 }
 }
 
 fn guest_tree(hv: &Hv, guest: &Dom) -> Vec<u8> {

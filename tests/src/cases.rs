@@ -159,14 +159,10 @@ pub fn debian_guest_starts_without_dom0(mix: impl Into<Mix>) {
 /// A Debian guest whose console is an emulated UART.
 fn debian_on_a_uart(mix: Mix) -> DomU {
     DomU {
-        boot: artifacts::debian_guest(mix.guest, "console=ttyAMA0 rdinit=/init"),
         memory_kib: 128 << 10,
-        vcpus: 1,
         vpl011: true,
         enhanced: None,
-        fragment: None,
-        set_aside: vec![],
-        direct_map: false,
+        ..DomU::new(artifacts::debian_guest(mix.guest, "console=ttyAMA0 rdinit=/init"))
     }
 }
 
@@ -236,20 +232,11 @@ pub fn hello_starts_without_dom0(mix: impl Into<Mix>) {
     let mut machine = mix.machine();
     // Its console is the hypervisor's own, which shows guests' output at this level only.
     machine.hypervisor_args += " guest_loglvl=all";
-    machine.domus.push(DomU {
-        boot: Domain {
-            kernel: artifacts::image_for(mix.guest, "hello"),
-            ramdisk: None,
-            args: "greeting=hi".into(),
-        },
-        memory_kib: 32 << 10,
-        vcpus: 1,
-        vpl011: false,
-        enhanced: Some("no-xenstore"),
-        fragment: None,
-        set_aside: vec![],
-        direct_map: false,
-    });
+    machine.domus.push(DomU::new(Domain {
+        kernel: artifacts::image_for(mix.guest, "hello"),
+        ramdisk: None,
+        args: "greeting=hi".into(),
+    }));
     let mut c = Console::boot(&mix.name("hello-dom0less"), &machine);
     c.expect("hello from a guest on Xen", COMMAND);
     c.expect("greeting=hi", COMMAND);
@@ -308,14 +295,8 @@ pub fn guests_run_in_pools(on: Hypervisor) {
 /// The smallest sample, with 32 MiB that are set aside, or not.
 fn hello_with(on: Hypervisor, set_aside: &[(u64, u64)]) -> DomU {
     DomU {
-        boot: Domain { kernel: on.image("hello"), ramdisk: None, args: String::new() },
-        memory_kib: 32 << 10,
-        vcpus: 1,
-        vpl011: false,
-        enhanced: Some("no-xenstore"),
-        fragment: None,
         set_aside: set_aside.to_vec(),
-        direct_map: false,
+        ..DomU::new(Domain { kernel: on.image("hello"), ramdisk: None, args: String::new() })
     }
 }
 
@@ -375,16 +356,7 @@ pub fn debian_guest_is_where_the_machine_is(mix: impl Into<Mix>) {
 /// pending, and both ends can send.
 pub fn event_channels_are_there_from_the_start(on: Hypervisor) {
     let guest = |args: &str| Domain { kernel: on.image("selftest"), ramdisk: None, args: args.into() };
-    let domu = |args: &str| DomU {
-        boot: guest(args),
-        memory_kib: 32 << 10,
-        vcpus: 1,
-        vpl011: false,
-        enhanced: Some("no-xenstore"),
-        fragment: None,
-        set_aside: vec![],
-        direct_map: false,
-    };
+    let domu = |args: &str| DomU::new(guest(args));
     let end = |domain, port| ChannelEnd { domain, port };
     let mut machine = on.machine();
     machine.hypervisor_args += " dom0_mem=64M guest_loglvl=all";
@@ -407,16 +379,7 @@ pub fn event_channels_are_there_from_the_start(on: Hypervisor) {
 pub fn domains_count_in_memory_that_they_share(on: Hypervisor) {
     let guest =
         |port: u32| Domain { kernel: on.image("shared"), ramdisk: None, args: format!("port={port}") };
-    let domu = |port| DomU {
-        boot: guest(port),
-        memory_kib: 32 << 10,
-        vcpus: 1,
-        vpl011: false,
-        enhanced: Some("no-xenstore"),
-        fragment: None,
-        set_aside: vec![],
-        direct_map: false,
-    };
+    let domu = |port| DomU::new(guest(port));
     let end = |domain, port| ChannelEnd { domain, port };
     let share = |domain, id, role, at| Shared { domain, id, role, at };
     let mut machine = on.machine();
@@ -458,14 +421,8 @@ pub fn a_guest_drives_a_device_of_the_board(on: Hypervisor) {
     let mut machine = on.machine();
     machine.hypervisor_args += " guest_loglvl=all";
     machine.domus.push(DomU {
-        boot: Domain { kernel: on.image("passthrough"), ramdisk: None, args: String::new() },
-        memory_kib: 32 << 10,
-        vcpus: 1,
-        vpl011: false,
-        enhanced: Some("no-xenstore"),
         fragment: Some(fragment),
-        set_aside: vec![],
-        direct_map: false,
+        ..DomU::new(Domain { kernel: on.image("passthrough"), ramdisk: None, args: String::new() })
     });
     let mut c = Console::boot(&name, &machine);
     c.expect("clock: part 0x31 at 0x2a000000, interrupt 34", COMMAND);

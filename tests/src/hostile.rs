@@ -47,14 +47,8 @@ pub fn outlives_a_guest(mix: impl Into<Mix>) {
     let attacks: Vec<_> = ON_THE_HYPERVISOR.into_iter().filter(can_be_done).collect();
     let args = format!("attacks={} rounds=1000000", attacks.join(","));
     machine.domus.push(DomU {
-        boot: Domain { kernel: artifacts::image_for(mix.guest, "hostile"), ramdisk: None, args },
-        memory_kib: 32 << 10,
         vcpus: 3,
-        vpl011: false,
-        enhanced: Some("no-xenstore"),
-        fragment: None,
-        set_aside: vec![],
-        direct_map: false,
+        ..DomU::new(Domain { kernel: artifacts::image_for(mix.guest, "hostile"), ramdisk: None, args })
     });
     let mut p = Prompt::start(&mix.name("hostile"), &machine);
     suffer(&mut p, &attacks);

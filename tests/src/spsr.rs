@@ -16,14 +16,12 @@ pub fn is_lost(on: Hypervisor, guests: &[(Arch, u32)]) -> bool {
     let mut machine = on.machine();
     machine.hypervisor_args += " guest_loglvl=all";
     let domu = |(state, vcpus): &(Arch, u32)| DomU {
-        boot: Domain { kernel: artifacts::image_for(*state, "spsr"), ramdisk: None, args: String::new() },
-        memory_kib: 32 << 10,
         vcpus: *vcpus,
-        vpl011: false,
-        enhanced: Some("no-xenstore"),
-        fragment: None,
-        set_aside: vec![],
-        direct_map: false,
+        ..DomU::new(Domain {
+            kernel: artifacts::image_for(*state, "spsr"),
+            ramdisk: None,
+            args: String::new(),
+        })
     };
     machine.domus.extend(guests.iter().map(domu));
     let names: Vec<_> = guests.iter().map(|(state, vcpus)| format!("-{}-{vcpus}", state.name())).collect();

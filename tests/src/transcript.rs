@@ -196,16 +196,7 @@ fn guest(arch: Arch, args: &str) -> Domain {
 }
 
 fn domu(arch: Arch, args: &str) -> DomU {
-    DomU {
-        boot: guest(arch, args),
-        memory_kib: 32 << 10,
-        vcpus: 1,
-        vpl011: false,
-        enhanced: Some("no-xenstore"),
-        fragment: None,
-        set_aside: vec![],
-        direct_map: false,
-    }
+    DomU::new(guest(arch, args))
 }
 
 #[track_caller]

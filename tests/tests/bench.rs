@@ -19,16 +19,7 @@ fn guest(mix: Mix, args: &str) -> Domain {
 }
 
 fn domu(mix: Mix, args: &str) -> DomU {
-    DomU {
-        boot: guest(mix, args),
-        memory_kib: 32 << 10,
-        vcpus: 1,
-        vpl011: false,
-        enhanced: Some("no-xenstore"),
-        fragment: None,
-        set_aside: vec![],
-        direct_map: false,
-    }
+    DomU::new(guest(mix, args))
 }
 
 fn machine(mix: Mix, args: &str) -> Machine {

@@ -218,14 +218,11 @@ mod tests {
         machine.dom0 = Some(domain(&file, Some(&file)));
         let boot = domain(&file, None);
         machine.domus.push(DomU {
-            boot,
             memory_kib: 65536,
             vcpus: 2,
             vpl011: true,
             enhanced: None,
-            fragment: None,
-            set_aside: vec![],
-            direct_map: false,
+            ..DomU::new(boot)
         });
 
         let end = |domain, port| ChannelEnd { domain, port };

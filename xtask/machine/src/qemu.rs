@@ -40,6 +40,22 @@ pub struct DomU {
     pub direct_map: bool,
 }
 
+impl DomU {
+    /// Runs `boot` with 32 MiB, one vCPU, and what there is of the PV interfaces without dom0.
+    pub fn new(boot: Domain) -> Self {
+        Self {
+            boot,
+            memory_kib: 32 << 10,
+            vcpus: 1,
+            vpl011: false,
+            enhanced: Some("no-xenstore"),
+            fragment: None,
+            set_aside: vec![],
+            direct_map: false,
+        }
+    }
+}
+
 /// One end of an event channel that is there from the start.
 #[derive(Clone, Copy, Debug)]
 pub struct ChannelEnd {

@@ -110,16 +110,7 @@ fn measure(setup: &Setup, name: &str, hypervisor: &Path) -> Result<Measured> {
         ramdisk: None,
         args: args.to_owned(),
     };
-    let domu = |args: &str| DomU {
-        boot: guest(args),
-        memory_kib: 32 << 10,
-        vcpus: 1,
-        vpl011: false,
-        enhanced: Some("no-xenstore"),
-        fragment: None,
-        set_aside: vec![],
-        direct_map: false,
-    };
+    let domu = |args: &str| DomU::new(guest(args));
     let mut machine = Machine::new(setup.arch, hypervisor.to_owned());
     machine.cpus = 1;
     machine.deterministic = true;

@@ -63,6 +63,25 @@ pub fn debian_dom0_runs_xl(mix: impl Into<Mix>) {
     assert_eq!(node.contains("\n00000010  00 00 00 "), mix.dom0 == Arch::Arm64, "{node}");
 }
 
+/// Linux's own drivers serve the board's devices in dom0: a network card, over which the emulator answers, and the clock.
+pub fn debian_dom0_drives_the_board(mix: impl Into<Mix>) {
+    let mix = mix.into();
+    let mut machine = debian_machine(mix, mix.on.data_disk());
+    let card = ["-netdev", "user,id=net,restrict=on", "-device", "virtio-net-device,netdev=net"];
+    machine.extra.extend(card.map(Into::into));
+    let mut c = Console::boot(&mix.name("devices"), &machine);
+    c.expect("init: dom0 is ready", BOOT);
+    c.expect(PROMPT, COMMAND);
+    let said = c.command("modprobe virtio_net && ip addr add 10.0.2.15/24 dev eth0", PROMPT, COMMAND);
+    assert!(said.trim().is_empty(), "{said}");
+    c.command("ip link set eth0 up", PROMPT, COMMAND);
+    let answers = c.command("ping -c 3 10.0.2.2", PROMPT, COMMAND);
+    assert!(answers.contains("3 packets received"), "{answers}");
+    // As QEMU is told.
+    let date = c.command("cat /sys/class/rtc/rtc0/date", PROMPT, COMMAND);
+    assert_eq!(date.trim(), "2024-01-01");
+}
+
 /// Debian's guest, by the config that its users write but with a vCPU on each CPU, reaches the shell of its root disk;
 /// what it writes there is on the disk when all is shut down, and the file system is clean.
 pub fn debian_guest_keeps_its_disk(mix: impl Into<Mix>) {

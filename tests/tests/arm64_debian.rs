@@ -28,3 +28,8 @@ fn two_guests_fetch_a_file_by_tcp_on_arm64() {
 fn answers_of_xl_are_the_references_on_arm64() {
     debian_xl::answers_are_the_references(OursArm64, XenArm64);
 }
+
+#[test]
+fn debian_dom0_drives_the_board_on_arm64() {
+    cases::debian_dom0_drives_the_board(OursArm64);
+}

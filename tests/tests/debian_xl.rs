@@ -35,3 +35,8 @@ fn cpus_are_pooled() {
 fn cpus_are_pooled_on_the_reference() {
     cases::cpus_are_pooled(Xen);
 }
+
+#[test]
+fn debian_dom0_drives_the_board() {
+    cases::debian_dom0_drives_the_board(Ours);
+}

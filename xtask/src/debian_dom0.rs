@@ -75,6 +75,6 @@ fn write(arch: Arch, to: &Path) -> Result<()> {
         a.package_file(&root, &format!("usr/bin/xenstore-{program}"))?;
     }
     a.package_folder(&root, "etc/xen/scripts")?;
-    modules::add(&mut a, &root, &["xen-netback", "bridge"], &MODULES)?;
+    modules::add(&mut a, &root, &["xen-netback", "bridge", "virtio_net"], &MODULES)?;
     a.save(to)
 }

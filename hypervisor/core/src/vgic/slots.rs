@@ -381,7 +381,9 @@ impl Vgic {
 
     fn clear_slots<M: Machine>(&mut self, machine: &M, v: usize) {
         for (n, slot) in self.cpus[v].used_slots() {
-            if self.is_hardware(slot.virq()) && !machine.read_list_register(n).is_free() {
+            // The end of an unlinked one has deactivated nothing.
+            let in_flight = self.cpus[v].unlinked >> n & 1 != 0 || !machine.read_list_register(n).is_free();
+            if self.is_hardware(slot.virq()) && in_flight {
                 machine.deactivate(slot.virq());
             }
             machine.write_list_register(n, ListRegister::default());

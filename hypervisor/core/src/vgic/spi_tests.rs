@@ -109,6 +109,18 @@ fn what_nobody_has_taken_yet_stays_active_when_it_is_taken_back() {
 }
 
 #[test]
+fn what_was_ended_elsewhere_is_deactivated_when_its_vcpu_starts_anew() {
+    let hv = hypervisor(128, 2);
+    let (dom0, mut cpus) = owner_of_47(&hv);
+    hv.machine.set_cpu(CpuId(1));
+    hv.guest_spi(47);
+    assert_eq!(taken(&mut cpus[0]), [47]);
+    hv.reset_interrupts(&dom0, &dom0.vcpus()[0]);
+    cpus[0].schedule();
+    assert_eq!(deactivated(&hv), [47]);
+}
+
+#[test]
 fn an_interrupt_that_nobody_owns_is_silenced() {
     let hv: Hv = hypervisor(64, 1);
     hv.guest_spi(50);

@@ -170,11 +170,14 @@ impl<M: Machine> Hypervisor<M> {
     ///
     /// # Errors
     ///
-    /// `ENOENT` when there is no such pool, or it has no CPU.
+    /// `ENOENT` when there is no such pool, or it has no CPU; `EBUSY` when a vCPU is pinned to one.
     pub(crate) fn move_to_pool(&self, domain: &Domain<M>, id: u32) -> Result<(), Errno> {
         let pool = self.pool(id)?;
         if pool.is_empty() {
             return Err(Errno::ENOENT);
+        }
+        if domain.vcpus().iter().any(|vcpu| vcpu.sched.is_pinned()) {
+            return Err(Errno::EBUSY);
         }
         domain.sched.set_pool(id);
         for vcpu in domain.vcpus() {

@@ -428,6 +428,9 @@ fn a_domain_keeps_to_the_cpus_of_its_pool() {
     assert_eq!(hv.cpus_for(&guest), 0b01);
     hv.add_to_pool(pool, None).unwrap();
     assert_eq!(where_it_runs(&mut cpus), [0], "the CPU is another pool's");
+    hv.pin(&guest.vcpus()[0], CpuId(0)).unwrap();
+    assert_eq!(hv.move_to_pool(&guest, pool), Err(Errno::EBUSY));
+    hv.release_pin(&guest.vcpus()[0]).unwrap();
 
     hv.move_to_pool(&guest, pool).unwrap();
     assert_eq!(where_it_runs(&mut cpus), [1]);

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 // UNSAFETY: an allocator has to be told which memory is its own.
 
-use core::alloc::Layout;
+use core::alloc::{GlobalAlloc, Layout};
 
 use talc::{
     TalcLock,
@@ -20,7 +20,7 @@ pub const RESERVE: u32 = 2 << GROWTH;
 const OVERHEAD: usize = 64;
 
 #[global_allocator]
-static HEAP: TalcLock<lock::Mutex<()>, FreeRam> = TalcLock::new(FreeRam);
+static HEAP: Heap = Heap(TalcLock::new(FreeRam));
 
 /// Gives memory to the heap for good.
 ///
@@ -29,8 +29,39 @@ static HEAP: TalcLock<lock::Mutex<()>, FreeRam> = TalcLock::new(FreeRam);
 /// `len` bytes at `start` are mapped as data and nothing else uses them.
 pub unsafe fn add(start: usize, len: usize) {
     // SAFETY: passed on to our caller.
-    let claimed = unsafe { HEAP.lock().claim(start as *mut u8, len) };
+    let claimed = unsafe { HEAP.0.lock().claim(start as *mut u8, len) };
     assert!(claimed.is_some(), "{len} bytes are too few for a heap");
+}
+
+/// The allocator, whose functions are there once each: its lock would be taken in the midst of everything that
+/// frees something.
+struct Heap(TalcLock<lock::SpinLock, FreeRam>);
+
+// SAFETY: what is promised, and asked for, is what `talc` promises and asks for.
+unsafe impl GlobalAlloc for Heap {
+    #[inline(never)]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: passed on to our caller.
+        unsafe { self.0.alloc(layout) }
+    }
+
+    #[inline(never)]
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: passed on to our caller.
+        unsafe { self.0.dealloc(memory, layout) }
+    }
+
+    #[inline(never)]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: passed on to our caller.
+        unsafe { self.0.alloc_zeroed(layout) }
+    }
+
+    #[inline(never)]
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: passed on to our caller.
+        unsafe { self.0.realloc(memory, layout, size) }
+    }
 }
 
 /// Lets the heap grow in the midst of an allocation: of all locks only that of the free frames comes after

@@ -1,4 +1,4 @@
-//! The locks of the `spin` crate, which wait by YIELD.
+//! Locks that wait by YIELD.
 //!
 //! `core::hint::spin_loop` is an ISB on AArch64. That delays a loop on a real processor, but an emulator or a
 //! hypervisor that runs several CPUs in turn learns only from YIELD that this one waits for another.
@@ -6,12 +6,19 @@
 // UNSAFETY: the hint is one instruction of assembly.
 #![allow(unsafe_code)]
 
+#[cfg_attr(not(target_arch = "aarch64"), path = "acquire/generic.rs")]
+#[cfg_attr(target_arch = "aarch64", path = "acquire/arm64.rs")]
+mod acquire;
+mod spin_lock;
+
 use spin::RelaxStrategy;
 
+pub use spin_lock::SpinLock;
+
 /// A lock for one holder at a time.
-pub type Mutex<T> = spin::mutex::Mutex<T, Yield>;
+pub type Mutex<T> = lock_api::Mutex<SpinLock, T>;
 /// What holds a [`Mutex`].
-pub type MutexGuard<'a, T> = spin::mutex::MutexGuard<'a, T, Yield>;
+pub type MutexGuard<'a, T> = lock_api::MutexGuard<'a, SpinLock, T>;
 /// A lock for one writer or several readers at a time.
 pub type RwLock<T> = spin::rwlock::RwLock<T, Yield>;
 /// A value that is set once.
@@ -61,5 +68,14 @@ mod tests {
             ready.call_once(|| ());
         });
         assert_eq!(*count.lock(), 20_000);
+    }
+
+    #[test]
+    fn a_lock_that_is_held_is_not_given() {
+        let lock = Mutex::new(());
+        let held = lock.lock();
+        assert!(lock.try_lock().is_none());
+        drop(held);
+        assert!(lock.try_lock().is_some());
     }
 }

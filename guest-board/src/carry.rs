@@ -17,6 +17,7 @@ use crate::board::{Board, affinity, banks};
 use crate::cells::{self, TIMER_PPIS};
 use crate::domu::PHANDLE_GIC;
 use crate::error::Error;
+use crate::tree_writer::TreeWriter;
 
 /// Properties of the interrupt controller that are the board's business.
 const GIC_OWN: [&str; 12] = [
@@ -171,7 +172,7 @@ impl<'a, 'b> Carrier<'a, 'b> {
     fn memory(&mut self) -> Result<(), Error> {
         for bank in self.banks.clone() {
             let reg = cells::regions(&self.root, &[bank])?;
-            self.out.begin_node(&format!("memory@{:x}", bank.base));
+            self.out.begin_unit("memory", bank.base);
             self.out.str("device_type", "memory").property("reg", &reg).end_node();
         }
         Ok(())
@@ -189,7 +190,7 @@ impl<'a, 'b> Carrier<'a, 'b> {
             let identity = ["phandle", "linux,phandle"].into_iter().filter(|_| like.is_none());
             let mut own: Vec<_> = ["device_type", "enable-method", "reg", "cpu-release-addr"].into();
             own.extend(identity);
-            self.out.begin_node(&format!("cpu@{:x}", affinity(vcpu)));
+            self.out.begin_unit("cpu", affinity(vcpu).into());
             self.out.str("device_type", "cpu").str("enable-method", "psci").u32("reg", affinity(vcpu));
             match like.or(old.first()) {
                 Some(cpu) => self.copy_properties(Some(*cpu), &own),
@@ -209,7 +210,7 @@ impl<'a, 'b> Carrier<'a, 'b> {
     fn interrupt_controller(&mut self, given: Option<Node<'a>>) -> Result<(), Error> {
         let registers = self.board.gic_regions();
         let reg = cells::regions(&self.root, &registers)?;
-        self.out.begin_node(&format!("interrupt-controller@{:x}", registers[0].base));
+        self.out.begin_unit("interrupt-controller", registers[0].base);
         self.out.strs("compatible", self.board.gic_compatible());
         self.out.u32("#interrupt-cells", 3).u32("#address-cells", 0);
         self.out.property("interrupt-controller", &[]).property("reg", &reg);

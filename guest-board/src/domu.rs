@@ -100,7 +100,7 @@ impl Board<'_> {
         out.cells("#size-cells", &[0]);
         for vcpu in 0..self.vcpus {
             let affinity = affinity(vcpu);
-            out.begin_node(&format!("cpu@{affinity:x}"));
+            out.begin_unit("cpu", affinity.into());
             out.strings("device_type", &["cpu"]);
             out.strings("compatible", &[self.cpu_compatible()]);
             out.strings("enable-method", &["psci"]);
@@ -116,7 +116,7 @@ impl Board<'_> {
             None => &banks(self.memory)?,
         };
         for bank in banks {
-            out.begin_node(&format!("memory@{:x}", bank.base));
+            out.begin_unit("memory", bank.base);
             out.strings("device_type", &["memory"]);
             out.regions(&[*bank]);
             out.end_node();
@@ -131,7 +131,7 @@ impl Board<'_> {
         out.cells("#size-cells", &[2]);
         out.property("ranges", &[]);
         for shared in self.shared {
-            out.begin_node(&format!("{name}@{:x}", shared.region.base));
+            out.begin_unit(name, shared.region.base);
             out.strings("compatible", &[compatible]);
             out.regions(&[shared.region]);
             out.strings("xen,id", &[shared.id]);
@@ -144,7 +144,7 @@ impl Board<'_> {
     fn interrupt_controller(&self, out: &mut impl TreeWriter) {
         let virtual_board = self.gic_regions();
         let registers = self.direct.map_or(&virtual_board[..], |direct| &direct.gic);
-        out.begin_node(&format!("interrupt-controller@{:x}", registers[0].base));
+        out.begin_unit("interrupt-controller", registers[0].base);
         out.strings("compatible", self.gic_compatible());
         out.cells("#interrupt-cells", &[3]);
         out.cells("#address-cells", &[0]);
@@ -211,7 +211,7 @@ fn write_vpl011(out: &mut impl TreeWriter, uart: Uart) {
     const LEVEL_HIGH: u32 = 4;
     /// What the guest need not set.
     const SPEED: u32 = 115_200;
-    out.begin_node(&format!("sbsa-pl011@{:x}", uart.base));
+    out.begin_unit("sbsa-pl011", uart.base);
     out.strings("compatible", &["arm,sbsa-uart"]);
     out.regions(&[Region { base: uart.base, size: layout::PL011_SIZE }]);
     interrupts(out, &gic::spi(uart.spi, LEVEL_HIGH));

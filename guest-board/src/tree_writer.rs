@@ -1,5 +1,6 @@
 //! What device trees are written with.
 
+use alloc::format;
 use alloc::vec::Vec;
 
 use device_tree::Writer;
@@ -10,6 +11,11 @@ use crate::Region;
 pub trait TreeWriter {
     /// Begins a node; the first one, the root, has an empty name.
     fn begin_node(&mut self, name: &str);
+
+    /// Begins a node whose name ends with an address.
+    fn begin_unit(&mut self, name: &str, address: u64) {
+        self.begin_node(&format!("{name}@{address:x}"));
+    }
 
     /// Ends the node.
     fn end_node(&mut self);
@@ -48,5 +54,17 @@ impl TreeWriter for Writer {
 
     fn property(&mut self, name: &str, value: &[u8]) {
         self.property(name, value);
+    }
+
+    fn cells(&mut self, name: &str, cells: &[u32]) {
+        self.cells(name, cells);
+    }
+
+    fn strings(&mut self, name: &str, values: &[&str]) {
+        self.strs(name, values);
+    }
+
+    fn regions(&mut self, regions: &[Region]) {
+        self.regions("reg", regions);
     }
 }

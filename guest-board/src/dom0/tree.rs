@@ -11,6 +11,7 @@ use super::{Devices, Params, Plan};
 use crate::board::{Arch, affinity};
 use crate::cells;
 use crate::error::Error;
+use crate::tree_writer::TreeWriter;
 
 /// Nodes that dom0 does not see, with all below them: those for the hypervisor, those it replaces,
 /// processors' own devices, and a timer that lies in memory, which nothing virtualises.
@@ -343,7 +344,7 @@ impl<'a, 'p> Builder<'a, 'p> {
             host.children().find(|node| node.str("device_type") == Some("cpu")).ok_or(Error::NoCpu)?;
         self.out.begin_node("cpus").u32("#address-cells", 1).u32("#size-cells", 0);
         for vcpu in 0..self.params.vcpus {
-            self.out.begin_node(&format!("cpu@{:x}", affinity(vcpu)));
+            self.out.begin_unit("cpu", affinity(vcpu).into());
             self.copy_some(&first, &["compatible", "clock-frequency"]);
             self.out.str("device_type", "cpu").u32("reg", affinity(vcpu));
             if self.params.arch == Arch::Arm64 {
@@ -362,7 +363,7 @@ impl<'a, 'p> Builder<'a, 'p> {
         for regions in [self.params.memory, &reserved] {
             let Some(first) = regions.first() else { continue };
             let reg = cells::regions(root, regions)?;
-            self.out.begin_node(&format!("memory@{:x}", first.base));
+            self.out.begin_unit("memory", first.base);
             self.out.str("device_type", "memory").property("reg", &reg).end_node();
         }
         Ok(())
@@ -373,7 +374,7 @@ impl<'a, 'p> Builder<'a, 'p> {
         let (name, compatible) = cells::SHARED;
         for shared in self.params.shared {
             let reg = cells::regions(bus, &[shared.region])?;
-            self.out.begin_node(&format!("{name}@{:x}", shared.region.base));
+            self.out.begin_unit(name, shared.region.base);
             self.out.str("compatible", compatible).property("reg", &reg);
             self.out.str("xen,id", shared.id).u64("xen,offset", 0).end_node();
         }

@@ -27,18 +27,16 @@ pub struct Writer {
 impl Writer {
     /// Begins a tree.
     pub fn new(reservations: impl IntoIterator<Item = Region>, boot_cpu: u32) -> Self {
-        let mut bytes = Vec::new();
-        for region in reservations.into_iter().chain([Region::default()]) {
-            bytes.extend(region.base.to_be_bytes());
-            bytes.extend(region.size.to_be_bytes());
-        }
-        Self { reservations: bytes, boot_cpu, structure: Vec::new(), strings: Vec::new(), names: Vec::new() }
+        let mut regions: Vec<_> = reservations.into_iter().collect();
+        regions.push(Region::default());
+        let (structure, strings, names) = (Vec::new(), Vec::new(), Vec::new());
+        Self { reservations: encoded(&regions), boot_cpu, structure, strings, names }
     }
 
     /// Begins a node; the first one, the root, has an empty name.
     pub fn begin_node(&mut self, name: &str) -> &mut Self {
         self.cell(1);
-        self.structure.extend(name.bytes());
+        self.structure.extend_from_slice(name.as_bytes());
         self.structure.push(0);
         self.align()
     }
@@ -50,16 +48,16 @@ impl Writer {
 
     /// Gives the node a property.
     pub fn property(&mut self, name: &str, value: &[u8]) -> &mut Self {
-        let name_offset = self.intern(name);
-        self.cell(3).cell(value.len() as u32).cell(name_offset);
-        self.structure.extend(value);
+        let header = [3, value.len() as u32, self.intern(name)].map(u32::to_be_bytes);
+        self.structure.extend_from_slice(header.as_flattened());
+        self.structure.extend_from_slice(value);
         self.align()
     }
 
     /// Gives the node a property of cells.
     pub fn cells(&mut self, name: &str, cells: &[u32]) -> &mut Self {
-        let value: Vec<u8> = cells.iter().flat_map(|cell| cell.to_be_bytes()).collect();
-        self.property(name, &value)
+        let value: Vec<_> = cells.iter().map(|cell| cell.to_be_bytes()).collect();
+        self.property(name, value.as_flattened())
     }
 
     /// Gives the node a property of one cell.
@@ -74,9 +72,7 @@ impl Writer {
 
     /// Gives the node a property of regions, with two cells for each address and size.
     pub fn regions(&mut self, name: &str, regions: &[Region]) -> &mut Self {
-        let numbers = regions.iter().flat_map(|region| [region.base, region.size]);
-        let value: Vec<u8> = numbers.flat_map(u64::to_be_bytes).collect();
-        self.property(name, &value)
+        self.property(name, &encoded(regions))
     }
 
     /// Gives the node a property of a string.
@@ -86,7 +82,11 @@ impl Writer {
 
     /// Gives the node a property of strings.
     pub fn strs(&mut self, name: &str, values: &[&str]) -> &mut Self {
-        let value: Vec<u8> = values.iter().flat_map(|text| text.bytes().chain([0])).collect();
+        let mut value = Vec::new();
+        for text in values {
+            value.extend_from_slice(text.as_bytes());
+            value.push(0);
+        }
         self.property(name, &value)
     }
 
@@ -126,16 +126,14 @@ impl Writer {
             self.strings.len() as u32,
             self.structure.len() as u32,
         ];
-        let mut blob: Vec<u8> = fields.into_iter().flat_map(u32::to_be_bytes).collect();
-        blob.extend(self.reservations);
-        blob.extend(self.structure);
-        blob.extend(self.strings);
+        let fields = fields.map(u32::to_be_bytes);
+        let mut blob = [fields.as_flattened(), &self.reservations, &self.structure, &self.strings].concat();
         blob.resize(total, 0);
         blob
     }
 
     fn cell(&mut self, cell: u32) -> &mut Self {
-        self.structure.extend(cell.to_be_bytes());
+        self.structure.extend_from_slice(&cell.to_be_bytes());
         self
     }
 
@@ -159,4 +157,14 @@ impl Writer {
         };
         offset as u32
     }
+}
+
+/// Regions with two cells for each address and size.
+fn encoded(regions: &[Region]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(size_of_val(regions));
+    for region in regions {
+        bytes.extend_from_slice(&region.base.to_be_bytes());
+        bytes.extend_from_slice(&region.size.to_be_bytes());
+    }
+    bytes
 }

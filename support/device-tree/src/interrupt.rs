@@ -71,21 +71,21 @@ impl<'a> Node<'a> {
 
     /// Its interrupts, each at the controller where it arrives.
     pub fn interrupts(&self, phandles: &Phandles<'a>) -> Result<Vec<Interrupt<'a>>, Error> {
+        let extended = self.property("interrupts-extended");
+        let Some(property) = extended.or_else(|| self.property("interrupts")) else { return Ok(Vec::new()) };
+        let mut cells = Cells::of(&property)?;
+        // Each names its own parent, or they have one in common.
+        let common = if extended.is_some() { None } else { Some(self.interrupt_parent(phandles)?) };
+        let unit = self.property("reg").map(|reg| reg.value.as_chunks().0).unwrap_or_default();
+        let unit = Cells(unit.get(..MAX_CELLS).unwrap_or(unit));
         let mut found = Vec::new();
-        if let Some(extended) = self.property("interrupts-extended") {
-            let mut cells = Cells::of(&extended)?;
-            while !cells.is_empty() {
-                let parent = phandles.get(cells.next()?)?;
-                let specifier = cells.take(interrupt_cells(&parent)?)?;
-                found.push(self.resolve(parent, specifier, phandles)?);
-            }
-        } else if let Some(interrupts) = self.property("interrupts") {
-            let mut cells = Cells::of(&interrupts)?;
-            let parent = self.interrupt_parent(phandles)?;
-            let count = interrupt_cells(&parent)?;
-            while !cells.is_empty() {
-                found.push(self.resolve(parent, cells.take(count)?, phandles)?);
-            }
+        while !cells.is_empty() {
+            let parent = match common {
+                Some(parent) => parent,
+                None => phandles.get(cells.next()?)?,
+            };
+            let specifier = cells.take(interrupt_cells(&parent)?)?;
+            found.push(follow(parent, unit, specifier, phandles)?);
         }
         Ok(found)
     }
@@ -98,16 +98,6 @@ impl<'a> Node<'a> {
             found.push(follow(entry.parent, entry.parent_unit, entry.parent_specifier, phandles)?);
         }
         Ok(found)
-    }
-
-    fn resolve(
-        &self,
-        parent: Node<'a>,
-        specifier: Cells<'a>,
-        phandles: &Phandles<'a>,
-    ) -> Result<Interrupt<'a>, Error> {
-        let unit = self.property("reg").map(|reg| reg.value.as_chunks().0).unwrap_or_default();
-        follow(parent, Cells(unit.get(..MAX_CELLS).unwrap_or(unit)), specifier, phandles)
     }
 }
 

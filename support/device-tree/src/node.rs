@@ -300,6 +300,14 @@ impl<'a> Iterator for Children<'a> {
     }
 }
 
+impl Default for Children<'_> {
+    /// None.
+    fn default() -> Self {
+        let nothing = Node { tree: Tree::default(), path: [0; MAX_DEPTH], depth: 1, body: 0 };
+        Self { parent: nothing, at: 0 }
+    }
+}
+
 /// All nodes of a tree, each before its children.
 #[derive(Clone, Debug)]
 pub struct Nodes<'a> {

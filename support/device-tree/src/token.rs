@@ -22,7 +22,7 @@ pub(crate) enum Token<'a> {
 }
 
 /// The two blocks that tokens are read from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Blocks<'a> {
     pub structure: &'a [u8],
     pub strings: &'a [u8],

@@ -63,8 +63,8 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
-/// A device tree that has been checked.
-#[derive(Clone, Copy, Debug)]
+/// A device tree that has been checked; by default one without any node.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Tree<'a> {
     blob: &'a [u8],
     reservations: usize,

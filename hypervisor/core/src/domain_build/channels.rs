@@ -4,17 +4,11 @@
 //! other end, which has that one's port and this node's phandle.
 
 use alloc::{sync::Arc, vec::Vec};
-use core::iter;
 
 use device_tree::{Node, Phandles};
 
-use super::BuildError;
-use crate::{
-    Hypervisor,
-    domain::Domain,
-    host::{self, chosen::Chosen},
-    machine::Machine,
-};
+use super::{BuildError, bad};
+use crate::{Hypervisor, domain::Domain, host::chosen::Chosen, machine::Machine};
 
 const PROPERTY: &str = "xen,evtchn";
 
@@ -72,12 +66,11 @@ impl<M: Machine> Hypervisor<M> {
         phandles: &Phandles<'a>,
         built: &[Built<'a, M>],
     ) -> Result<(), (usize, BuildError<'a>)> {
-        let nodes = chosen.children().flat_map(|node| iter::once(node).chain(node.children()));
-        for node in nodes.filter(is_channel) {
+        for node in chosen.below().filter(is_channel) {
             // One of a guest that was left out, or of no dom0, is nobody's.
             let Some(at) = owner(&node, built) else { continue };
             let Some((port, peer)) = read(&node) else {
-                return Err((at, host::Error::Property(node.at(), PROPERTY).into()));
+                return Err((at, bad(&node, PROPERTY)));
             };
             let other = phandles.get(peer).ok().filter(is_channel).and_then(|other| {
                 let (port, back) = read(&other)?;

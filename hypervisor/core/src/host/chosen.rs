@@ -3,9 +3,7 @@
 //! Xen's `docs/misc/arm/device-tree/booting.txt`. A module is a node that is compatible with
 //! `multiboot,module`; those of a domain to be built at boot are below its `xen,domain` node.
 
-use core::iter;
-
-use device_tree::{Node, Region, Tree};
+use device_tree::{Children, Node, Region, Tree};
 
 use super::Error;
 
@@ -64,6 +62,27 @@ pub fn modules_of<'a>(node: &Node<'a>) -> impl Iterator<Item = Result<Module<'a>
     node.children().filter(|child| child.is_compatible(MODULE)).map(|child| Module::read(&child))
 }
 
+/// The nodes below `/chosen`, each followed by those below that one.
+#[derive(Clone, Debug)]
+pub struct Below<'a> {
+    own: Children<'a>,
+    /// What is left below the last one of those.
+    last: Children<'a>,
+}
+
+impl<'a> Iterator for Below<'a> {
+    type Item = Node<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(node) = self.last.next() {
+            return Some(node);
+        }
+        let node = self.own.next()?;
+        self.last = node.children();
+        Some(node)
+    }
+}
+
 /// `/chosen`, looked for once: it tends to be the last node of all.
 #[derive(Clone, Copy, Debug)]
 pub struct Chosen<'a> {
@@ -88,63 +107,48 @@ impl<'a> Chosen<'a> {
     }
 
     /// The nodes below it.
-    pub fn children(&self) -> impl Iterator<Item = Node<'a>> + use<'a> {
-        self.node.into_iter().flat_map(|chosen| chosen.children())
+    pub fn children(&self) -> Children<'a> {
+        self.node.map(|node| node.children()).unwrap_or_default()
     }
 
-    /// The nodes of modules, and whether each is one of a domain to be built.
-    fn modules(&self) -> impl Iterator<Item = (Node<'a>, bool)> + use<'a> {
-        let below = |node: Node<'a>| {
-            let of_domain = node.is_compatible(DOMAIN);
-            node.children().map(move |child| (child, of_domain))
-        };
-        let all = self.children().flat_map(move |child| iter::once((child, false)).chain(below(child)));
-        all.filter(|(node, _)| node.is_compatible(MODULE))
+    /// The nodes below it, each followed by those below that one.
+    pub fn below(&self) -> Below<'a> {
+        Below { own: self.children(), last: Children::default() }
+    }
+
+    /// The nodes of modules.
+    fn modules(&self) -> impl Iterator<Item = Node<'a>> + use<'a> {
+        self.below().filter(|node| node.is_compatible(MODULE))
     }
 
     /// Every module in memory: dom0's, the other domains', and what `linux,initrd-start` names.
     pub fn all_modules(&self) -> impl Iterator<Item = Result<Module<'a>, Error<'a>>> + use<'a> {
-        self.modules().map(|(node, _)| Module::read(&node)).chain(self.initrd().map(Ok))
+        self.modules().map(|node| Module::read(&node)).chain(self.initrd().map(Ok))
     }
 
-    /// Dom0's modules. Of those that do not say what they are, the first is the kernel and the second
-    /// the RAM disk.
-    pub fn dom0_modules(&self) -> impl Iterator<Item = Result<Module<'a>, Error<'a>>> + use<'a> {
+    /// Dom0's module of a kind, the first if there are several. Of those that do not say what they are, the first is
+    /// the kernel and the second the RAM disk.
+    pub fn dom0_module(&self, kind: ModuleKind) -> Result<Option<Module<'a>>, Error<'a>> {
         let mut guesses = [ModuleKind::Kernel, ModuleKind::Ramdisk].into_iter();
-        let own = self.modules().filter(|(_, of_domain)| !of_domain);
-        let modules = own.map(move |(node, _)| {
+        let of_domain = |node: &Node<'a>| node.parent().is_some_and(|parent| parent.is_compatible(DOMAIN));
+        for node in self.modules().filter(|node| !of_domain(node)) {
             let mut module = Module::read(&node)?;
             if module.kind == ModuleKind::Unknown {
                 module.kind = guesses.next().unwrap_or(ModuleKind::Unknown);
             }
-            Ok(module)
-        });
-        modules.chain(self.initrd().map(Ok))
-    }
-
-    /// Dom0's module of a kind, the first if there are several.
-    pub fn dom0_module(&self, kind: ModuleKind) -> Result<Option<Module<'a>>, Error<'a>> {
-        for module in self.dom0_modules() {
-            let module = module?;
             if module.kind == kind {
                 return Ok(Some(module));
             }
         }
-        Ok(None)
+        Ok(self.initrd().filter(|initrd| initrd.kind == kind))
     }
 
-    fn initrd(&self) -> impl Iterator<Item = Module<'a>> + use<'a> {
-        let ends = || {
-            let address = |name| {
-                let property = self.node?.property(name)?;
-                property.as_u32().map(u64::from).or_else(|| property.as_u64())
-            };
-            let base = address("linux,initrd-start")?;
-            let size = address("linux,initrd-end")?.checked_sub(base)?;
-            Some(Region { base, size }).filter(|region| region.size > 0)
-        };
-        let module = |region| Module { kind: ModuleKind::Ramdisk, region, bootargs: None };
-        ends().map(module).into_iter()
+    /// The RAM disk that is no module.
+    fn initrd(&self) -> Option<Module<'a>> {
+        let address = |name| self.node?.property(name)?.as_u64();
+        let base = address("linux,initrd-start")?;
+        let size = address("linux,initrd-end")?.checked_sub(base).filter(|size| *size > 0)?;
+        Some(Module { kind: ModuleKind::Ramdisk, region: Region { base, size }, bootargs: None })
     }
 
     /// The hypervisor's own command line. `bootargs` is only ours when dom0's is elsewhere.

@@ -4,7 +4,7 @@
 
 use core::iter;
 
-use device_tree::{Node, Region};
+use device_tree::{Node, NodeAt, Region};
 use xen_abi::PAGE_SIZE;
 
 use super::{Error, chosen::Chosen, memory};
@@ -32,7 +32,7 @@ pub enum Role {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shared<'a> {
     /// The node.
-    pub node: Node<'a>,
+    pub node: NodeAt<'a>,
     /// Which it is.
     pub id: &'a str,
     /// Where the machine has it.
@@ -55,7 +55,7 @@ impl<'a> Shared<'a> {
     ///
     /// It makes no sense.
     #[inline(never)]
-    pub fn read(node: Node<'a>) -> Result<Self, Error<'a>> {
+    pub fn read(node: &Node<'a>) -> Result<Self, Error<'a>> {
         let bad = |name| Error::Property(node.at(), name);
         let id = node.str(ID).filter(|id| (1..=ID_MAX).contains(&id.len())).ok_or(bad(ID))?;
         let role = match node.property(ROLE).map(|role| role.as_str()) {
@@ -64,15 +64,15 @@ impl<'a> Shared<'a> {
             Some(Some("borrower")) => Role::Borrower,
             Some(_) => return Err(bad(ROLE)),
         };
-        let (host, guest) = regions(&node).ok_or(bad(MEMORY))?;
-        Ok(Self { node, id, host, guest, role })
+        let (host, guest) = regions(node).ok_or(bad(MEMORY))?;
+        Ok(Self { node: node.at(), id, host, guest, role })
     }
 
     /// Calls `f` with what dom0 and the guests share, as long as it gives true. Nodes that make no sense are passed over.
     pub fn all(chosen: &Chosen<'a>, f: &mut dyn FnMut(Self) -> bool) {
         for domain in chosen.node().into_iter().chain(chosen.domains()) {
             for node in Self::nodes(&domain) {
-                if Self::read(node).is_ok_and(|shared| !f(shared)) {
+                if Self::read(&node).is_ok_and(|shared| !f(shared)) {
                     return;
                 }
             }

@@ -156,14 +156,12 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     fn dom0_plan<'a>(&self, from: &Dom0<'a>, decided: &Decided<'_>) -> Result<dom0::Plan, BuildError<'a>> {
-        let (board, grant_table, banks) = (from.board.tree, from.grant_table, &decided.banks);
         let shared = match from.chosen.node() {
             Some(node) => shared_memory::in_tree(&shared_memory::read(&node, &from.chosen)?),
             None => Vec::new(),
         };
-        let used: Vec<_> = banks.iter().copied().chain(shared.iter().map(|one| one.region)).collect();
-        let extended_regions =
-            self.extended_regions(decided.place.arch, board, &from.chosen, &used, grant_table);
+        let used = shared_memory::used(&decided.banks, &shared, from.grant_table);
+        let extended_regions = self.extended_regions(decided.place.arch, from.board.tree, &from.chosen, used);
         let params = dom0::Params {
             arch: decided.place.arch,
             vcpus: decided.vcpus,

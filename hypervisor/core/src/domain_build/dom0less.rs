@@ -4,7 +4,6 @@
 //! ones find the hypervisor in their tree, and xenstore once somebody in dom0 introduces them.
 
 use alloc::{sync::Arc, vec::Vec};
-use core::iter;
 
 use device_tree::{Node, Tree, Writer};
 use guest_board::{Arch, Board as GuestBoard, Direct, Region, boot};
@@ -15,7 +14,9 @@ use xen_abi::{
     hvm::param,
 };
 
-use super::{BuildError, MadePool, board::Board, layout::Layout, load::load, pools, runs, shared_memory};
+use super::{
+    BuildError, MadePool, bad, board::Board, layout::Layout, load::load, pools, runs, shared_memory,
+};
 use crate::{
     Hypervisor,
     domain::{Domain, DomainConfig, Piece},
@@ -88,10 +89,10 @@ struct Wish<'a> {
 
 impl<'a> Wish<'a> {
     fn read(node: &Node<'a>, from: &Source<'_, 'a>, most: u32) -> Result<Self, BuildError<'a>> {
-        let bad = |name| BuildError::Host(host::Error::Property(node.at(), name));
+        let bad = |name| bad(node, name);
         let kib = node.property("memory").and_then(|property| property.as_u64());
-        let memory = kib.and_then(|kib| kib.checked_mul(1 << 10)).ok_or(bad("memory"))?;
-        let vcpus = node.u32("cpus").filter(|cpus| (1..=most).contains(cpus)).ok_or(bad("cpus"))?;
+        let memory = kib.and_then(|kib| kib.checked_mul(1 << 10)).ok_or_else(|| bad("memory"))?;
+        let vcpus = node.u32("cpus").filter(|cpus| (1..=most).contains(cpus)).ok_or_else(|| bad("cpus"))?;
         let (hypervisor, xenstore) = match node.property("xen,enhanced").map(|property| property.as_str()) {
             None | Some(Some("disabled")) => (false, false),
             Some(Some("" | "enabled") | None) => (true, true),
@@ -143,7 +144,7 @@ impl<'a> Wish<'a> {
 /// Where in the guest goes what is set aside for it: into its banks, one region after the other, or where it is in the
 /// machine.
 fn pieces<'a>(node: &Node<'a>, memory: u64) -> Result<Vec<Piece>, BuildError<'a>> {
-    let bad = || BuildError::Host(host::Error::Property(node.at(), STATIC));
+    let bad = || bad(node, STATIC);
     let (mut pieces, direct) = (Vec::new(), node.has(DIRECT));
     if !node.has(STATIC) {
         return if direct { Err(bad()) } else { Ok(pieces) };
@@ -204,7 +205,7 @@ impl<M: Machine> Hypervisor<M> {
         };
         let room = layout.interrupts.redistributors.map_or(u64::MAX, Redistributors::room);
         if u64::from(wish.vcpus) > room {
-            return Err(host::Error::Property(node.at(), "cpus").into());
+            return Err(bad(node, "cpus"));
         }
         let region_frames = (layout.grant_table.size >> PAGE_SHIFT).min(u32::MAX.into()) as u32;
         let config = DomainConfig {
@@ -325,11 +326,10 @@ impl<M: Machine> Hypervisor<M> {
     ) -> Result<Vec<u8>, BuildError<'a>> {
         let shared = shared_memory::in_tree(&wish.shared);
         let direct = wish.direct.then(|| {
-            let (board, banks, grant_table) = (from.board.tree, &layout.banks, layout.grant_table);
-            let used: Vec<_> = banks.iter().copied().chain(shared.iter().map(|one| one.region)).collect();
-            let extended = self.extended_regions(place.arch, board, &from.chosen, &used, grant_table);
-            let hypervisor = iter::once(grant_table).chain(extended).collect();
-            Direct { banks: banks.clone(), gic: layout.gic(wish.vcpus), hypervisor }
+            let used = shared_memory::used(&layout.banks, &shared, layout.grant_table);
+            let mut hypervisor = self.extended_regions(place.arch, from.board.tree, &from.chosen, used);
+            hypervisor.insert(0, layout.grant_table);
+            Direct { banks: layout.banks.clone(), gic: layout.gic(wish.vcpus), hypervisor }
         });
         let frequency = self.board.get().map(|board| board.timer_frequency).filter(|hz| *hz != 0);
         let board = GuestBoard {

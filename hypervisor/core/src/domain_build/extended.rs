@@ -27,13 +27,12 @@ impl<M: Machine> Hypervisor<M> {
         arch: Arch,
         tree: &Tree<'a>,
         chosen: &Chosen<'a>,
-        banks: &[Region],
-        grant_table: Region,
+        used: Vec<Region>,
     ) -> Vec<Region> {
         if !self.options.ext_regions || arch == Arch::Arm32 {
             return Vec::new();
         }
-        let regions = regions(tree, chosen, banks, grant_table)
+        let regions = regions(tree, chosen, used)
             .inspect_err(|why| log::warn!("no extended regions: {why}"))
             .unwrap_or_default();
         for region in &regions {
@@ -43,18 +42,18 @@ impl<M: Machine> Hypervisor<M> {
     }
 }
 
-/// RAM of the board that is neither in the domain's `banks`, nor firmware's, nor set aside for a guest, nor where its
-/// `grant_table` is: no device is there, and the domain never has that RAM at its own address.
+/// RAM of the board that is neither `used` by the domain, nor firmware's, nor set aside for a guest: no device is there,
+/// and the domain never has that RAM at its own address.
 fn regions<'a>(
     tree: &Tree<'a>,
     chosen: &Chosen<'a>,
-    banks: &[Region],
-    grant_table: Region,
+    mut used: Vec<Region>,
 ) -> Result<Vec<Region>, Error<'a>> {
     let mut unused = Ranges::of_ram(tree)?;
     memory::reserved(tree, |range| unused.remove(range))?;
     memory::all_set_aside(chosen, |range| unused.remove(range))?;
-    for region in tree.reservations().chain(banks.iter().copied()).chain([grant_table]) {
+    used.extend(tree.reservations());
+    for region in used {
         unused.remove(range(region))?;
     }
     unused.remove(1 << IPA_BITS..u64::MAX)?;
@@ -92,7 +91,7 @@ mod tests {
         writer.end_node().end_node();
         let blob = writer.finish();
         let tree = Tree::parse(&blob).unwrap();
-        regions(&tree, &Chosen::of(&tree), banks, grants).unwrap()
+        regions(&tree, &Chosen::of(&tree), [banks, &[grants]].concat()).unwrap()
     }
 
     #[test]
@@ -120,7 +119,7 @@ mod tests {
         writer.end_node().end_node().end_node();
         let blob = writer.finish();
         let tree = Tree::parse(&blob).unwrap();
-        let found = regions(&tree, &Chosen::of(&tree), &[], NONE).unwrap();
+        let found = regions(&tree, &Chosen::of(&tree), vec![]).unwrap();
         assert_eq!(found, [region(0x4000_0000, 64 * MIB), region(0x4800_0000, 128 * MIB)]);
     }
 
@@ -167,7 +166,7 @@ mod tests {
         let blob = writer.finish();
         let banks: Vec<_> = (0..40).map(|n| region(0x4010_0000 + n * 32 * MIB, MIB)).collect();
         let tree = Tree::parse(&blob).unwrap();
-        let error = regions(&tree, &Chosen::of(&tree), &banks, NONE).unwrap_err();
+        let error = regions(&tree, &Chosen::of(&tree), banks).unwrap_err();
         assert!(matches!(error, Error::TooManyRanges), "{error}");
     }
 }

@@ -14,7 +14,7 @@ mod shared_memory;
 
 use core::fmt;
 
-use device_tree::{NodeAt, Region};
+use device_tree::{Node, NodeAt, Region};
 use guest_board::Arch;
 use kernel_image::Kernel;
 use xen_abi::Errno;
@@ -113,6 +113,11 @@ impl From<Errno> for BuildError<'_> {
     fn from(errno: Errno) -> Self {
         Self::Create(errno)
     }
+}
+
+/// A node's property is bad or missing.
+fn bad<'a>(node: &Node<'a>, property: &'static str) -> BuildError<'a> {
+    BuildError::Host(host::Error::Property(node.at(), property))
 }
 
 /// Whether guests can start in that state.

@@ -9,21 +9,16 @@ use device_tree::{Node, Phandles, Tree, gic};
 use guest_board::passthrough::{FORCE, PATH, REG};
 use xen_abi::{Errno, Gfn, Mfn, PAGE_SHIFT, PAGE_SIZE};
 
-use super::BuildError;
+use super::{BuildError, bad};
 use crate::{
     Hypervisor,
     domain::Domain,
-    host,
     machine::{Machine, Trigger},
     p2m::P2mType,
     vgic::LOCAL,
 };
 
 type Result<'a> = core::result::Result<(), BuildError<'a>>;
-
-fn bad<'a>(node: &Node<'a>, name: &'static str) -> BuildError<'a> {
-    host::Error::Property(node.at(), name).into()
-}
 
 impl<M: Machine> Hypervisor<M> {
     /// Gives a domain what the nodes below `/passthrough` of `fragment` ask for, of the board that `board` describes.

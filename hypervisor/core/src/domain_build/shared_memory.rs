@@ -5,7 +5,7 @@
 
 use alloc::{sync::Arc, vec::Vec};
 
-use device_tree::Node;
+use device_tree::{Node, Region};
 use xen_abi::{Domid, Errno, Gfn, Mfn, PAGE_SHIFT};
 
 use super::{BuildError, Built};
@@ -29,13 +29,21 @@ use crate::{
 pub(super) fn read<'a>(domain: &Node<'a>, chosen: &Chosen<'a>) -> Result<Vec<Shared<'a>>, BuildError<'a>> {
     let mut all = Vec::new();
     for node in Shared::nodes(domain) {
-        let shared = Shared::read(node)?;
+        let shared = Shared::read(&node)?;
         if let Some(other) = shared.contradicted(chosen) {
-            return Err(BuildError::Contradiction(node.at(), other.node.at()));
+            return Err(BuildError::Contradiction(node.at(), other.node));
         }
         all.push(shared);
     }
     Ok(all)
+}
+
+/// Where a domain has its memory, what it shares and its grant table.
+pub(super) fn used(banks: &[Region], shared: &[guest_board::Shared<'_>], grant_table: Region) -> Vec<Region> {
+    let mut used = banks.to_vec();
+    used.extend(shared.iter().map(|shared| shared.region));
+    used.push(grant_table);
+    used
 }
 
 /// The same as a domain's tree says it.
@@ -73,7 +81,7 @@ impl<M: Machine> Hypervisor<M> {
     /// Gives a domain what it owns of what it shares, or the rest.
     fn share_as<'a>(&self, node: &Node<'a>, domain: &Domain<M>, owner: bool) -> Result<(), BuildError<'a>> {
         for node in Shared::nodes(node) {
-            let shared = Shared::read(node)?;
+            let shared = Shared::read(&node)?;
             if (shared.role == Role::Owner) == owner {
                 self.share(domain, &shared)?;
             }
@@ -95,19 +103,19 @@ impl<M: Machine> Hypervisor<M> {
                 Some(Domid::IO)
             }
             (role, Some(owner)) if (role == Role::Peer) == (owner == Domid::IO) => Some(owner),
-            _ => return Err(BuildError::NoOwner(shared.node.at())),
+            _ => return Err(BuildError::NoOwner(shared.node)),
         };
         for frame in 0..frames {
             let (gfn, mfn) = (Gfn(gfn + frame), Mfn(first + frame));
             let mut p2m = domain.p2m(self.mem());
             if p2m.lookup(gfn).is_some() {
-                return Err(BuildError::Taken(shared.node.at(), shared.guest));
+                return Err(BuildError::Taken(shared.node, shared.guest));
             }
             match owner {
                 None => p2m.map(gfn, mfn, 1, P2mType::RamRw)?,
                 Some(owner) => {
                     let held = self.frames.hold(&self.machine, mfn, owner);
-                    let held = held.ok_or(BuildError::NoOwner(shared.node.at()))?;
+                    let held = held.ok_or(BuildError::NoOwner(shared.node))?;
                     p2m.map(gfn, mfn, 1, P2mType::ForeignRw)?;
                     held.keep();
                 }

@@ -56,8 +56,7 @@ impl Writer {
 
     /// Gives the node a property of cells.
     pub fn cells(&mut self, name: &str, cells: &[u32]) -> &mut Self {
-        let value: Vec<_> = cells.iter().map(|cell| cell.to_be_bytes()).collect();
-        self.property(name, value.as_flattened())
+        self.property(name, &encoded_cells(cells))
     }
 
     /// Gives the node a property of one cell.
@@ -126,8 +125,10 @@ impl Writer {
             self.strings.len() as u32,
             self.structure.len() as u32,
         ];
-        let fields = fields.map(u32::to_be_bytes);
-        let mut blob = [fields.as_flattened(), &self.reservations, &self.structure, &self.strings].concat();
+        let mut blob = encoded_cells(&fields);
+        for block in [self.reservations, self.structure, self.strings] {
+            blob.extend_from_slice(&block);
+        }
         blob.resize(total, 0);
         blob
     }
@@ -157,6 +158,15 @@ impl Writer {
         };
         offset as u32
     }
+}
+
+#[inline(never)]
+fn encoded_cells(cells: &[u32]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(size_of_val(cells));
+    for cell in cells {
+        bytes.extend_from_slice(&cell.to_be_bytes());
+    }
+    bytes
 }
 
 /// Regions with two cells for each address and size.

@@ -5,7 +5,7 @@
 
 use device_tree::{Children, Node, Region, Tree};
 
-use super::Error;
+use super::{Error, devices::reg};
 
 /// What a module is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,12 +46,11 @@ const KINDS: [(&str, ModuleKind); 6] = [
 
 impl<'a> Module<'a> {
     fn read(node: &Node<'a>) -> Result<Self, Error<'a>> {
-        // `/chosen` has no `ranges`, yet these are addresses of memory.
-        let mut reg = node.reg().map_err(|error| Error::Tree(node.at(), error))?;
         let kind = KINDS.into_iter().find(|(name, _)| node.is_compatible(&[name]));
         Ok(Self {
             kind: kind.map_or(ModuleKind::Unknown, |(_, kind)| kind),
-            region: reg.next().ok_or(Error::Address(node.at(), 0))?,
+            // `/chosen` has no `ranges`, yet these are addresses of memory.
+            region: reg(node, 0)?,
             bootargs: node.str("bootargs"),
         })
     }

@@ -13,10 +13,17 @@ const TIMER: &[&str] = &["arm,armv8-timer", "arm,armv7-timer"];
 const PSCI_STANDARD: &[&str] = &["arm,psci-0.2", "arm,psci-1.0"];
 const PSCI: &[&str] = &["arm,psci", "arm,psci-0.2", "arm,psci-1.0"];
 
+/// Entry `index` of a node's `reg`, as it stands there.
+#[inline(never)]
+pub(super) fn reg<'a>(node: &Node<'a>, index: usize) -> Result<Region, Error<'a>> {
+    let mut reg = node.reg().map_err(|error| Error::Tree(node.at(), error))?;
+    reg.nth(index).ok_or(Error::Address(node.at(), index))
+}
+
 /// A node's register block `index`, as the CPU addresses it.
 pub fn register<'a>(node: &Node<'a>, index: usize) -> Result<Region, Error<'a>> {
     let bad = Error::Address(node.at(), index);
-    let region = node.reg().map_err(|error| Error::Tree(node.at(), error))?.nth(index).ok_or(bad)?;
+    let region = reg(node, index)?;
     let region = node.parent().and_then(|bus| bus.translate(region)).ok_or(bad)?;
     if region.size == 0 { Err(bad) } else { Ok(region) }
 }
@@ -84,15 +91,13 @@ impl<'a> Timer<'a> {
     /// Reads its node.
     pub fn read(nodes: &Nodes<'a>, phandles: &Phandles<'a>) -> Result<Self, Error<'a>> {
         let node = nodes.timer.ok_or(Error::Missing("generic timer"))?;
-        let ppi = |index| interrupt(&node, index, phandles).map(|(id, _)| id);
-        Ok(Self {
-            node,
-            secure: ppi(0)?,
-            physical: ppi(1)?,
-            virtual_timer: ppi(2)?,
-            hypervisor: ppi(3)?,
-            frequency: node.u32("clock-frequency"),
-        })
+        let mut ppis = [0; 4];
+        for (index, ppi) in ppis.iter_mut().enumerate() {
+            (*ppi, _) = interrupt(&node, index, phandles)?;
+        }
+        let [secure, physical, virtual_timer, hypervisor] = ppis;
+        let frequency = node.u32("clock-frequency");
+        Ok(Self { node, secure, physical, virtual_timer, hypervisor, frequency })
     }
 }
 
@@ -122,10 +127,11 @@ impl Psci {
 /// Affinities of the processors that can be used, in the tree's order.
 pub fn processors<'a>(tree: &Tree<'a>) -> Result<Vec<u64>, Error<'a>> {
     let cpus = tree.root().child("cpus").ok_or(Error::Missing("/cpus"))?;
-    let is_cpu = |node: &Node<'_>| node.str("device_type") == Some("cpu") && node.is_available();
-    let affinity = |node: Node<'a>| {
-        let mut reg = node.reg().map_err(|error| Error::Tree(node.at(), error))?;
-        reg.next().map(|region| region.base).ok_or(Error::Address(node.at(), 0))
-    };
-    cpus.children().filter(is_cpu).map(affinity).collect()
+    let mut affinities = Vec::new();
+    for cpu in cpus.children() {
+        if cpu.str("device_type") == Some("cpu") && cpu.is_available() {
+            affinities.push(reg(&cpu, 0)?.base);
+        }
+    }
+    Ok(affinities)
 }

@@ -72,14 +72,12 @@ impl<'a> Gic<'a> {
             let (redistributors, stride) = (redistributors(&node)?, stride(&node)?);
             return Ok(Self::V3(GicV3 { node, distributor, redistributors, stride, maintenance }));
         }
-        Ok(Self::V2(GicV2 {
-            node,
-            distributor,
-            cpu: register(&node, 1)?,
-            control: register(&node, 2)?,
-            virtual_cpu: register(&node, 3)?,
-            maintenance,
-        }))
+        let mut blocks = [Region::default(); 3];
+        for (index, block) in (1..).zip(&mut blocks) {
+            *block = register(&node, index)?;
+        }
+        let [cpu, control, virtual_cpu] = blocks;
+        Ok(Self::V2(GicV2 { node, distributor, cpu, control, virtual_cpu, maintenance }))
     }
 
     /// Its distributor.
@@ -121,7 +119,11 @@ fn redistributors<'a>(node: &Node<'a>) -> Result<Vec<Region>, Error<'a>> {
     if !(1..=MAX_REGIONS).contains(&count) {
         return Err(Error::Property(node.at(), COUNT));
     }
-    (1..=count as usize).map(|index| register(node, index)).collect()
+    let mut regions = Vec::new();
+    for index in 1..=count as usize {
+        regions.push(register(node, index)?);
+    }
+    Ok(regions)
 }
 
 fn stride<'a>(node: &Node<'a>) -> Result<Option<u64>, Error<'a>> {

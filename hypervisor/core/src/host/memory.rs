@@ -188,5 +188,8 @@ pub fn modules<'a>(
     chosen: &Chosen<'a>,
     mut f: impl FnMut(Range<u64>) -> Result<(), Error<'a>>,
 ) -> Result<(), Error<'a>> {
-    chosen.all_modules().try_for_each(|module| f(range(module?.region)))
+    for module in chosen.all_modules() {
+        f(range(module?.region))?;
+    }
+    Ok(())
 }

@@ -166,7 +166,7 @@ impl Iterator for Ranges<'_> {
 }
 
 /// Takes a number of zero, one or two cells off the front.
-fn take(bytes: &mut &[u8], cells: usize) -> Option<u64> {
+pub fn take(bytes: &mut &[u8], cells: usize) -> Option<u64> {
     let (number, rest) = bytes.split_at_checked(cells * 4)?;
     *bytes = rest;
     Some(number.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))

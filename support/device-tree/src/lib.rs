@@ -13,7 +13,7 @@ mod token;
 mod tree;
 mod writer;
 
-pub use address::{Range, Ranges, Reg, Region};
+pub use address::{Range, Ranges, Reg, Region, take};
 pub use interrupt::{Interrupt, Phandles};
 pub use node::{Children, Node, NodeAt, Nodes, Properties};
 pub use property::{Property, Strings};

@@ -3,7 +3,7 @@
 //! Xen's `docs/misc/arm/passthrough.txt`. There is no IOMMU, so a device has to be forced upon a guest, which can
 //! then reach all memory through one that reads and writes memory itself.
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::sync::Arc;
 
 use device_tree::{Node, Phandles, Tree, gic};
 use guest_board::passthrough::{FORCE, PATH, REG};
@@ -78,18 +78,17 @@ impl<M: Machine> Hypervisor<M> {
     fn pass_memory<'a>(&self, domain: &Arc<Domain<M>>, bus: &Node<'a>, node: &Node<'a>) -> Result<'a> {
         let bad = || bad(node, REG);
         let (address, size) = (bus.address_cells() as usize, bus.size_cells() as usize);
-        let cells: Vec<u32> = node.property(REG).into_iter().flat_map(|property| property.cells()).collect();
+        let cells = node.property(REG).map(|property| property.value.as_chunks::<4>().0).unwrap_or_default();
         if !(1..=2).contains(&address)
             || !(1..=2).contains(&size)
             || !cells.len().is_multiple_of(2 * address + size)
         {
             return Err(bad());
         }
-        for entry in cells.chunks_exact(2 * address + size) {
-            let number = |cells: &[u32]| cells.iter().fold(0, |sum, cell| sum << 32 | u64::from(*cell));
-            let (from, rest) = entry.split_at(address);
-            let (size, to) = rest.split_at(size);
-            let [from, size, to] = [from, size, to].map(number);
+        let mut rest = cells.as_flattened();
+        while !rest.is_empty() {
+            let mut next = |cells| device_tree::take(&mut rest, cells).ok_or_else(bad);
+            let (from, size, to) = (next(address)?, next(size)?, next(address)?);
             if !(from | size | to).is_multiple_of(PAGE_SIZE as u64) {
                 return Err(bad());
             }

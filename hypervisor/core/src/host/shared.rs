@@ -2,8 +2,6 @@
 //!
 //! Xen's `docs/misc/arm/device-tree/booting.txt`. All of one `xen,shm-id` name the same memory of the machine.
 
-use core::iter;
-
 use device_tree::{Node, NodeAt, Region};
 use xen_abi::PAGE_SIZE;
 
@@ -101,10 +99,9 @@ fn regions(node: &Node<'_>) -> Option<(Region, Region)> {
     if !counts.iter().all(|count| (1..=2).contains(count)) || property.value.len() != length {
         return None;
     }
-    let mut cells = property.cells();
-    let [host, guest, size] = counts.map(|count| {
-        iter::from_fn(|| cells.next()).take(count).fold(0, |sum, cell| sum << 32 | u64::from(cell))
-    });
+    let mut rest = property.value;
+    let mut next = |count| device_tree::take(&mut rest, count);
+    let (host, guest, size) = (next(counts[0])?, next(counts[1])?, next(counts[2])?);
     let regions = [host, guest].map(|base| Region { base, size });
     let good = size > 0 && (host | guest | size).is_multiple_of(PAGE_SIZE as u64);
     (good && regions.iter().all(|region| region.end().is_some())).then_some((regions[0], regions[1]))

@@ -266,16 +266,14 @@ impl<'a, 'p> Builder<'a, 'p> {
         if is_v3 {
             self.copy_some(node, &[count]);
         }
-        let frames: Vec<_> = if is_v3 {
-            Vec::new()
-        } else {
-            node.children().filter_map(|child| Some((child, self.message_interrupts(&child)?))).collect()
-        };
-        if !frames.is_empty() {
-            self.copy_some(node, &["ranges"]);
-        }
-        for (frame, spis) in frames {
-            self.message_frame(&frame, spis);
+        let mut ranges_written = is_v3;
+        for child in node.children() {
+            let Some(spis) = self.message_interrupts(&child).filter(|_| !is_v3) else { continue };
+            if !ranges_written {
+                self.copy_some(node, &["ranges"]);
+                ranges_written = true;
+            }
+            self.message_frame(&child, spis);
         }
         self.out.end_node();
         Ok(())

@@ -3,14 +3,14 @@
 use alloc::{sync::Arc, vec::Vec};
 
 use device_tree::{Node, gic};
-use guest_board::{Arch, Placement, Region, Uart, boot, dom0};
+use guest_board::{Arch, Placement, Region, Uart, dom0};
 use xen_abi::{
     Domid, Gfn, Mfn, PAGE_SHIFT,
     domctl::cdf,
     hvm::{callback, param},
 };
 
-use super::{Board, BuildError, load::load, memory, runs, shared_memory};
+use super::{Board, BuildError, memory, shared_memory};
 use crate::{
     Hypervisor,
     domain::{Domain, DomainConfig},
@@ -97,12 +97,7 @@ impl<M: Machine> Hypervisor<M> {
         for bank in &banks {
             log::info!("dom0 memory: {:#x}-{:#x}", bank.base, bank.base + bank.size - 1);
         }
-        let kernel = super::kernel(from.kernel)?;
-        let ramdisk = from.ramdisk.map(|file| file.len() as u64);
-        let place = guest_board::place(&kernel, ramdisk, tree_room(from) as u64, banks[0])?;
-        if !runs(&self.machine, place.arch) {
-            return Err(BuildError::State(place.arch));
-        }
+        let place = self.place(from.kernel, from.ramdisk, tree_room(from), banks[0])?;
         let wanted = &self.options.dom0_max_vcpus;
         let pool = self.pool(0)?;
         let cpus = (0..self.machine.cpu_count()).filter(|cpu| pool.has(CpuId(*cpu))).count() as u32;
@@ -140,18 +135,11 @@ impl<M: Machine> Hypervisor<M> {
         place: &Placement<'_>,
         plan: &dom0::Plan,
     ) -> Result<(), BuildError<'a>> {
-        let mem = self.mem();
-        load(mem, domain, place.kernel_base, place.kernel)?;
-        if let (Some(region), Some(file)) = (place.initrd, from.ramdisk) {
-            load(mem, domain, region.base, file)?;
-        }
-        load(mem, domain, place.tree.base, &plan.tree)?;
+        self.load(domain, place, from.ramdisk, &plan.tree)?;
         domain.set_aarch32(place.arch == Arch::Arm32);
         self.create_vcpus(domain)?;
         self.pin_dom0(domain);
-        let context = boot::first_vcpu(place.arch, place.entry, place.tree.base);
-        let _life = domain.life();
-        self.start_vcpu(domain, &domain.vcpus()[0], &context);
+        self.start_first_vcpu(domain, place);
         Ok(())
     }
 
@@ -189,20 +177,23 @@ impl<M: Machine> Hypervisor<M> {
         plan: &dom0::Plan,
         controller: &Gic<'_>,
     ) -> Result<(), BuildError<'a>> {
-        let mapped: Vec<_> = plan.devices.mmio.iter().chain(&plan.reserved).collect();
-        for region in mapped {
-            self.map_device(domain, region)?;
+        for regions in [&plan.devices.mmio, &plan.reserved] {
+            for region in regions {
+                self.map_device(domain, region)?;
+            }
         }
         if let Gic::V2(gic) = controller {
             self.map_virtual_cpu_interface(domain, gic.cpu.base, gic.cpu.size)?;
         }
         let mut resources = domain.resources.lock();
-        for region in plan.devices.mmio.iter().chain(&plan.passthrough.mmio) {
-            let first = region.base >> PAGE_SHIFT;
-            resources.iomem.insert(first, first + (region.size >> PAGE_SHIFT))?;
-        }
-        for (spi, _) in plan.devices.spis.iter().chain(&plan.passthrough.spis) {
-            resources.set_irq(*spi, true);
+        for devices in [&plan.devices, &plan.passthrough] {
+            for region in &devices.mmio {
+                let first = region.base >> PAGE_SHIFT;
+                resources.iomem.insert(first, first + (region.size >> PAGE_SHIFT))?;
+            }
+            for (spi, _) in &devices.spis {
+                resources.set_irq(*spi, true);
+            }
         }
         drop(resources);
         for (spi, trigger) in &plan.devices.spis {

@@ -6,7 +6,7 @@
 use alloc::{sync::Arc, vec::Vec};
 
 use device_tree::{Node, Tree, Writer};
-use guest_board::{Arch, Board as GuestBoard, Direct, Region, boot};
+use guest_board::{Arch, Board as GuestBoard, Direct, Region};
 use xen_abi::{
     Domid, Gfn, Mfn, PAGE_SHIFT, PAGE_SIZE,
     arch::{gic, layout},
@@ -14,9 +14,7 @@ use xen_abi::{
     hvm::param,
 };
 
-use super::{
-    BuildError, MadePool, bad, board::Board, layout::Layout, load::load, pools, runs, shared_memory,
-};
+use super::{BuildError, MadePool, bad, board::Board, layout::Layout, pools, shared_memory};
 use crate::{
     Hypervisor,
     domain::{Domain, DomainConfig, Piece},
@@ -160,17 +158,19 @@ fn pieces<'a>(node: &Node<'a>, memory: u64) -> Result<Vec<Piece>, BuildError<'a>
         return Err(bad());
     }
     let banks = if direct { regions.clone() } else { guest_board::banks(memory)? };
-    let frames = |region: Region| region.base >> PAGE_SHIFT..(region.base + region.size) >> PAGE_SHIFT;
-    let mut machine = regions.into_iter().map(frames);
-    let mut there = 0..0;
-    for mut here in banks.into_iter().map(frames) {
-        while here.start < here.end {
-            if there.start == there.end {
+    let mut machine = regions.into_iter();
+    let mut there = Region::default();
+    for mut here in banks {
+        while here.size > 0 {
+            if there.size == 0 {
                 there = machine.next().ok_or_else(bad)?;
             }
-            let frames = (there.end - there.start).min(here.end - here.start);
-            pieces.push(Piece { gfn: here.start, mfn: there.start, frames });
-            (here.start, there.start) = (here.start + frames, there.start + frames);
+            let size = there.size.min(here.size);
+            let [gfn, mfn, frames] = [here.base, there.base, size].map(|bytes| bytes >> PAGE_SHIFT);
+            pieces.push(Piece { gfn, mfn, frames });
+            for part in [&mut here, &mut there] {
+                *part = Region { base: part.base + size, size: part.size - size };
+            }
         }
     }
     Ok(pieces)
@@ -242,27 +242,19 @@ impl<M: Machine> Hypervisor<M> {
         self.map_virtual_cpu_interface(domain, layout.gicc, layout::GICC_SIZE)?;
         self.update_wallclock(domain);
         if wish.set_aside.is_empty() {
-            layout.banks.iter().try_for_each(|bank| self.fill_bank(domain, bank))?;
+            for bank in &layout.banks {
+                self.fill_bank(domain, bank)?;
+            }
         } else {
             self.fill_from_set_aside(domain, wish)?;
         }
-        let kernel = super::kernel(wish.kernel)?;
         let room = TREE_ROOM + wish.fragment.map_or(0, <[u8]>::len);
-        let ramdisk = wish.ramdisk.map(|file| file.len() as u64);
-        let place = guest_board::place(&kernel, ramdisk, room as u64, layout.banks[0])?;
-        if !runs(&self.machine, place.arch) {
-            return Err(BuildError::State(place.arch));
-        }
+        let place = self.place(wish.kernel, wish.ramdisk, room, layout.banks[0])?;
         let tree = self.guest_tree(wish, layout, &place, from)?;
         if tree.len() > room {
             return Err(BuildError::TreeSize(tree.len()));
         }
-        let mem = self.mem();
-        load(mem, domain, place.kernel_base, place.kernel)?;
-        if let (Some(region), Some(file)) = (place.initrd, wish.ramdisk) {
-            load(mem, domain, region.base, file)?;
-        }
-        load(mem, domain, place.tree.base, &tree)?;
+        self.load(domain, &place, wish.ramdisk, &tree)?;
         if wish.xenstore {
             self.prepare_xenstore(domain)?;
         }
@@ -274,9 +266,7 @@ impl<M: Machine> Hypervisor<M> {
         }
         domain.set_aarch32(place.arch == Arch::Arm32);
         self.create_vcpus(domain)?;
-        let context = boot::first_vcpu(place.arch, place.entry, place.tree.base);
-        let _life = domain.life();
-        self.start_vcpu(domain, &domain.vcpus()[0], &context);
+        self.start_first_vcpu(domain, &place);
         Ok(())
     }
 

@@ -16,7 +16,6 @@ use core::fmt;
 
 use device_tree::{Node, NodeAt, Region};
 use guest_board::Arch;
-use kernel_image::Kernel;
 use xen_abi::Errno;
 
 pub use board::Board;
@@ -25,7 +24,7 @@ pub use dom0::Dom0;
 pub use dom0less::{File, Source};
 pub use pools::MadePool;
 
-use crate::{host, machine::Machine};
+use crate::host;
 
 /// Why a domain cannot be built.
 #[derive(Debug, PartialEq)]
@@ -118,19 +117,6 @@ impl From<Errno> for BuildError<'_> {
 /// A node's property is bad or missing.
 fn bad<'a>(node: &Node<'a>, property: &'static str) -> BuildError<'a> {
     BuildError::Host(host::Error::Property(node.at(), property))
-}
-
-/// Whether guests can start in that state.
-fn runs<M: Machine>(machine: &M, arch: Arch) -> bool {
-    match arch {
-        Arch::Arm32 => machine.has_aarch32(),
-        Arch::Arm64 => !cfg!(target_arch = "arm"),
-    }
-}
-
-/// Reads a kernel's header.
-fn kernel(file: &[u8]) -> Result<Kernel<'_>, guest_board::Error> {
-    Kernel::parse(file).map_err(guest_board::Error::Kernel)
 }
 
 #[cfg(test)]

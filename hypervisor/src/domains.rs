@@ -74,12 +74,11 @@ pub struct Source<'c> {
 /// there are guests; a guest that cannot be built is left out.
 pub fn start(hv: &'static Hypervisor<Board>, source: &Source<'_>) -> Result<(), Failure> {
     let pools = hv.make_pools(&source.chosen, &source.board.phandles, source.cpus).map_err(Failure::Build)?;
-    let mut nodes = source.chosen.domains().peekable();
     let mut built = Vec::new();
-    match source.chosen.dom0_module(ModuleKind::Kernel)? {
-        Some(kernel) => built.extend(source.chosen.node().zip(Some(build_dom0(hv, source, &kernel)?))),
-        None if nodes.peek().is_some() => hv.learn_board(source.board),
-        None => return Err(Failure::NoKernel),
+    match (source.chosen.dom0_module(ModuleKind::Kernel)?, source.chosen.node()) {
+        (Some(kernel), Some(node)) => built.push((node, build_dom0(hv, source, &kernel)?)),
+        _ if source.chosen.domains().next().is_some() => hv.learn_board(source.board),
+        _ => return Err(Failure::NoKernel),
     };
     let from = domain_build::Source {
         board: source.board,
@@ -90,7 +89,7 @@ pub fn start(hv: &'static Hypervisor<Board>, source: &Source<'_>) -> Result<(), 
         file: &|region| file(hv, region),
         lines: hv.machine.gic.lines(),
     };
-    for node in nodes {
+    for node in source.chosen.domains() {
         match hv.build_guest(&node, &from) {
             Ok(domain) => built.push((node, domain)),
             Err(why) => log::error!("{node} is left out: {why}"),

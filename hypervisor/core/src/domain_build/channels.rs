@@ -49,13 +49,25 @@ impl<M: Machine> Hypervisor<M> {
         built: &mut Vec<Built<'a, M>>,
     ) -> Result<(), BuildError<'a>> {
         while let Err((at, why)) = self.try_channels(chosen, phandles, built) {
-            if built[at].1.is_hardware() {
-                return Err(why);
-            }
-            let (node, domain) = built.remove(at);
-            log::error!("{node} is left out: {why}");
-            self.destroy_domain(&domain, &mut || false);
+            self.leave_out(built, at, why)?;
         }
+        Ok(())
+    }
+
+    /// Leaves a guest out of those that were built. Dom0 cannot be.
+    #[inline(never)]
+    pub(super) fn leave_out<'a>(
+        &self,
+        built: &mut Vec<Built<'a, M>>,
+        at: usize,
+        why: BuildError<'a>,
+    ) -> Result<(), BuildError<'a>> {
+        if built[at].1.is_hardware() {
+            return Err(why);
+        }
+        let (node, domain) = built.remove(at);
+        log::error!("{node} is left out: {why}");
+        self.destroy_domain(&domain, &mut || false);
         Ok(())
     }
 

@@ -63,16 +63,10 @@ impl<M: Machine> Hypervisor<M> {
         for owners in [true, false] {
             let mut at = 0;
             while let Some((node, domain)) = built.get(at) {
-                let Err(why) = self.share_as(node, domain, owners) else {
-                    at += 1;
-                    continue;
-                };
-                if domain.is_hardware() {
-                    return Err(why);
+                match self.share_as(node, domain, owners) {
+                    Ok(()) => at += 1,
+                    Err(why) => self.leave_out(built, at, why)?,
                 }
-                log::error!("{node} is left out: {why}");
-                let (_, domain) = built.remove(at);
-                self.destroy_domain(&domain, &mut || false);
             }
         }
         Ok(())

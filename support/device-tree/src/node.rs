@@ -72,8 +72,8 @@ impl<'a> Node<'a> {
 
     /// The name without the unit address.
     pub fn base_name(&self) -> &'a str {
-        let name = self.name();
-        name.split_once('@').map_or(name, |(base, _)| base)
+        let base = self.name_bytes().split(|byte| *byte == b'@').next().unwrap_or_default();
+        core::str::from_utf8(base).unwrap_or_default()
     }
 
     /// The unit address: what follows the `@`.
@@ -116,6 +116,7 @@ impl<'a> Node<'a> {
     }
 
     /// A property's value, if it is one cell.
+    #[inline(never)]
     pub fn u32(&self, name: &str) -> Option<u32> {
         self.property(name)?.as_u32()
     }
@@ -256,6 +257,7 @@ impl<'a> Properties<'a> {
 impl<'a> Iterator for Properties<'a> {
     type Item = Property<'a>;
 
+    #[inline(never)]
     fn next(&mut self) -> Option<Self::Item> {
         let (name, value) = self.next_raw()?;
         let name = self.blocks.name(name).unwrap_or_default();

@@ -201,19 +201,14 @@ impl<'a> Tree<'a> {
     /// Finds a node by its path from the root (`/cpus/cpu@0`), or by an alias and the path from there. A
     /// component without a unit address finds the first node of that name, as everywhere.
     pub fn find(&self, path: &str) -> Option<Node<'a>> {
-        let (mut node, rest) = match path.strip_prefix('/') {
-            Some(rest) => (self.root(), rest),
-            None => {
-                let (alias, rest) = path.split_once('/').unwrap_or((path, ""));
-                let target = self.root().child("aliases")?.property(alias)?.as_str()?;
-                if !target.starts_with('/') {
-                    return None;
-                }
-                (self.find(target)?, rest)
-            }
-        };
-        for name in rest.split('/').filter(|name| !name.is_empty()) {
-            node = node.child(name)?;
+        let mut names = path.split('/');
+        let mut node = self.root();
+        if !path.starts_with('/') {
+            let target = node.child("aliases")?.property(names.next()?)?.as_str()?;
+            node = if target.starts_with('/') { self.find(target)? } else { return None };
+        }
+        for name in names {
+            node = if name.is_empty() { node } else { node.child(name)? };
         }
         Some(node)
     }

@@ -225,7 +225,7 @@ impl<'a, 'b> Carrier<'a, 'b> {
     fn timer(&mut self, given: Option<Node<'a>>) -> Result<(), Error> {
         let own = ["compatible", "interrupts", "interrupts-extended", "interrupt-parent", "clock-frequency"];
         self.out.begin_node("timer").str("compatible", self.board.timer_compatible());
-        self.interrupts(&cells::timer_interrupts(TIMER_PPIS));
+        self.interrupts(cells::timer_interrupts(TIMER_PPIS).as_flattened());
         if let Some(frequency) = self.board.clock_frequency {
             self.out.u32("clock-frequency", frequency);
         }

@@ -25,8 +25,8 @@ pub(crate) fn regions(root: &Node<'_>, regions: &[Region]) -> Result<Vec<u8>, Er
 }
 
 /// The timer's interrupts as a node has them: secure, non-secure and virtual.
-pub(crate) fn timer_interrupts(ppis: [u32; 3]) -> Vec<u32> {
-    ppis.into_iter().flat_map(gic::ppi).collect()
+pub(crate) fn timer_interrupts(ppis: [u32; 3]) -> [[u32; 3]; 3] {
+    ppis.map(gic::ppi)
 }
 
 /// The timer's interrupts of a domU.

@@ -161,7 +161,7 @@ impl Board<'_> {
     fn timer(&self, out: &mut impl TreeWriter) {
         out.begin_node("timer");
         out.strings("compatible", &[self.timer_compatible()]);
-        interrupts(out, &cells::timer_interrupts(TIMER_PPIS));
+        interrupts(out, cells::timer_interrupts(TIMER_PPIS).as_flattened());
         if let Some(frequency) = self.clock_frequency {
             out.cells("clock-frequency", &[frequency]);
         }

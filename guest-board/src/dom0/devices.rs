@@ -48,7 +48,9 @@ impl Devices {
     }
 
     pub(super) fn add_mmio(&mut self, region: Region) {
-        self.mmio.extend(pages(region));
+        if let Some(pages) = pages(region) {
+            self.mmio.push(pages);
+        }
     }
 
     /// Puts everything in order.
@@ -78,7 +80,7 @@ fn pages(region: Region) -> Option<Region> {
 }
 
 /// Sorts regions and joins those that overlap or touch.
-pub(super) fn merged(mut regions: Vec<Region>) -> Vec<Region> {
+pub fn merged(mut regions: Vec<Region>) -> Vec<Region> {
     regions.sort_unstable();
     let mut joined: Vec<Region> = Vec::with_capacity(regions.len());
     for region in regions {

@@ -7,6 +7,8 @@
 mod devices;
 mod tree;
 
+pub use devices::merged;
+
 use alloc::vec::Vec;
 
 use device_tree::gic::Trigger;

@@ -315,7 +315,7 @@ impl<'a, 'p> Builder<'a, 'p> {
             Arch::Arm64 => "arm,armv8-timer",
         };
         self.out.begin_node("timer").str("compatible", compatible);
-        self.interrupts(&cells::timer_interrupts(*ppis));
+        self.interrupts(cells::timer_interrupts(*ppis).as_flattened());
         self.copy_some(node, &["clock-frequency"]);
         self.out.end_node();
         self.timer_written = true;

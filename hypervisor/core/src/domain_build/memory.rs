@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use guest_board::Region;
+use guest_board::{Region, dom0::merged};
 use xen_abi::{Gfn, Mfn, PAGE_SHIFT};
 
 use super::BuildError;
@@ -36,16 +36,17 @@ pub(super) fn allocate<'e, M: Machine>(
     let first = first_block(mem, pages)
         .and_then(|(at, order)| take(mem, account, 1 << order, order, at.0..at.0 + (1 << order)));
     let (start, order) = first.ok_or_else(|| too_little(mem, bytes, pages))?;
-    let mut blocks = Vec::from([(start, 1 << order)]);
+    let mut blocks = Vec::from([block(start, order)]);
     let mut left = pages - (1 << order);
     while left > 0 {
         let low = take(mem, account, left, 0, start.0..LOW_END);
-        let block = low.or_else(|| take(mem, account, left, 0, start.0..u64::MAX));
-        let (next, order) = block.ok_or(BuildError::Memory(bytes))?;
-        blocks.push((next, 1 << order));
+        let next = low.or_else(|| take(mem, account, left, 0, start.0..u64::MAX));
+        let (next, order) = next.ok_or(BuildError::Memory(bytes))?;
+        blocks.push(block(next, order));
         left -= 1 << order;
     }
-    Ok(banks(blocks))
+    // Those that follow each other directly make one bank.
+    Ok(merged(blocks))
 }
 
 /// Maps the banks at their machine addresses.
@@ -95,16 +96,6 @@ fn take<M: Machine>(
     })
 }
 
-/// Blocks that follow each other directly make one bank.
-fn banks(mut blocks: Vec<(Mfn, u32)>) -> Vec<Region> {
-    blocks.sort_unstable();
-    let mut banks: Vec<Region> = Vec::new();
-    for (start, pages) in blocks {
-        let region = Region { base: start.0 << PAGE_SHIFT, size: u64::from(pages) << PAGE_SHIFT };
-        match banks.last_mut() {
-            Some(last) if last.base + last.size == region.base => last.size += region.size,
-            _ => banks.push(region),
-        }
-    }
-    banks
+fn block(start: Mfn, order: u32) -> Region {
+    Region { base: start.0 << PAGE_SHIFT, size: 1 << (order + PAGE_SHIFT) }
 }

@@ -91,6 +91,8 @@ pub struct Board<'a> {
     pub vpl011: Option<Uart>,
     /// The hypervisor's version, major and minor.
     pub version: (u32, u32),
+    /// Whether a tree that is made anew has the hypervisor's node: some guests are not to know where they run.
+    pub hypervisor: bool,
 }
 
 /// Splits a guest's memory into the banks it is in.
@@ -99,8 +101,11 @@ pub fn banks(memory: u64) -> Result<Vec<Region>, Error> {
         return Err(Error::MemorySize(memory));
     }
     let first = memory.min(layout::RAM0_SIZE);
-    let places = [(layout::RAM0_BASE, first), (layout::RAM1_BASE, memory - first)];
-    Ok(places.into_iter().filter(|(_, size)| *size > 0).map(|(base, size)| Region { base, size }).collect())
+    let mut banks = Vec::from([Region { base: layout::RAM0_BASE, size: first }]);
+    if memory > first {
+        banks.push(Region { base: layout::RAM1_BASE, size: memory - first });
+    }
+    Ok(banks)
 }
 
 /// A vCPU's affinity, as its `MPIDR` and the `reg` of its node have it: 16 in a cluster.
@@ -112,11 +117,17 @@ pub const fn affinity(vcpu: u32) -> u32 {
 const MIN_EXTENDED: u64 = 64 << 20;
 const EXTENDED_ALIGN: u64 = 2 << 20;
 
-/// The extended region in a range of addresses that nothing is at, if it is large enough.
-pub fn extended_region(unused: Range<u64>) -> Option<Region> {
-    let base = unused.start.checked_next_multiple_of(EXTENDED_ALIGN)?;
-    let size = unused.end.saturating_sub(base) & !(EXTENDED_ALIGN - 1);
-    (size >= MIN_EXTENDED).then_some(Region { base, size })
+/// The extended regions in ranges of addresses that nothing is at: one in each that is large enough.
+pub fn extended_regions(unused: &[Range<u64>]) -> Vec<Region> {
+    let mut regions = Vec::new();
+    for Range { start, end } in unused {
+        let Some(base) = start.checked_next_multiple_of(EXTENDED_ALIGN) else { continue };
+        let size = end.saturating_sub(base) & !(EXTENDED_ALIGN - 1);
+        if size >= MIN_EXTENDED {
+            regions.push(Region { base, size });
+        }
+    }
+    regions
 }
 
 impl Board<'_> {
@@ -134,11 +145,11 @@ impl Board<'_> {
     pub fn extended_regions(&self) -> Vec<Region> {
         let limit = 1_u64.checked_shl(self.address_bits.into()).unwrap_or(u64::MAX);
         let first = self.memory.min(layout::RAM0_SIZE);
-        let used = [first, self.memory.saturating_sub(first)];
-        let places = [(layout::RAM0_BASE, layout::RAM0_SIZE), (layout::RAM1_BASE, layout::RAM1_SIZE)];
-        let unused =
-            places.into_iter().zip(used).map(|((base, size), used)| base + used..(base + size).min(limit));
-        let mut unused: Vec<Range<u64>> = unused.collect();
+        let second = self.memory.saturating_sub(first);
+        let mut unused = Vec::from([
+            layout::RAM0_BASE + first..(layout::RAM0_BASE + layout::RAM0_SIZE).min(limit),
+            layout::RAM1_BASE + second..(layout::RAM1_BASE + layout::RAM1_SIZE).min(limit),
+        ]);
         for Shared { region, .. } in self.shared {
             for at in 0..unused.len() {
                 let Range { start, end } = unused[at];
@@ -146,13 +157,13 @@ impl Board<'_> {
                 unused.push(start.max(region.base.saturating_add(region.size))..end);
             }
         }
-        unused.into_iter().filter_map(extended_region).collect()
+        extended_regions(&unused)
     }
 
     /// The regions of the hypervisor's node: space for the grant table, then the extended ones.
     pub(crate) fn hypervisor_regions(&self) -> Vec<Region> {
-        let mut regions = Vec::from([Region { base: layout::GNTTAB_BASE, size: layout::GNTTAB_SIZE }]);
-        regions.extend(self.extended_regions());
+        let mut regions = self.extended_regions();
+        regions.insert(0, Region { base: layout::GNTTAB_BASE, size: layout::GNTTAB_SIZE });
         regions
     }
 

@@ -40,7 +40,9 @@ impl Board<'_> {
         }
         self.interrupt_controller(out);
         self.timer(out);
-        self.hypervisor(out);
+        if self.hypervisor {
+            self.hypervisor(out);
+        }
         if let Some(uart) = self.vpl011 {
             write_vpl011(out, uart);
         }

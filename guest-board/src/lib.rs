@@ -16,7 +16,7 @@ mod place;
 mod tree_writer;
 
 pub use appended::{Appended, appended};
-pub use board::{Arch, Board, Direct, Gic, Shared, Uart, affinity, banks, extended_region};
+pub use board::{Arch, Board, Direct, Gic, Shared, Uart, affinity, banks, extended_regions};
 pub use device_tree::Region;
 pub use domu::passthrough;
 pub use error::Error;

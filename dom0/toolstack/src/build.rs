@@ -230,6 +230,7 @@ async fn load<H: Host>(
         shared: &[],
         vpl011: None,
         version: (version.major.into(), version.minor.into()),
+        hypervisor: true,
     };
     let layout = image.lay_out(config, &board)?;
     let placement = &layout.placement;

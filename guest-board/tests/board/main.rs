@@ -39,6 +39,7 @@ const BOARD: Board<'static> = Board {
     shared: &[],
     vpl011: None,
     version: (4, 17),
+    hypervisor: true,
 };
 
 /// Says how two trees differ, whatever the order of nodes and properties in them.

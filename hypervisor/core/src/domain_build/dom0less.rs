@@ -5,7 +5,7 @@
 
 use alloc::{sync::Arc, vec::Vec};
 
-use device_tree::{Node, Tree, Writer};
+use device_tree::Node;
 use guest_board::{Arch, Board as GuestBoard, Direct, Region};
 use xen_abi::{
     Domid, Gfn, Mfn, PAGE_SHIFT, PAGE_SIZE,
@@ -336,12 +336,12 @@ impl<M: Machine> Hypervisor<M> {
             rng_seed: &[],
             vpl011: wish.uart.then_some(layout.uart),
             version: version::NUMBER,
+            hypervisor: wish.hypervisor,
         };
-        let tree = match wish.fragment {
+        Ok(match wish.fragment {
             Some(fragment) => board.tree_with_partial(fragment)?,
             None => board.tree()?,
-        };
-        if wish.hypervisor { Ok(tree) } else { without_hypervisor(&tree) }
+        })
     }
 
     /// The ring comes when somebody in dom0 makes it; the guest waits for its port until then.
@@ -357,19 +357,4 @@ impl<M: Machine> Hypervisor<M> {
 /// Where a piece of a guest's memory is in the machine.
 fn in_machine(piece: &Piece) -> Region {
     Region { base: piece.mfn << PAGE_SHIFT, size: piece.frames << PAGE_SHIFT }
-}
-
-/// The tree for a guest that is not to know where it runs.
-fn without_hypervisor<'e>(tree: &[u8]) -> Result<Vec<u8>, BuildError<'e>> {
-    let tree = Tree::parse(tree).map_err(guest_board::Error::Tree)?;
-    let mut out = Writer::new([], 0);
-    out.begin_node("");
-    for property in tree.root().properties() {
-        out.copy(&property);
-    }
-    for node in tree.root().children().filter(|node| node.name() != "hypervisor") {
-        out.copy_node(&node);
-    }
-    out.end_node();
-    Ok(out.finish())
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use device_tree::Tree;
-use guest_board::{Arch, Region, extended_region};
+use guest_board::{Arch, Region, extended_regions};
 
 use crate::{
     Hypervisor,
@@ -57,7 +57,7 @@ fn regions<'a>(
         unused.remove(range(region))?;
     }
     unused.remove(1 << IPA_BITS..u64::MAX)?;
-    Ok(unused.as_slice().iter().cloned().filter_map(extended_region).collect())
+    Ok(extended_regions(unused.as_slice()))
 }
 
 fn range(region: Region) -> Range<u64> {

@@ -13,3 +13,9 @@ pub fn acquire(held: &AtomicBool) {
         }
     }
 }
+
+/// The same by a call.
+#[inline(never)]
+pub fn acquire_by_call(held: &AtomicBool) {
+    acquire(held);
+}

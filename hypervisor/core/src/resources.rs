@@ -1,6 +1,7 @@
 //! Device memory and interrupts that a domain may use.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use xen_abi::Errno;
 
@@ -35,14 +36,12 @@ impl RangeSet {
         if first >= end {
             return Ok(());
         }
-        self.0.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         let from = self.0.partition_point(|range| range.1 < first);
         let to = self.0.partition_point(|range| range.0 <= end);
         let touched = &self.0[from..to];
         let low = touched.first().map_or(first, |range| range.0.min(first));
         let high = touched.last().map_or(end, |range| range.1.max(end));
-        self.0.splice(from..to, [(low, high)]);
-        Ok(())
+        self.replace(from..to, [(low, high), (0, 0)])
     }
 
     /// Takes `first..end` away.
@@ -50,7 +49,6 @@ impl RangeSet {
         if first >= end {
             return Ok(());
         }
-        self.0.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         let from = self.0.partition_point(|range| range.1 <= first);
         let to = self.0.partition_point(|range| range.0 < end);
         if from >= to {
@@ -58,11 +56,16 @@ impl RangeSet {
         }
         let before = (self.0[from].0, first);
         let after = (end, self.0[to - 1].1);
-        self.0.drain(from..to);
-        for range in [after, before] {
-            if range.0 < range.1 {
-                self.0.insert(from, range);
-            }
+        self.replace(from..to, [before, after])
+    }
+
+    /// Has others, unless they are empty, where some are: one more at most.
+    fn replace(&mut self, old: Range<usize>, new: [(u64, u64); 2]) -> Result<(), Errno> {
+        self.0.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        let at = old.start;
+        self.0.drain(old);
+        for range in new.into_iter().rev().filter(|range| range.0 < range.1) {
+            self.0.insert(at, range);
         }
         Ok(())
     }

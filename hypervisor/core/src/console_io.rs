@@ -6,7 +6,7 @@ use core::{
     iter,
 };
 
-use lock::Mutex;
+use lock::RareMutex;
 use xen_abi::{Domid, Errno, console_io::op, xen::virq};
 
 use crate::{
@@ -51,12 +51,12 @@ struct Input {
 }
 
 /// What is typed on the serial line.
-pub struct ConsoleInput(Mutex<Input>);
+pub struct ConsoleInput(RareMutex<Input>);
 
 impl ConsoleInput {
     pub(crate) const fn new(focus: Focus) -> Self {
         let bytes = [0; INPUT];
-        Self(Mutex::new(Input { bytes, produced: 0, consumed: 0, focus, held: 0 }))
+        Self(RareMutex::new(Input { bytes, produced: 0, consumed: 0, focus, held: 0 }))
     }
 }
 

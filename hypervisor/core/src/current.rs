@@ -2,12 +2,15 @@
 
 use alloc::sync::Arc;
 
+use xen_abi::{Domid, Errno};
+
 use crate::{
     Hypervisor,
     domain::Domain,
     machine::{CpuId, Machine},
     percpu::PerCpu,
     vcpu::{Vcpu, VcpuRef},
+    xsm,
 };
 
 /// What is loaded on this CPU. Everything that serves a trap gets it.
@@ -41,6 +44,23 @@ impl<'a, M: Machine> Current<'a, M> {
     /// A handle on the vCPU that outlives the trap.
     pub fn vcpu_ref(&self) -> VcpuRef<M> {
         VcpuRef::from_parts(self.domain, self.vcpu)
+    }
+
+    /// The domain that an id names; [`Domid::SELF`] too.
+    #[inline(never)]
+    pub(crate) fn any_domain(&self, id: Domid) -> Result<Arc<Domain<M>>, Errno> {
+        if id == Domid::SELF || id == self.domain.id {
+            return Ok(self.domain.clone());
+        }
+        self.hv.domains.get(id).ok_or(Errno::ESRCH)
+    }
+
+    /// The same, if this one may act on it.
+    #[inline(never)]
+    pub(crate) fn target(&self, id: Domid) -> Result<Arc<Domain<M>>, Errno> {
+        let domain = self.any_domain(id)?;
+        xsm::target(self.domain, &domain)?;
+        Ok(domain)
     }
 
     /// Whether a long operation should stop here and be continued: an interrupt waits, or another

@@ -16,7 +16,7 @@ use core::{
     sync::atomic::{AtomicBool, AtomicI64, AtomicU16, Ordering},
 };
 
-use lock::{Mutex, MutexGuard, Once};
+use lock::{LockRarely, Mutex, MutexGuard, Once, RareGuard, RareMutex};
 use xen_abi::{Domid, Errno, Gfn, Mfn, domctl::cdf, types::DomainHandle, xen::SharedInfo};
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -95,7 +95,7 @@ pub struct Domain<M: Machine> {
     /// What it was created as.
     pub config: DomainConfig,
     /// Up, down, dying.
-    pub lifecycle: Mutex<Lifecycle>,
+    pub lifecycle: RareMutex<Lifecycle>,
     /// What it owns in pages.
     pub account: Arc<Account>,
     p2m: Mutex<P2m>,
@@ -106,11 +106,11 @@ pub struct Domain<M: Machine> {
     /// The page that it shares with the hypervisor ([`SharedInfo`]).
     pub shared_info: Mfn,
     /// Where it mapped that last; it may have unmapped it since.
-    pub shared_info_gfn: Mutex<Gfn>,
+    pub shared_info_gfn: RareMutex<Gfn>,
     /// HVM parameters.
-    pub params: Mutex<HvmParams>,
+    pub params: RareMutex<HvmParams>,
     /// Device memory and interrupts that it may use.
-    pub resources: Mutex<Resources>,
+    pub resources: RareMutex<Resources>,
     /// Its share of the CPUs.
     pub sched: DomainSched,
     /// Its interrupts.
@@ -120,13 +120,13 @@ pub struct Domain<M: Machine> {
     /// Its emulated UART, if it has one.
     pub(crate) uart: Once<Mutex<Uart>>,
     /// Its UUID.
-    pub handle: Mutex<DomainHandle>,
+    pub handle: RareMutex<DomainHandle>,
     /// Counter ticks at which its virtual counter was 0.
     pub counter_offset: u64,
     /// Seconds by which its wall clock differs from the machine's.
     pub time_offset: AtomicI64,
     /// A line for the hypervisor's console that has no end yet.
-    pub(crate) console_line: Mutex<Vec<u8>>,
+    pub(crate) console_line: RareMutex<Vec<u8>>,
     /// Runstate records are marked while they are written.
     pub(crate) marks_runstate: AtomicBool,
     /// Whether its EL1 is in AArch32 state.
@@ -164,23 +164,23 @@ impl<M: Machine> Domain<M> {
         let parts = Parts::new(hv, mem, id, &account, &config)?;
         let domain = Self {
             id,
-            lifecycle: Mutex::new(Lifecycle::new()),
+            lifecycle: RareMutex::new(Lifecycle::new()),
             account,
             p2m: Mutex::new(parts.p2m),
             grants: Mutex::new(parts.grants),
             maptrack: Mutex::new(Maptrack::new(config.max_maptrack_frames)),
             shared_info: parts.shared_info,
-            shared_info_gfn: Mutex::new(Gfn::INVALID),
-            params: Mutex::new(HvmParams::default()),
-            resources: Mutex::new(Resources::default()),
+            shared_info_gfn: RareMutex::new(Gfn::INVALID),
+            params: RareMutex::new(HvmParams::default()),
+            resources: RareMutex::new(Resources::default()),
             sched: DomainSched::new(config.pool),
             vgic: Mutex::new(vgic),
             events,
             uart: Once::new(),
-            handle: Mutex::new(config.handle),
+            handle: RareMutex::new(config.handle),
             counter_offset: hv.machine.ticks(),
             time_offset: AtomicI64::new(0),
-            console_line: Mutex::new(Vec::new()),
+            console_line: RareMutex::new(Vec::new()),
             marks_runstate: AtomicBool::new(false),
             aarch32: AtomicBool::new(!cfg!(target_arch = "aarch64")),
             debugged: AtomicBool::new(false),
@@ -196,7 +196,7 @@ impl<M: Machine> Domain<M> {
 
     /// [`Domain::lifecycle`], locked. A function, as many places need it and none often.
     #[inline(never)]
-    pub fn life(&self) -> MutexGuard<'_, Lifecycle> {
+    pub fn life(&self) -> RareGuard<'_, Lifecycle> {
         self.lifecycle.lock()
     }
 
@@ -205,7 +205,13 @@ impl<M: Machine> Domain<M> {
         self.vcpus.get().map_or(&[], |v| v)
     }
 
-    /// The same, to be held.
+    /// One of them. A function, as many places need it and none often.
+    #[inline(never)]
+    pub(crate) fn vcpu(&self, id: u32) -> Option<&Vcpu<M>> {
+        self.vcpus().get(id as usize)
+    }
+
+    /// All of them, to be held.
     pub(crate) fn shared_vcpus(&self) -> Option<&Arc<[Vcpu<M>]>> {
         self.vcpus.get()
     }
@@ -225,6 +231,11 @@ impl<M: Machine> Domain<M> {
 
     /// Its stage-2 tables, locked.
     pub fn p2m<'a>(&'a self, mem: Mem<'a, M>) -> P2mGuard<'a, M> {
+        P2mGuard::new(self.p2m.lock_rarely(), mem)
+    }
+
+    /// The same for frequent paths.
+    pub(crate) fn p2m_quickly<'a>(&'a self, mem: Mem<'a, M>) -> P2mGuard<'a, M> {
         P2mGuard::new(self.p2m.lock(), mem)
     }
 

@@ -158,7 +158,7 @@ impl<M: Machine> Current<'_, M> {
             let ipa = self.hv.machine.translate_va(va + done as u64, access)?;
             let offset = ipa as usize % PAGE_SIZE;
             let to = len.min(done + PAGE_SIZE - offset);
-            let held = self.domain.p2m(mem).hold(Gfn::containing(ipa), access);
+            let held = self.domain.p2m_quickly(mem).hold(Gfn::containing(ipa), access);
             let (held, _) = held.ok_or(Errno::EFAULT)?;
             each(Piece { mfn: held.mfn(), offset, from: done, to });
             done = to;
@@ -257,7 +257,7 @@ impl<'c, 'a, M: Machine> Window<'c, 'a, M> {
             Some(held) => held,
             None => {
                 let ipa = cur.hv.machine.translate_va(page, Access::Write)?;
-                let held = cur.domain.p2m(cur.hv.mem()).hold(Gfn::containing(ipa), Access::Write);
+                let held = cur.domain.p2m_quickly(cur.hv.mem()).hold(Gfn::containing(ipa), Access::Write);
                 held.ok_or(Errno::EFAULT)?.0
             }
         };

@@ -11,10 +11,8 @@ use xen_abi::{
 
 use crate::{
     current::Current,
-    domain::Domain,
     hypercall::{Args, HypercallResult},
     machine::Machine,
-    xsm,
 };
 
 /// hvm_op: command, pointer.
@@ -31,16 +29,10 @@ pub fn hvm_op<M: Machine>(cur: &mut Current<'_, M>, args: Args) -> HypercallResu
     Ok(0)
 }
 
-fn target<M: Machine>(cur: &Current<'_, M>, op: &HvmParam) -> Result<Arc<Domain<M>>, Errno> {
-    let domain = cur.hv.domains.get_or_self(cur.domain, op.domid).ok_or(Errno::ESRCH)?;
-    xsm::target(cur.domain, &domain)?;
-    Ok(domain)
-}
-
 /// Only the toolstack sets parameters.
 fn set<M: Machine>(cur: &Current<'_, M>, at: u64) -> Result<(), Errno> {
     let op: HvmParam = cur.read(at)?;
-    let domain = target(cur, &op)?;
+    let domain = cur.target(op.domid)?;
     let own = Arc::ptr_eq(&domain, cur.domain);
     let mut params = domain.params.lock();
     if own && params.get(op.index).is_some() {
@@ -51,7 +43,7 @@ fn set<M: Machine>(cur: &Current<'_, M>, at: u64) -> Result<(), Errno> {
 
 fn get<M: Machine>(cur: &Current<'_, M>, at: u64) -> Result<(), Errno> {
     let op: HvmParam = cur.read(at)?;
-    let domain = target(cur, &op)?;
+    let domain = cur.target(op.domid)?;
     if op.index == param::MONITOR_RING_PFN && Arc::ptr_eq(&domain, cur.domain) {
         return Err(Errno::EPERM);
     }

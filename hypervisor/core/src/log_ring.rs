@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use lock::Mutex;
+use lock::RareMutex;
 
 struct Ring {
     /// A power of two long.
@@ -19,7 +19,7 @@ struct Ring {
 
 /// The log.
 pub struct LogRing {
-    ring: Mutex<Ring>,
+    ring: RareMutex<Ring>,
     news: AtomicBool,
 }
 
@@ -35,7 +35,10 @@ pub struct Chunk {
 impl LogRing {
     /// A log that keeps nothing yet; made before there is a heap.
     pub const fn new() -> Self {
-        Self { ring: Mutex::new(Ring { bytes: Vec::new(), start: 0, end: 0 }), news: AtomicBool::new(false) }
+        Self {
+            ring: RareMutex::new(Ring { bytes: Vec::new(), start: 0, end: 0 }),
+            news: AtomicBool::new(false),
+        }
     }
 
     /// Gives the log room for at least `size` bytes, keeping what it has. Nothing changes when

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
-use lock::Mutex;
+use lock::RareMutex;
 use xen_abi::{
     Errno,
     platform::{INTERFACE_VERSION, PlatformOp, SetTime64, op},
@@ -29,7 +29,7 @@ struct Base {
 
 /// The machine's wall clock.
 #[derive(Debug, Default)]
-pub(crate) struct Wallclock(Mutex<Base>);
+pub(crate) struct Wallclock(RareMutex<Base>);
 
 /// platform_op: pointer.
 pub fn platform_op<M: Machine>(cur: &mut Current<'_, M>, args: Args) -> HypercallResult {

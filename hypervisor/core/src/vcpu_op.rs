@@ -13,7 +13,7 @@ use crate::{current::Current, hypercall::HypercallResult, machine::Machine, vcpu
 /// Serves `vcpu_op(command, vcpu, at)`.
 pub fn vcpu_op<M: Machine>(cur: &mut Current<'_, M>, command: u64, vcpu: u64, at: u64) -> HypercallResult {
     let command = command as u32;
-    let vcpu = cur.domain.vcpus().get(vcpu as u32 as usize).ok_or(Errno::ENOENT)?;
+    let vcpu = cur.domain.vcpu(vcpu as u32).ok_or(Errno::ENOENT)?;
     if !matches!(command, op::REGISTER_VCPU_INFO | op::REGISTER_RUNSTATE_MEMORY_AREA) {
         return Err(Errno::EINVAL.into());
     }

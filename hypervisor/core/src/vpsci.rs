@@ -28,7 +28,7 @@ pub(crate) struct CpuOn {
 impl<M: Machine> Current<'_, M> {
     pub(crate) fn cpu_on(&self, on: &CpuOn) -> i32 {
         let index = (on.target & 0xff) | (on.target >> 8 & 0xff) << 4;
-        let Some(vcpu) = self.domain.vcpus().get(index as usize) else {
+        let Some(vcpu) = self.domain.vcpu(index as u32) else {
             return ret::INVALID_PARAMETERS;
         };
         let context = match start_context(self.domain.is_aarch32(), on.entry, on.context) {

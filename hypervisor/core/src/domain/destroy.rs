@@ -7,6 +7,7 @@
 
 use alloc::sync::Arc;
 
+use lock::LockRarely;
 use xen_abi::xen::virq;
 
 use super::{Domain, Dying};
@@ -135,9 +136,9 @@ impl<M: Machine> Domain<M> {
     /// Gives back what is not counted as the domain's memory.
     pub(super) fn give_back(&self, hv: &Hypervisor<M>) {
         let mem = hv.mem();
-        self.grants.lock().free(mem);
+        self.grants.lock_rarely().free(mem);
         mem.frames.end_loan(mem.machine, self.shared_info);
-        let p2m = self.p2m.lock();
+        let p2m = self.p2m.lock_rarely();
         p2m.discard(mem);
         hv.domains.vmids.give(p2m.vmid());
     }

@@ -5,7 +5,7 @@
 
 use alloc::{sync::Arc, vec::Vec};
 
-use lock::{Mutex, RwLock};
+use lock::{RareMutex, RwLock};
 use xen_abi::{Domid, Errno};
 
 use super::{Domain, vmids::Vmids};
@@ -16,14 +16,14 @@ pub struct DomainList<M: Machine> {
     /// In the order of their ids.
     domains: RwLock<Vec<Arc<Domain<M>>>>,
     /// The id that was given out last.
-    rover: Mutex<Domid>,
+    rover: RareMutex<Domid>,
     pub(super) vmids: Vmids,
 }
 
 impl<M: Machine> DomainList<M> {
     /// An empty list.
     pub const fn new() -> Self {
-        Self { domains: RwLock::new(Vec::new()), rover: Mutex::new(Domid(0)), vmids: Vmids::new() }
+        Self { domains: RwLock::new(Vec::new()), rover: RareMutex::new(Domid(0)), vmids: Vmids::new() }
     }
 
     /// The domain of that id.
@@ -36,7 +36,8 @@ impl<M: Machine> DomainList<M> {
     /// The domain with the lowest id not below `from`.
     pub fn at_or_after(&self, from: Domid) -> Option<Arc<Domain<M>>> {
         let domains = self.domains.read();
-        domains.get(domains.partition_point(|domain| domain.id < from)).cloned()
+        let (Ok(at) | Err(at)) = place(&domains, from);
+        domains.get(at).cloned()
     }
 
     /// All domains, in order of their ids; the lock is not held in between.
@@ -47,11 +48,6 @@ impl<M: Machine> DomainList<M> {
             from = domain.id.0.checked_add(1).map(Domid);
             Some(domain)
         })
-    }
-
-    /// The domain of that id, which [`Domid::SELF`] is too.
-    pub fn get_or_self(&self, caller: &Arc<Domain<M>>, id: Domid) -> Option<Arc<Domain<M>>> {
-        if id == Domid::SELF || id == caller.id { Some(caller.clone()) } else { self.get(id) }
     }
 
     /// How many there are.
@@ -88,7 +84,7 @@ impl<M: Machine> DomainList<M> {
     pub(crate) fn insert(&self, domain: Arc<Domain<M>>) -> Result<(), Errno> {
         let mut domains = self.domains.write();
         domains.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        match domains.binary_search_by_key(&domain.id, |d| d.id) {
+        match place(&domains, domain.id) {
             Ok(_) => Err(Errno::EEXIST),
             Err(at) => {
                 domains.insert(at, domain);
@@ -100,9 +96,15 @@ impl<M: Machine> DomainList<M> {
     /// Forgets a domain; its id is free.
     pub(super) fn remove(&self, id: Domid) -> Option<Arc<Domain<M>>> {
         let mut domains = self.domains.write();
-        let at = domains.binary_search_by_key(&id, |domain| domain.id).ok()?;
+        let at = place(&domains, id).ok()?;
         Some(domains.remove(at))
     }
+}
+
+/// Where a domain is in the list, or would be; [`DomainList::get`] is too frequent to call this.
+#[inline(never)]
+fn place<M: Machine>(domains: &[Arc<Domain<M>>], id: Domid) -> Result<usize, usize> {
+    domains.binary_search_by_key(&id, |domain| domain.id)
 }
 
 impl<M: Machine> Default for DomainList<M> {

@@ -1,20 +1,20 @@
 //! The TLB tags of stage-2 tables: eight bits everywhere, 0 never a guest's.
 
-use lock::Mutex;
+use lock::RareMutex;
 
 use crate::machine::Vmid;
 
 const WORDS: usize = 8;
 
 /// Which tags are taken.
-pub struct Vmids(Mutex<[u32; WORDS]>);
+pub struct Vmids(RareMutex<[u32; WORDS]>);
 
 impl Vmids {
     /// Only 0 is taken.
     pub(super) const fn new() -> Self {
         let mut words = [0; WORDS];
         words[0] = 1;
-        Self(Mutex::new(words))
+        Self(RareMutex::new(words))
     }
 
     /// Takes a free tag.

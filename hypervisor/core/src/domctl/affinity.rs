@@ -17,7 +17,7 @@ fn vcpu<'a, M: Machine>(domain: &'a Domain<M>, asked: &VcpuAffinity) -> Result<&
     if asked.vcpu >= domain.config.max_vcpus {
         return Err(Errno::EINVAL);
     }
-    let vcpu = domain.vcpus().get(asked.vcpu as usize).ok_or(Errno::ESRCH)?;
+    let vcpu = domain.vcpu(asked.vcpu).ok_or(Errno::ESRCH)?;
     let hard_missing = asked.flags & affinity::HARD != 0 && asked.cpumap_hard.bitmap.is_null();
     let soft_missing = asked.flags & affinity::SOFT != 0 && asked.cpumap_soft.bitmap.is_null();
     if asked.flags == 0 || hard_missing || soft_missing {

@@ -29,15 +29,11 @@ pub(super) fn create<M: Machine>(cur: &Current<'_, M>, op: &Domctl, domain: &Arc
     Ok(Served::Quietly)
 }
 
-fn existing<M: Machine>(domain: &Domain<M>, id: u32) -> Option<&Vcpu<M>> {
-    domain.vcpus().get(usize::try_from(id).ok()?)
-}
-
 /// Sets a vCPU's registers, or resets it.
 pub(super) fn set_context<M: Machine>(cur: &Current<'_, M>, op: &Domctl, domain: &Arc<Domain<M>>) -> Result {
     let asked: VcpuContext = op.u.get();
     not_self(cur, domain)?;
-    let vcpu = existing(domain, asked.vcpu).ok_or(Errno::EINVAL)?;
+    let vcpu = domain.vcpu(asked.vcpu).ok_or(Errno::EINVAL)?;
     if asked.ctxt.is_null() {
         return while_off(cur, domain, vcpu, || {
             cur.hv.vcpu_down(vcpu);
@@ -96,7 +92,7 @@ fn is_allowed(context: &VcpuGuestContext, aarch32: bool) -> bool {
 
 pub(super) fn get_context<M: Machine>(cur: &Current<'_, M>, op: &Domctl, domain: &Arc<Domain<M>>) -> Result {
     let asked: VcpuContext = op.u.get();
-    let vcpu = existing(domain, asked.vcpu).ok_or(Errno::EINVAL)?;
+    let vcpu = domain.vcpu(asked.vcpu).ok_or(Errno::EINVAL)?;
     if core::ptr::eq(vcpu, cur.vcpu) {
         return Err(Errno::EINVAL);
     }
@@ -117,7 +113,7 @@ pub(super) fn info<M: Machine>(cur: &Current<'_, M>, op: &mut Domctl, domain: &A
     if asked.vcpu >= domain.config.max_vcpus {
         return Err(Errno::EINVAL);
     }
-    let vcpu = existing(domain, asked.vcpu).ok_or(Errno::ESRCH)?;
+    let vcpu = domain.vcpu(asked.vcpu).ok_or(Errno::ESRCH)?;
     op.u.set(&GetVcpuInfo {
         vcpu: asked.vcpu,
         online: (!vcpu.sched.is_down()).into(),

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
-use lock::MutexGuard;
+use lock::{LockRarely, RareGuard};
 use xen_abi::{
     Domid, Errno, EvtchnPort,
     event_channel::{AllocUnbound, BindInterdomain, BindIpi, BindVcpu, BindVirq, Status, status},
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{Hypervisor, current::Current, domain::Domain, machine::Machine, xsm};
 
-type Bind<'a> = MutexGuard<'a, Binding>;
+type Bind<'a> = RareGuard<'a, Binding>;
 
 /// Locks the bindings of one or two domains, in the order of their ids.
 fn lock_both<'a, M: Machine>(
@@ -41,11 +41,11 @@ impl<M: Machine> Hypervisor<M> {
             return Err(Errno::EINVAL);
         }
         let events = &domain.events;
-        let end = events.delivery.lock().end().min(events.highest.saturating_add(1));
+        let end = events.delivery.lock_rarely().end().min(events.highest.saturating_add(1));
         let mut lowest = None;
         for number in bind.first_free..end {
             let port = events.ports.make(number)?;
-            if !matches!(*port.state.lock(), State::Free) {
+            if !matches!(*port.state.lock_rarely(), State::Free) {
                 continue;
             }
             bind.first_free = *lowest.get_or_insert(number);
@@ -59,14 +59,14 @@ impl<M: Machine> Hypervisor<M> {
     /// Finds a port by its number, which has to be free. All below it exist then, as where ports are used in turn.
     fn chosen_port<'a>(&self, domain: &'a Domain<M>, number: u32) -> Result<&'a Port<M>, Errno> {
         let events = &domain.events;
-        if number > events.highest || number >= events.delivery.lock().end() {
+        if number > events.highest || number >= events.delivery.lock_rarely().end() {
             return Err(Errno::ENOSPC);
         }
         for below in (0..number).step_by(BUCKET as usize) {
             events.ports.make(below)?;
         }
         let port = events.ports.make(number)?;
-        if matches!(*port.state.lock(), State::Free) { Ok(port) } else { Err(Errno::EBUSY) }
+        if matches!(*port.state.lock_rarely(), State::Free) { Ok(port) } else { Err(Errno::EBUSY) }
     }
 
     /// Connects ports of two domains that do not run yet, unless they are connected; SILO keeps apart what guests
@@ -77,7 +77,7 @@ impl<M: Machine> Hypervisor<M> {
         (other, second): (&Arc<Domain<M>>, u32),
     ) -> Result<(), Errno> {
         if let Ok(port) = one.events.port(first)
-            && let State::Interdomain(remote, number) = &*port.state.lock()
+            && let State::Interdomain(remote, number) = &*port.state.lock_rarely()
             && Arc::ptr_eq(remote, other)
             && *number == second
         {
@@ -98,7 +98,7 @@ impl<M: Machine> Hypervisor<M> {
 
     /// Whether the guest still has the port of an earlier binding in a queue.
     fn is_busy(&self, domain: &Domain<M>, number: u32) -> bool {
-        match &*domain.events.delivery.lock() {
+        match &*domain.events.delivery.lock_rarely() {
             Delivery::TwoLevel => false,
             Delivery::Fifo(fifo) => fifo.is_busy(&self.machine, number),
         }
@@ -108,7 +108,7 @@ impl<M: Machine> Hypervisor<M> {
     fn bind_port(&self, bind: &mut Binding, port: &Port<M>, state: State<M>, vcpu: u32) {
         port.reset();
         port.vcpu.store(vcpu, Ordering::Relaxed);
-        *port.state.lock() = state;
+        *port.state.lock_rarely() = state;
         bind.active += u32::from(vcpu != HYPERVISOR);
     }
 
@@ -159,7 +159,7 @@ impl<M: Machine> Hypervisor<M> {
     ) -> Result<Option<Arc<Domain<M>>>, Errno> {
         let port = domain.events.port(number)?;
         let (mut mine, _theirs) = lock_both(domain, peer.map(|peer| &**peer));
-        let mut state = port.state.lock();
+        let mut state = port.state.lock_rarely();
         let hypervisors = port.is_hypervisors();
         match &*state {
             State::Free | State::Reserved => return Err(Errno::EINVAL),
@@ -172,7 +172,7 @@ impl<M: Machine> Hypervisor<M> {
                     return Ok(Some(remote.clone()));
                 }
                 let theirs = remote.events.port(*their_number)?;
-                *theirs.state.lock() = State::Unbound(domain.id);
+                *theirs.state.lock_rarely() = State::Unbound(domain.id);
             }
         }
         self.clear_pending(domain, number, port);
@@ -192,14 +192,6 @@ fn unbind_virq<M: Machine>(domain: &Domain<M>, virq: u32, number: u32) {
 }
 
 impl<M: Machine> Current<'_, M> {
-    /// The domain that an id names; [`Domid::SELF`] too.
-    pub(super) fn any_domain(&self, id: Domid) -> Result<Arc<Domain<M>>, Errno> {
-        if id == Domid::SELF || id == self.domain.id {
-            return Ok(self.domain.clone());
-        }
-        self.hv.domains.get(id).ok_or(Errno::ESRCH)
-    }
-
     pub(super) fn op_alloc_unbound(&self, op: &mut AllocUnbound) -> Result<(), Errno> {
         let domain = self.any_domain(op.dom)?;
         let mut bind = domain.events.bind.lock();
@@ -222,7 +214,7 @@ impl<M: Machine> Current<'_, M> {
         let (number, port) = self.hv.free_port(self.domain, &mut mine)?;
         let their_number = op.remote_port.0;
         let their_port = remote.events.port(their_number)?;
-        let mut their_state = their_port.state.lock();
+        let mut their_state = their_port.state.lock_rarely();
         if !matches!(*their_state, State::Unbound(whom) if whom == self.domain.id) {
             return Err(Errno::EINVAL);
         }
@@ -240,7 +232,7 @@ impl<M: Machine> Current<'_, M> {
         if op.virq >= virq::COUNT || (is_global(op.virq) && op.vcpu != 0) {
             return Err(Errno::EINVAL);
         }
-        let vcpu = self.domain.vcpus().get(op.vcpu as usize).ok_or(Errno::ENOENT)?;
+        let vcpu = self.domain.vcpu(op.vcpu).ok_or(Errno::ENOENT)?;
         let bound = &vcpu.events.virqs[op.virq as usize];
         let mut bind = self.domain.events.bind.lock();
         if bound.load(Ordering::Relaxed) != 0 {
@@ -255,7 +247,7 @@ impl<M: Machine> Current<'_, M> {
     }
 
     pub(super) fn op_bind_ipi(&self, op: &mut BindIpi) -> Result<(), Errno> {
-        self.domain.vcpus().get(op.vcpu as usize).ok_or(Errno::ENOENT)?;
+        self.domain.vcpu(op.vcpu).ok_or(Errno::ENOENT)?;
         let mut bind = self.domain.events.bind.lock();
         let (number, port) = self.hv.free_port(self.domain, &mut bind)?;
         self.hv.bind_port(&mut bind, port, State::Ipi, op.vcpu);
@@ -264,10 +256,10 @@ impl<M: Machine> Current<'_, M> {
     }
 
     pub(super) fn op_bind_vcpu(&self, op: &BindVcpu) -> Result<(), Errno> {
-        self.domain.vcpus().get(op.vcpu as usize).ok_or(Errno::ENOENT)?;
+        self.domain.vcpu(op.vcpu).ok_or(Errno::ENOENT)?;
         let _bind = self.domain.events.bind.lock();
         let port = self.domain.events.port(op.port.0)?;
-        match &*port.state.lock() {
+        match &*port.state.lock_rarely() {
             State::Virq(virq) if is_global(*virq) => {}
             State::Unbound(_) | State::Interdomain(..) if !port.is_hypervisors() => {}
             _ => return Err(Errno::EINVAL),
@@ -280,7 +272,7 @@ impl<M: Machine> Current<'_, M> {
         let domain = self.any_domain(op.dom)?;
         let port = domain.events.port(op.port.0)?;
         xsm::target(self.domain, &domain)?;
-        let (status, u) = match &*port.state.lock() {
+        let (status, u) = match &*port.state.lock_rarely() {
             State::Free | State::Reserved => (status::CLOSED, None),
             State::Unbound(remote) => (status::UNBOUND, Some([remote.0.into(), 0])),
             State::Interdomain(remote, number) => (status::INTERDOMAIN, Some([remote.id.0.into(), *number])),
@@ -317,7 +309,7 @@ impl<M: Machine> Hypervisor<M> {
     /// Tells whoever is connected to a port of the hypervisor's. No lock is held.
     pub(crate) fn send_own(&self, domain: &Domain<M>, number: EvtchnPort) {
         let Ok(port) = domain.events.port(number.0) else { return };
-        if let State::Interdomain(remote, their_number) = &*port.state.lock()
+        if let State::Interdomain(remote, their_number) = &*port.state.lock_rarely()
             && let Ok(their_port) = remote.events.port(*their_number)
         {
             self.set_pending(remote, *their_number, their_port);

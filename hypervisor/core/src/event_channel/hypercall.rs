@@ -2,6 +2,7 @@
 
 use core::sync::atomic::Ordering;
 
+use lock::LockRarely;
 use xen_abi::{
     Errno, Gfn, PAGE_SIZE,
     event_channel::{
@@ -94,9 +95,9 @@ impl<M: Machine> Current<'_, M> {
     fn op_unmask(&self, number: u32) -> Result<(), Errno> {
         let port = self.domain.events.port(number)?;
         let v = port.vcpu.load(Ordering::Relaxed);
-        let Some(vcpu) = self.domain.vcpus().get(v as usize) else { return Ok(()) };
+        let Some(vcpu) = self.domain.vcpu(v) else { return Ok(()) };
         let machine = &self.hv.machine;
-        let mut delivery = self.domain.events.delivery.lock();
+        let mut delivery = self.domain.events.delivery.lock_rarely();
         let raised = match &mut *delivery {
             Delivery::TwoLevel if !Delivery::has_bit(number) => return Err(Errno::EINVAL),
             Delivery::TwoLevel => {
@@ -112,14 +113,14 @@ impl<M: Machine> Current<'_, M> {
     fn op_init_control(&self, op: &mut InitControl) -> Result<(), Errno> {
         op.link_bits = fifo::LINK_BITS as u8;
         let v = op.vcpu as usize;
-        self.domain.vcpus().get(v).ok_or(Errno::ENOENT)?;
+        self.domain.vcpu(op.vcpu).ok_or(Errno::ENOENT)?;
         let last = (PAGE_SIZE - size_of::<FifoControlBlock>()) as u32;
         if op.offset > last || !op.offset.is_multiple_of(CONTROL_ALIGNMENT) {
             return Err(Errno::EINVAL);
         }
         let held = self.hv.hold_page(self.domain, Gfn(op.control_gfn));
         let _bind = self.domain.events.bind.lock();
-        let mut delivery = self.domain.events.delivery.lock();
+        let mut delivery = self.domain.events.delivery.lock_rarely();
         if let Delivery::Fifo(fifo) = &mut *delivery {
             if fifo.has_control(v) {
                 return Err(Errno::EINVAL);
@@ -150,14 +151,14 @@ impl<M: Machine> Current<'_, M> {
     fn op_expand_array(&self, gfn: Gfn) -> Result<(), Errno> {
         let held = self.hv.hold_page(self.domain, gfn);
         let _bind = self.domain.events.bind.lock();
-        let ports = match &mut *self.domain.events.delivery.lock() {
+        let ports = match &mut *self.domain.events.delivery.lock_rarely() {
             Delivery::TwoLevel => return Err(Errno::EOPNOTSUPP),
             Delivery::Fifo(fifo) if fifo.is_full() => return Err(Errno::ENOSPC),
             Delivery::Fifo(fifo) => fifo.add_page(held.ok_or(Errno::EINVAL)?.keep()),
         };
         for number in ports {
             let Ok(port) = self.domain.events.port(number) else { break };
-            let _state = port.state.lock();
+            let _state = port.state.lock_rarely();
             if port.early.swap(false, Ordering::Relaxed) {
                 self.hv.set_pending(self.domain, number, port);
             }
@@ -168,10 +169,10 @@ impl<M: Machine> Current<'_, M> {
     fn op_set_priority(&self, op: &SetPriority) -> Result<(), Errno> {
         let _bind = self.domain.events.bind.lock();
         let port = self.domain.events.port(op.port.0)?;
-        if matches!(*self.domain.events.delivery.lock(), Delivery::TwoLevel) {
+        if matches!(*self.domain.events.delivery.lock_rarely(), Delivery::TwoLevel) {
             return Err(Errno::ENOSYS);
         }
-        if matches!(*port.state.lock(), State::Free | State::Reserved) {
+        if matches!(*port.state.lock_rarely(), State::Free | State::Reserved) {
             return Err(Errno::EACCES);
         }
         if op.priority > fifo::PRIORITY_MIN {

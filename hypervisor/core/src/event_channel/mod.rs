@@ -19,7 +19,7 @@ mod virq;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use lock::{Mutex, MutexGuard};
+use lock::{LockRarely, Mutex, MutexGuard, RareMutex};
 use xen_abi::{Errno, event_channel::NR_CHANNELS_2L, event_channel::fifo::NR_CHANNELS};
 
 use crate::{Hypervisor, domain::Domain, machine::Machine, vcpu::Vcpu};
@@ -63,7 +63,7 @@ struct Binding {
 
 /// The event channels of a domain.
 pub struct Events<M: Machine> {
-    bind: Mutex<Binding>,
+    bind: RareMutex<Binding>,
     ports: Ports<M>,
     /// The highest port that the domain may have.
     highest: u32,
@@ -76,13 +76,13 @@ impl<M: Machine> Events<M> {
     /// No ports yet, and none above `highest`.
     pub fn new(highest: u32) -> Result<Self, Errno> {
         let events = Self {
-            bind: Mutex::new(Binding { first_free: 1, active: 0, reset_from: 0, dead: false }),
+            bind: RareMutex::new(Binding { first_free: 1, active: 0, reset_from: 0, dead: false }),
             ports: Ports::new(highest)?,
             highest,
             delivery: Mutex::new(Delivery::TwoLevel),
             pollers: AtomicU32::new(0),
         };
-        *events.ports.make(0)?.state.lock() = State::Reserved;
+        *events.ports.make(0)?.state.lock_rarely() = State::Reserved;
         Ok(events)
     }
 
@@ -170,7 +170,7 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     fn is_event_pending(&self, domain: &Domain<M>, number: u32) -> bool {
-        match &*domain.events.delivery.lock() {
+        match &*domain.events.delivery.lock_rarely() {
             Delivery::TwoLevel if !Delivery::has_bit(number) => false,
             Delivery::TwoLevel => two_level::is_pending(&self.machine, domain.shared_info, number),
             Delivery::Fifo(fifo) => fifo.is_pending(&self.machine, number),
@@ -179,7 +179,7 @@ impl<M: Machine> Hypervisor<M> {
 
     fn clear_pending(&self, domain: &Domain<M>, number: u32, port: &Port<M>) {
         port.early.store(false, Ordering::Relaxed);
-        match &*domain.events.delivery.lock() {
+        match &*domain.events.delivery.lock_rarely() {
             // A port that was made while the domain used FIFOs has no bit.
             Delivery::TwoLevel if Delivery::has_bit(number) => {
                 two_level::clear_pending(&self.machine, domain.shared_info, number);

@@ -2,10 +2,11 @@
 
 use alloc::sync::Arc;
 
+use lock::LockRarely;
 use xen_abi::{Domid, Errno};
 
 use super::{Delivery, two_level};
-use crate::{Hypervisor, current::Current, domain::Domain, machine::Machine, xsm};
+use crate::{Hypervisor, current::Current, domain::Domain, machine::Machine};
 
 /// Ports closed between two questions whether to stop.
 const STEP: u32 = 64;
@@ -13,8 +14,7 @@ const STEP: u32 = 64;
 impl<M: Machine> Current<'_, M> {
     /// EVTCHNOP_reset. False when it has to be continued.
     pub(super) fn op_reset(&self, dom: Domid, resuming: bool) -> Result<bool, Errno> {
-        let domain = self.any_domain(dom)?;
-        xsm::target(self.domain, &domain)?;
+        let domain = self.target(dom)?;
         if !Arc::ptr_eq(&domain, self.domain) && !domain.life().is_paused() {
             return Err(Errno::EINVAL);
         }
@@ -57,7 +57,7 @@ impl<M: Machine> Hypervisor<M> {
             if bind.active != 0 {
                 return Err(Errno::EAGAIN);
             }
-            let mut delivery = domain.events.delivery.lock();
+            let mut delivery = domain.events.delivery.lock_rarely();
             match core::mem::replace(&mut *delivery, Delivery::TwoLevel) {
                 Delivery::TwoLevel => return Ok(()),
                 old @ Delivery::Fifo(_) => {
@@ -91,7 +91,7 @@ impl<M: Machine> Hypervisor<M> {
             return false;
         }
         self.drop_virq_handler(domain);
-        let old = core::mem::replace(&mut *domain.events.delivery.lock(), Delivery::TwoLevel);
+        let old = core::mem::replace(&mut *domain.events.delivery.lock_rarely(), Delivery::TwoLevel);
         self.release_delivery(old);
         self.release_vcpu_infos(domain);
         true

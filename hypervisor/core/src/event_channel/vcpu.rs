@@ -6,6 +6,7 @@ use core::{
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
+use lock::LockRarely;
 use xen_abi::{
     Errno, Gfn, Mfn, PAGE_SHIFT, PAGE_SIZE,
     xen::{VcpuInfo, virq},
@@ -85,7 +86,7 @@ impl<M: Machine> Hypervisor<M> {
         let held = self.hold_page(domain, gfn).ok_or(Errno::EINVAL)?;
         {
             // No event may come between copying and moving.
-            let _delivery = domain.events.delivery.lock();
+            let _delivery = domain.events.delivery.lock_rarely();
             if vcpu.events.is_held() {
                 return Err(Errno::EINVAL);
             }
@@ -112,7 +113,7 @@ impl<M: Machine> Hypervisor<M> {
     pub(crate) fn release_vcpu_infos(&self, domain: &Domain<M>) {
         for vcpu in domain.vcpus() {
             let old = {
-                let _delivery = domain.events.delivery.lock();
+                let _delivery = domain.events.delivery.lock_rarely();
                 let old = vcpu.events.info().filter(|_| vcpu.events.is_held());
                 let shared = if vcpu.id == 0 { domain.shared_info.0 << PAGE_SHIFT } else { NOWHERE };
                 vcpu.events.area.store(shared, Ordering::Release);
@@ -154,12 +155,11 @@ impl<M: Machine> Hypervisor<M> {
 
     /// Whether a port may be polled.
     pub(crate) fn is_pollable(&self, domain: &Domain<M>, number: u32) -> bool {
-        let in_range = number < domain.events.delivery.lock().end();
+        let in_range = number < domain.events.delivery.lock_rarely().end();
         in_range
-            && domain
-                .events
-                .port(number)
-                .is_ok_and(|port| !matches!(*port.state.lock(), super::State::Free | super::State::Reserved))
+            && domain.events.port(number).is_ok_and(|port| {
+                !matches!(*port.state.lock_rarely(), super::State::Free | super::State::Reserved)
+            })
     }
 
     /// Whether an event is pending on a port that may be polled.

@@ -18,7 +18,7 @@ use core::{
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
-use lock::Mutex;
+use lock::RareMutex;
 use xen_abi::{Domid, Errno, Mfn, PAGE_SHIFT, PAGE_SIZE};
 
 use crate::{
@@ -85,8 +85,8 @@ struct Free {
 /// All RAM.
 pub struct Frames {
     table: FrameTable,
-    free: Mutex<Free>,
-    accounts: Mutex<Vec<Arc<Account>>>,
+    free: RareMutex<Free>,
+    accounts: RareMutex<Vec<Arc<Account>>>,
     /// Free frames that have not been scrubbed.
     dirty: AtomicU32,
     /// Those of them that a dying domain left.
@@ -105,8 +105,8 @@ impl Frames {
     pub fn new(banks: &[RamBank], storage: Storage) -> Self {
         Self {
             table: FrameTable::new(banks, storage.entries),
-            free: Mutex::new(Free { buddy: Buddy::new(banks, storage.words), frames: 0, claimed: 0 }),
-            accounts: Mutex::new(Vec::new()),
+            free: RareMutex::new(Free { buddy: Buddy::new(banks, storage.words), frames: 0, claimed: 0 }),
+            accounts: RareMutex::new(Vec::new()),
             dirty: AtomicU32::new(0),
             used: AtomicU32::new(0),
             next_used: AtomicU32::new(0),
@@ -250,7 +250,7 @@ impl Frames {
     pub fn open(&self, account: &Arc<Account>) -> Result<(), Errno> {
         let mut accounts = self.accounts.lock();
         accounts.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        match accounts.binary_search_by_key(&account.domid, |a| a.domid) {
+        match place(&accounts, account.domid) {
             Ok(_) => Err(Errno::EEXIST),
             Err(at) => {
                 accounts.insert(at, account.clone());
@@ -262,7 +262,7 @@ impl Frames {
     /// Forgets an account that owns nothing.
     pub fn forget(&self, domid: Domid) {
         let mut accounts = self.accounts.lock();
-        if let Ok(at) = accounts.binary_search_by_key(&domid, |a| a.domid) {
+        if let Ok(at) = place(&accounts, domid) {
             accounts.remove(at);
         }
     }
@@ -493,8 +493,7 @@ impl Frames {
     /// The account of a domain.
     pub(crate) fn account(&self, owner: Domid) -> Option<Arc<Account>> {
         let accounts = self.accounts.lock();
-        let found = accounts.binary_search_by_key(&owner, |a| a.domid);
-        found.ok().map(|at| accounts[at].clone())
+        place(&accounts, owner).ok().map(|at| accounts[at].clone())
     }
 
     fn hand_out<M: Machine>(&self, machine: &M, start: Mfn, order: u32, to: Use, unscrubbed: bool) {
@@ -516,6 +515,12 @@ impl Frames {
         free.buddy.give(start, frames);
         free.frames += frames;
     }
+}
+
+/// Where an account is in the list, or would be.
+#[inline(never)]
+fn place(accounts: &[Arc<Account>], domid: Domid) -> Result<usize, usize> {
+    accounts.binary_search_by_key(&domid, |account| account.domid)
 }
 
 impl Free {

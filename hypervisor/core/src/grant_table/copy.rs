@@ -83,7 +83,7 @@ fn pin_granted<M: Machine>(
     usage: Usage,
 ) -> Result<Mfn, GrantStatus> {
     let mem = cur.hv.mem();
-    let p2m = granter.p2m(mem);
+    let p2m = granter.p2m_quickly(mem);
     granter.grants.lock().pin(mem, &p2m, (gref, cur.domain.id), usage, false)
 }
 
@@ -110,7 +110,7 @@ fn transfer<M: Machine>(
 ) -> Result<(), GrantStatus> {
     let len = usize::from(op.len);
     let (source, dest) = (usize::from(op.source.offset), usize::from(op.dest.offset));
-    let p2m = cur.domain.p2m(cur.hv.mem());
+    let p2m = cur.domain.p2m_quickly(cur.hv.mem());
     let from = from.or_else(|| p2m.own(op.source.gfn(), Access::Read)).ok_or(GrantStatus::BAD_PAGE)?;
     let to = to.or_else(|| p2m.own(op.dest.gfn(), Access::Write)).ok_or(GrantStatus::BAD_PAGE)?;
     let fits = |offset: usize| offset <= PAGE_SIZE && len <= PAGE_SIZE - offset;

@@ -3,6 +3,7 @@
 
 use alloc::sync::Arc;
 
+use lock::LockRarely;
 use xen_abi::{
     Domid, Errno, Mfn, PAGE_SIZE,
     grant_table::{CacheFlush, ENTRIES_PER_FRAME, cache, op},
@@ -90,7 +91,7 @@ fn cache_op(bits: u32) -> CacheOp {
 /// Looks for a use of the frame by `who` from entry `from` on: `None` when there is one, the entry
 /// to go on with when the search is not over.
 fn find_grant<M: Machine>(owner: &Domain<M>, who: Domid, mfn: Mfn, from: u32) -> Result<Option<u32>, Errno> {
-    owner.grants.lock().find_use(who, mfn, from)
+    owner.grants.lock_rarely().find_use(who, mfn, from)
 }
 
 impl GrantTable {

@@ -57,7 +57,7 @@ fn map_one<M: Machine>(cur: &Current<'_, M>, op: &MapGrantRef) -> Result<(GrantH
     let usage = Usage::of(op.flags & gntmap::READONLY != 0);
     let entry = (op.gref, cur.domain.id);
     let mfn = {
-        let p2m = granter.p2m(mem);
+        let p2m = granter.p2m_quickly(mem);
         granter.grants.lock().pin(mem, &p2m, entry, usage, true)?
     };
     let known = op.flags & !KNOWN == 0;
@@ -77,7 +77,7 @@ fn enter<M: Machine>(cur: &Current<'_, M>, at: Gfn, mapped: Mapped) -> Result<Gr
         Usage::Read => P2mType::GrantRo,
         Usage::Write => P2mType::GrantRw,
     };
-    let mut p2m = cur.domain.p2m(cur.hv.mem());
+    let mut p2m = cur.domain.p2m_quickly(cur.hv.mem());
     let mut maptrack = cur.domain.maptrack.lock();
     let handle = maptrack.next()?;
     p2m.map_page(at, mapped.mfn, kind).map_err(|_| GrantStatus::GENERAL_ERROR)?;

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use core::mem::offset_of;
 
+use lock::LockRarely;
 use xen_abi::{
     Domid, Errno, Gfn, Gref,
     grant_table::{
@@ -11,9 +12,7 @@ use xen_abi::{
 };
 
 use super::{GrantTable, each};
-use crate::{
-    current::Current, domain::Domain, frames::Mem, hypercall::HypercallResult, machine::Machine, xsm,
-};
+use crate::{current::Current, domain::Domain, frames::Mem, hypercall::HypercallResult, machine::Machine};
 
 pub(super) const SWAP_SIZE: u64 = size_of::<SwapGrantRef>() as u64;
 
@@ -22,9 +21,10 @@ const VERSION: u32 = 1;
 
 /// The domain that an operation names, if the caller may act on it.
 fn target<M: Machine>(cur: &Current<'_, M>, domid: Domid) -> Result<Arc<Domain<M>>, GrantStatus> {
-    let domain = cur.hv.domains.get_or_self(cur.domain, domid).ok_or(GrantStatus::BAD_DOMAIN)?;
-    xsm::target(cur.domain, &domain).map_err(|_| GrantStatus::PERMISSION_DENIED)?;
-    Ok(domain)
+    cur.target(domid).map_err(|errno| match errno {
+        Errno::ESRCH => GrantStatus::BAD_DOMAIN,
+        _ => GrantStatus::PERMISSION_DENIED,
+    })
 }
 
 pub(super) fn setup_table<M: Machine>(cur: &mut Current<'_, M>, at: u64, count: u32) -> HypercallResult {
@@ -46,7 +46,7 @@ fn list_frames<M: Machine>(
     domain: &Domain<M>,
 ) -> Result<(), GrantStatus> {
     let mem = cur.hv.mem();
-    let grown = domain.grants.lock().grow(mem, op.nr_frames);
+    let grown = domain.grants.lock_rarely().grow(mem, op.nr_frames);
     grown.map_err(|_| GrantStatus::GENERAL_ERROR)?;
     for index in 0..op.nr_frames {
         let gfn = frame_gfn(mem, domain, index);
@@ -58,7 +58,7 @@ fn list_frames<M: Machine>(
 /// Where the domain has page `index` of its table mapped.
 pub(super) fn frame_gfn<M: Machine>(mem: Mem<'_, M>, domain: &Domain<M>, index: u32) -> Gfn {
     let p2m = domain.p2m(mem);
-    let grants = domain.grants.lock();
+    let grants = domain.grants.lock_rarely();
     let gfn = grants.mapped_at(index);
     let mapped = p2m.lookup(gfn).map(|mapping| mapping.mfn);
     if mapped.is_some() && mapped == grants.frame(index) { gfn } else { Gfn::INVALID }
@@ -71,7 +71,7 @@ pub(super) fn query_size<M: Machine>(cur: &mut Current<'_, M>, at: u64, count: u
     let mut op: QuerySize = cur.read(at)?;
     match target(cur, op.dom) {
         Ok(domain) => {
-            let grants = domain.grants.lock();
+            let grants = domain.grants.lock_rarely();
             op.nr_frames = grants.len();
             op.max_nr_frames = grants.max_frames();
             op.status = GrantStatus::OKAY;
@@ -94,8 +94,7 @@ pub(super) fn set_version<M: Machine>(cur: &mut Current<'_, M>, at: u64) -> Hype
 
 pub(super) fn get_version<M: Machine>(cur: &mut Current<'_, M>, at: u64) -> HypercallResult {
     let op: GetVersion = cur.read(at)?;
-    let domain = cur.hv.domains.get_or_self(cur.domain, op.dom).ok_or(Errno::ESRCH)?;
-    xsm::target(cur.domain, &domain)?;
+    cur.target(op.dom)?;
     cur.write(at + offset_of!(GetVersion, version) as u64, &VERSION)?;
     Ok(0)
 }
@@ -122,7 +121,7 @@ pub(super) fn get_status_frames<M: Machine>(
 pub(super) fn swap<M: Machine>(cur: &Current<'_, M>, list: u64, count: u32) -> Result<u32, Errno> {
     each(cur, (list, SWAP_SIZE), count, |window, at| {
         let op: SwapGrantRef = window.read(at)?;
-        let swapped = cur.domain.grants.lock().swap(&cur.hv.machine, op.ref_a, op.ref_b);
+        let swapped = cur.domain.grants.lock_rarely().swap(&cur.hv.machine, op.ref_a, op.ref_b);
         let status = swapped.err().unwrap_or(GrantStatus::OKAY);
         window.write(at + offset_of!(SwapGrantRef, status) as u64, &status)
     })

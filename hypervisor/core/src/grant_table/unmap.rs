@@ -84,7 +84,7 @@ fn in_batches<'a, M: Machine>(
 impl Batch {
     /// Removes the mapping from the p2m. The last removal of a batch has the flush made at once, while the p2m is locked.
     fn begin<M: Machine>(&mut self, cur: &Current<'_, M>, request: &Request, last: bool) -> GrantStatus {
-        let mut p2m = cur.domain.p2m(cur.hv.mem());
+        let mut p2m = cur.domain.p2m_quickly(cur.hv.mem());
         let mut maptrack = cur.domain.maptrack.lock();
         let Some(mapped) = maptrack.get(request.handle) else {
             return GrantStatus::BAD_HANDLE;
@@ -112,7 +112,7 @@ impl Batch {
     #[inline(always)]
     fn finish<M: Machine>(&mut self, cur: &Current<'_, M>) {
         if !self.flushed && !self.removed.is_empty() {
-            cur.domain.p2m(cur.hv.mem()).flush();
+            cur.domain.p2m_quickly(cur.hv.mem()).flush();
         }
         for mapped in &self.removed {
             map::end(cur.hv, cur.domain, mapped);

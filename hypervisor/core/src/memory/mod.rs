@@ -96,21 +96,14 @@ fn once<M: Machine>(cur: &mut Current<'_, M>, command: u32, at: u64, start: u64)
     Ok(result)
 }
 
-/// The domain of an id, if the caller may act on it.
-fn target<M: Machine>(cur: &Current<'_, M>, domid: Domid) -> Result<Arc<Domain<M>>, Errno> {
-    let domain = cur.hv.domains.get_or_self(cur.domain, domid).ok_or(Errno::ESRCH)?;
-    xsm::target(cur.domain, &domain)?;
-    Ok(domain)
-}
-
 fn named<M: Machine>(cur: &Current<'_, M>, at: u64) -> Result<Arc<Domain<M>>, Errno> {
     let op: MemoryDomain = cur.read(at)?;
-    target(cur, op.domid)
+    cur.target(op.domid)
 }
 
 fn remove<M: Machine>(cur: &Current<'_, M>, at: u64) -> Result<u64, Errno> {
     let op: RemoveFromPhysmap = cur.read(at)?;
-    let domain = target(cur, op.domid)?;
+    let domain = cur.target(op.domid)?;
     let mut p2m = domain.p2m(cur.hv.mem());
     let mapping = p2m.lookup(op.gpfn).ok_or(Errno::ENOENT)?;
     if !mapping.kind.is_ram() && !mapping.kind.is_foreign() {
@@ -140,7 +133,7 @@ fn claim<M: Machine>(cur: &Current<'_, M>, at: u64) -> Result<u64, Errno> {
 /// rest to the guest's balloon.
 fn pod_target<M: Machine>(cur: &Current<'_, M>, at: u64) -> Result<u64, Errno> {
     let mut op: PodTarget = cur.read(at)?;
-    let domain = cur.hv.domains.get_or_self(cur.domain, op.domid).ok_or(Errno::ESRCH)?;
+    let domain = cur.any_domain(op.domid)?;
     xsm::control(cur.domain)?;
     op.tot_pages = domain.account.owned().into();
     (op.pod_cache_pages, op.pod_entries) = (0, 0);
@@ -172,7 +165,7 @@ fn vnuma<M: Machine>(cur: &Current<'_, M>, at: u64) -> Result<u64, Errno> {
     if pad != 0 {
         return Err(Errno::EINVAL);
     }
-    target(cur, Domid(domid))?;
+    cur.target(Domid(domid))?;
     Err(Errno::EOPNOTSUPP)
 }
 

@@ -4,6 +4,7 @@ use core::mem::offset_of;
 
 use alloc::sync::Arc;
 
+use lock::LockRarely;
 use xen_abi::{
     Domid, Errno, Gfn, Mfn,
     memory::{AddToPhysmap, AddToPhysmapBatch, mapspace},
@@ -21,7 +22,7 @@ use crate::{
 
 /// The space and domain that an operation names, if the caller may do that.
 fn target<M: Machine>(cur: &Current<'_, M>, domid: Domid, space: u32) -> Result<Arc<Domain<M>>, Errno> {
-    let domain = cur.hv.domains.get_or_self(cur.domain, domid).ok_or(Errno::ESRCH)?;
+    let domain = cur.any_domain(domid)?;
     let own_devices = domain.is_hardware() && Arc::ptr_eq(&domain, cur.domain);
     if space == mapspace::DEV_MMIO && !own_devices {
         return Err(Errno::EACCES);
@@ -139,7 +140,7 @@ fn grant_frame<M: Machine>(
 ) -> Result<(), Errno> {
     let mem = cur.hv.mem();
     let mut p2m = domain.p2m(mem);
-    let mut grants = domain.grants.lock();
+    let mut grants = domain.grants.lock_rarely();
     let mfn = grants.frame_grown(mem, idx)?;
     // The table cannot have so many pages that this loses something.
     let index = idx as u32;

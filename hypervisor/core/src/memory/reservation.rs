@@ -59,7 +59,7 @@ fn prepare<M: Machine>(cur: &Current<'_, M>, command: u32, at: u64, start: u64) 
     if op.nr_extents > MAX_EXTENTS || start >= op.nr_extents {
         return Err(Errno::EINVAL);
     }
-    let domain = super::target(cur, op.domid)?;
+    let domain = cur.target(op.domid)?;
     if op.extent_order > max_order(cur) {
         return Err(Errno::EPERM);
     }

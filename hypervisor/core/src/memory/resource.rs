@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use core::mem::offset_of;
 
+use lock::LockRarely;
 use xen_abi::{
     Errno, Gfn,
     memory::{AcquireResource, resource},
@@ -52,7 +53,7 @@ fn size<M: Machine>(domain: &Domain<M>, op: &AcquireResource) -> Option<u32> {
         return Some(0);
     }
     let known = op.kind == resource::GRANT_TABLE && op.id == resource::GRANT_TABLE_ID_SHARED;
-    known.then(|| domain.grants.lock().max_frames()).filter(|frames| *frames != 0)
+    known.then(|| domain.grants.lock_rarely().max_frames()).filter(|frames| *frames != 0)
 }
 
 fn map_one<M: Machine>(
@@ -75,7 +76,7 @@ fn hold<'a, M: Machine>(
     index: u64,
 ) -> Result<Held<'a, M>, Errno> {
     let mem = cur.hv.mem();
-    let mut grants = domain.grants.lock();
+    let mut grants = domain.grants.lock_rarely();
     let mfn = grants.frame_grown(mem, index)?;
     mem.frames.hold(mem.machine, mfn, domain.id).ok_or(Errno::EINVAL)
 }

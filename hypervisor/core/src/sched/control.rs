@@ -106,7 +106,7 @@ impl<M: Machine> Hypervisor<M> {
 
     /// Says on which CPUs, one bit each, a vCPU may run.
     pub fn set_hard_affinity(&self, vcpu: &Vcpu<M>, cpus: u64) {
-        let queue = self.sched.queue.lock();
+        let queue = self.sched.queue.lock_rarely();
         vcpu.sched.set_hard(cpus);
         drop(queue);
         self.find_cpu(vcpu);
@@ -114,7 +114,7 @@ impl<M: Machine> Hypervisor<M> {
 
     /// Lets a vCPU run on one CPU only, for a while.
     pub(crate) fn pin(&self, vcpu: &Vcpu<M>, cpu: CpuId) -> Result<(), Errno> {
-        let queue = self.sched.queue.lock();
+        let queue = self.sched.queue.lock_rarely();
         if vcpu.sched.is_pinned() {
             return Err(Errno::EBUSY);
         }
@@ -126,7 +126,7 @@ impl<M: Machine> Hypervisor<M> {
 
     /// Ends that.
     pub fn release_pin(&self, vcpu: &Vcpu<M>) -> Result<(), Errno> {
-        let queue = self.sched.queue.lock();
+        let queue = self.sched.queue.lock_rarely();
         if !vcpu.sched.is_pinned() {
             return Err(Errno::EINVAL);
         }
@@ -143,7 +143,7 @@ impl<M: Machine> Hypervisor<M> {
             return;
         }
         let (allowed, key, last) = (vcpu.sched.allowed(), vcpu.sched.key(), vcpu.sched.cpu());
-        let mut queue = self.sched.queue.lock();
+        let mut queue = self.sched.queue.lock_rarely();
         let among = queue.online & allowed;
         let target = queue.target(among, last, key, self.machine.ticks());
         drop(queue);
@@ -154,13 +154,13 @@ impl<M: Machine> Hypervisor<M> {
 
     /// Lets a CPU take part.
     pub(crate) fn sched_online(&self, cpu: CpuId) {
-        self.sched.queue.lock().online |= cpu.bit();
+        self.sched.queue.lock_rarely().online |= cpu.bit();
     }
 
     /// A domain's vCPUs never run again: none stays in the queue.
     pub(crate) fn drop_ready(&self, domain: &Domain<M>) {
         loop {
-            let mut queue = self.sched.queue.lock();
+            let mut queue = self.sched.queue.lock_rarely();
             let entry = queue.take_of(domain);
             self.sched.note_length(&queue);
             drop(queue);
@@ -173,7 +173,7 @@ impl<M: Machine> Hypervisor<M> {
     /// Weight (0: leave as it is) and cap of a domain, as credit2's putinfo sets them.
     pub fn set_domain_share(&self, domain: &Domain<M>, weight: u16, cap: u16) {
         let limits = self.sched.limits();
-        let _queue = self.sched.queue.lock();
+        let _queue = self.sched.queue.lock_rarely();
         if weight != 0 {
             domain.sched.set_weight(weight);
         }
@@ -190,7 +190,7 @@ impl<M: Machine> Hypervisor<M> {
         if us > MAX_RATE_LIMIT_US {
             return Err(Errno::EINVAL);
         }
-        self.sched.queue.lock().limits = Limits::new(self.clock.frequency(), us);
+        self.sched.queue.lock_rarely().limits = Limits::new(self.clock.frequency(), us);
         self.sched.rate_limit_us.store(us, Ordering::Relaxed);
         Ok(())
     }

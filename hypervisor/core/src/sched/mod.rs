@@ -17,7 +17,7 @@ mod tests;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use lock::Mutex;
+use lock::{LockRarely, Mutex, RareMutex};
 use xen_abi::{Errno, vcpu::runstate as state_of};
 
 use crate::{
@@ -57,7 +57,7 @@ pub struct Scheduler<M: Machine> {
     /// How many vCPUs are in the queue, to be read without its lock.
     ready: AtomicUsize,
     rate_limit_us: AtomicU32,
-    pools: Mutex<Pools>,
+    pools: RareMutex<Pools>,
 }
 
 impl<M: Machine> Scheduler<M> {
@@ -66,12 +66,12 @@ impl<M: Machine> Scheduler<M> {
             queue: Mutex::new(Queue::new(cpus, Limits::new(frequency, DEFAULT_RATE_LIMIT_US))),
             ready: AtomicUsize::new(0),
             rate_limit_us: AtomicU32::new(DEFAULT_RATE_LIMIT_US),
-            pools: Mutex::new(Pools::new()),
+            pools: RareMutex::new(Pools::new()),
         }
     }
 
     fn limits(&self) -> Limits {
-        self.queue.lock().limits
+        self.queue.lock_rarely().limits
     }
 
     fn note_length(&self, queue: &Queue<M>) {
@@ -323,7 +323,7 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     fn reserve_for(&self, total: usize) -> Result<(), Errno> {
-        self.sched.queue.lock().reserve(total)?;
+        self.sched.queue.lock_rarely().reserve(total)?;
         let kinds = 3 + crate::timers::WATCHDOGS;
         for pcpu in &self.cpus {
             pcpu.timers.lock().reserve(total * kinds)?;

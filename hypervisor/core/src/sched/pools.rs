@@ -196,7 +196,7 @@ impl<M: Machine> Hypervisor<M> {
 
     fn confine(&self, domain: &Domain<M>, cpus: usize) {
         for vcpu in domain.vcpus() {
-            let queue = self.sched.queue.lock();
+            let queue = self.sched.queue.lock_rarely();
             vcpu.sched.confine(cpus);
             drop(queue);
             self.find_cpu(vcpu);

@@ -51,7 +51,7 @@ impl<M: Machine> Current<'_, M> {
     fn resolves(&self, abort: &Abort, write: bool) -> bool {
         match abort.fault() {
             Fault::Translation | Fault::AccessFlag => {
-                self.domain.p2m(self.hv.mem()).resolve_fault(Gfn::containing(abort.ipa()), write)
+                self.domain.p2m_quickly(self.hv.mem()).resolve_fault(Gfn::containing(abort.ipa()), write)
             }
             Fault::Permission | Fault::Other => false,
         }

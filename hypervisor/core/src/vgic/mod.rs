@@ -23,7 +23,7 @@ mod v3_tests;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use lock::MutexGuard;
+use lock::{LockRarely, MutexGuard};
 use xen_abi::arch::{gic, layout};
 
 use crate::{
@@ -268,7 +268,7 @@ impl<M: Machine> Hypervisor<M> {
 
     /// The interrupt state of a vCPU that is being switched on: nothing is pending.
     pub(crate) fn reset_interrupts(&self, domain: &Domain<M>, vcpu: &Vcpu<M>) {
-        domain.vgic.lock().reset_cpu(vcpu.id as usize);
+        domain.vgic.lock_rarely().reset_cpu(vcpu.id as usize);
         vcpu.delivery.mark();
     }
 }

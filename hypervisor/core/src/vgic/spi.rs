@@ -3,7 +3,7 @@
 use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::Ordering;
 
-use lock::RwLock;
+use lock::{LockRarely, RwLock};
 
 use super::state::LOCAL;
 use crate::{
@@ -74,7 +74,7 @@ impl<M: Machine> Hypervisor<M> {
         trigger: Trigger,
     ) -> Result<(), RouteError> {
         let mut routes = self.spis.0.write();
-        let mut vgic = domain.vgic.lock();
+        let mut vgic = domain.vgic.lock_rarely();
         if !(LOCAL..END.min(vgic.lines())).contains(&spi) {
             return Err(RouteError::NoSuchInterrupt);
         }
@@ -103,7 +103,7 @@ impl<M: Machine> Hypervisor<M> {
         }
         self.machine.enable_spi(spi, false);
         let bit = 1 << (spi % 32);
-        let mut vgic = domain.vgic.lock();
+        let mut vgic = domain.vgic.lock_rarely();
         let held =
             vgic.spi_bank(spi).is_some_and(|bank| bank.holder[spi as usize % 32] != super::state::NOBODY);
         if let Some(bank) = vgic.bank_mut(0, spi) {

@@ -29,7 +29,7 @@ use crate::{
     p2m::{P2m, P2mGuard},
     resources::Resources,
     sched::DomainSched,
-    shared::share,
+    shared::room_for,
     vcpu::Vcpu,
     vgic::{GuestInterrupts, Vgic},
     vpl011::Uart,
@@ -147,7 +147,8 @@ impl<M: Machine> Domain<M> {
         if mem.frames.is_low() {
             return Err(Errno::ENOMEM);
         }
-        let account = share(Account::new(id)).map_err(|_| Errno::ENOMEM)?;
+        room_for::<Account>()?;
+        let account = Arc::new(Account::new(id));
         mem.frames.open(&account)?;
         Self::with_account(hv, account, config).inspect_err(|_| mem.frames.forget(id))
     }
@@ -162,7 +163,7 @@ impl<M: Machine> Domain<M> {
         let vgic = Vgic::new(config.max_vcpus, config.nr_spis)?;
         let events = Events::new(config.max_evtchn_port)?;
         let parts = Parts::new(hv, mem, id, &account, &config)?;
-        let domain = Self {
+        Ok(Arc::new(Self {
             id,
             lifecycle: RareMutex::new(Lifecycle::new()),
             account,
@@ -187,11 +188,7 @@ impl<M: Machine> Domain<M> {
             serves: AtomicU16::new(Domid::INVALID.0),
             vcpus: Once::new(),
             config,
-        };
-        share(domain).map_err(|domain| {
-            domain.give_back(hv);
-            Errno::ENOMEM
-        })
+        }))
     }
 
     /// [`Domain::lifecycle`], locked. A function, as many places need it and none often.
@@ -345,9 +342,15 @@ impl Parts {
             undo_vmid(errno);
         };
         let shared_info = new_shared_info(mem, id).inspect_err(undo_p2m)?;
-        let grants = GrantTable::new(mem, id, config.max_grant_frames).inspect_err(|errno| {
+        let undo_shared_info = |errno: &Errno| {
             mem.frames.end_loan(mem.machine, shared_info);
             undo_p2m(errno);
+        };
+        let mut grants = GrantTable::new(mem, id, config.max_grant_frames).inspect_err(undo_shared_info)?;
+        // At last, for what all of this becomes a part of.
+        room_for::<Domain<M>>().inspect_err(|errno| {
+            grants.free(mem);
+            undo_shared_info(errno);
         })?;
         Ok(Self { p2m, grants, shared_info })
     }

@@ -1,24 +1,31 @@
-//! Sharing values when memory may be short: `alloc` has no stable way to be told.
+//! Keeping values where memory may be short: `alloc` has no stable way to be told.
 //!
 //! The room that a value needs is tried first. Between that and its use another CPU would have to take it, and the
 //! heap's reserve of RAM with it, without which no domain is made.
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 use xen_abi::Errno;
 
-/// Shares a value, or gives it back.
-pub(crate) fn share<T>(value: T) -> Result<Arc<T>, T> {
-    match try_room::<T>(1) {
-        Ok(()) => Ok(Arc::new(value)),
-        Err(_) => Err(value),
-    }
+/// Whether there is room for a value that is shared next.
+pub(crate) fn room_for<T>() -> Result<(), Errno> {
+    try_room::<T>(1)
 }
 
 /// Shares values that are next to each other.
 pub(crate) fn share_all<T>(values: Vec<T>) -> Result<Arc<[T]>, Errno> {
     try_room::<T>(values.len())?;
     Ok(values.into())
+}
+
+/// So many values, each of which is made.
+pub(crate) fn filled<T>(count: usize, mut make: impl FnMut() -> T) -> Result<Box<[T]>, Errno> {
+    let mut all = Vec::new();
+    all.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
+    for _ in 0..count {
+        all.push(make());
+    }
+    Ok(all.into_boxed_slice())
 }
 
 /// Whether there is room for so many values and the two counts in front of them.

@@ -69,9 +69,10 @@ impl<M: Machine> Hypervisor<M> {
         };
         for id in 0..domain.config.max_vcpus {
             let context = self.machine.new_context(root, vmid, vmpidr(id), domain.counter_offset);
-            let vcpu = Vcpu::new(id, context, life.vcpu_pauses());
+            vcpus.push(Vcpu::new(id, context, life.vcpu_pauses()));
+        }
+        for vcpu in &vcpus {
             vcpu.runstate.begin(self.machine.ticks());
-            vcpus.push(vcpu);
         }
         // The shared page has room for one area only.
         if let Some(first) = vcpus.first() {

@@ -14,7 +14,7 @@ use xen_abi::{
 };
 
 use super::{Raised, port::Port};
-use crate::machine::Machine;
+use crate::{machine::Machine, shared::filled};
 
 const PENDING: u32 = 1 << fifo::PENDING;
 const MASKED: u32 = 1 << fifo::MASKED;
@@ -62,10 +62,7 @@ impl Fifo {
     pub(super) fn new(vcpus: usize) -> Result<Self, Errno> {
         let mut pages = Vec::new();
         pages.try_reserve_exact(fifo::MAX_ARRAY_PAGES as usize).map_err(|_| Errno::ENOMEM)?;
-        let mut queues = Vec::new();
-        queues.try_reserve_exact(vcpus).map_err(|_| Errno::ENOMEM)?;
-        queues.resize(vcpus, Queues::default());
-        Ok(Self { pages, queues: queues.into_boxed_slice() })
+        Ok(Self { pages, queues: filled(vcpus, Queues::default)? })
     }
 
     /// Whether the vCPU has a control block.

@@ -4,13 +4,13 @@
 //! stays so. What a port is changes only under the domain's events lock together with the port's
 //! own; either is enough to look.
 
-use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use lock::{Mutex, Once};
 use xen_abi::{Domid, Errno, event_channel::fifo};
 
-use crate::{domain::Domain, machine::Machine};
+use crate::{domain::Domain, machine::Machine, shared::filled};
 
 /// Which vCPU a port notifies that is the hypervisor's own: none, the hypervisor is told.
 pub(super) const HYPERVISOR: u32 = u32::MAX;
@@ -81,10 +81,7 @@ impl<M: Machine> Ports<M> {
     /// For ports up to `highest`.
     pub(super) fn new(highest: u32) -> Result<Self, Errno> {
         let count = highest.min(fifo::NR_CHANNELS - 1) / BUCKET + 1;
-        let mut buckets = Vec::new();
-        buckets.try_reserve_exact(count as usize).map_err(|_| Errno::ENOMEM)?;
-        buckets.resize_with(count as usize, Once::new);
-        Ok(Self { buckets: buckets.into_boxed_slice() })
+        Ok(Self { buckets: filled(count as usize, Once::new)? })
     }
 
     /// The port, if it was ever made.
@@ -96,12 +93,7 @@ impl<M: Machine> Ports<M> {
     /// The port, made if need be. The caller holds the events lock.
     pub(super) fn make(&self, port: u32) -> Result<&Port<M>, Errno> {
         let slot = self.buckets.get((port / BUCKET) as usize).ok_or(Errno::ENOSPC)?;
-        let bucket = slot.try_call_once(|| -> Result<_, Errno> {
-            let mut ports = Vec::new();
-            ports.try_reserve_exact(BUCKET as usize).map_err(|_| Errno::ENOMEM)?;
-            ports.resize_with(BUCKET as usize, Port::new);
-            Ok(ports.into_boxed_slice())
-        })?;
+        let bucket = slot.try_call_once(|| filled(BUCKET as usize, Port::new))?;
         Ok(&bucket[(port % BUCKET) as usize])
     }
 }

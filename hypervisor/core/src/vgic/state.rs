@@ -1,11 +1,11 @@
 //! The interrupts of a domain: which are enabled, pending, how urgent, and for whom.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::boxed::Box;
 
 use xen_abi::Errno;
 
 use super::slots::Interface;
-use crate::machine::CpuId;
+use crate::{machine::CpuId, shared::filled};
 
 /// Interrupts that each vCPU has for itself: SGIs and PPIs.
 pub const LOCAL: u32 = 32;
@@ -315,11 +315,4 @@ impl Vgic {
             spis.bank.deferred = 0;
         }
     }
-}
-
-fn filled<T>(count: usize, make: impl FnMut() -> T) -> Result<Box<[T]>, Errno> {
-    let mut all = Vec::new();
-    all.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
-    all.resize_with(count, make);
-    Ok(all.into_boxed_slice())
 }

@@ -3,6 +3,8 @@
 //! Debian's tools choose their libraries by the version, and refuse guest types that the capabilities do not name: the
 //! version is that of the Xen whose interface this is.
 
+use core::mem::offset_of;
+
 use xen_abi::{
     Errno, GuestHandle, PAGE_SIZE,
     features::{
@@ -14,7 +16,6 @@ use xen_abi::{
         FeatureInfo, PlatformParameters, op,
     },
 };
-use zerocopy::FromZeros;
 
 use crate::{Current, domain::Domain, hypercall::HypercallResult, machine::Machine, xsm};
 
@@ -36,6 +37,8 @@ fn capabilities(machine: &impl Machine) -> &'static str {
 const CHANGESET: &str = concat!("xen-on-arm-in-rust ", env!("CARGO_PKG_VERSION"));
 /// Where the hypervisor's own address space begins: for information only.
 const VIRT_START: u64 = 0x20_0000;
+/// The longest field for a text.
+const LONGEST: usize = 1024;
 /// What a caller reads that may not read the truth.
 const DENIED: &str = "<denied>";
 
@@ -47,13 +50,19 @@ impl<M: Machine> Current<'_, M> {
     /// `ENOSYS` for an unknown command, `EFAULT` for a bad buffer, `EINVAL` and `EPERM` as each command has it.
     pub(crate) fn xen_version(&mut self, cmd: u64, arg: u64) -> HypercallResult {
         match u32::try_from(cmd).unwrap_or(u32::MAX) {
-            op::VERSION => return Ok(VERSION),
-            op::EXTRAVERSION => self.write(arg, &padded::<EXTRAVERSION_LEN>(EXTRAVERSION))?,
-            op::COMPILE_INFO => self.write(arg, &compile_info())?,
-            op::CAPABILITIES => {
-                self.write(arg, &padded::<CAPABILITIES_LEN>(capabilities(&self.hv.machine)))?
-            }
-            op::CHANGESET => self.write(arg, &padded::<CHANGESET_LEN>(CHANGESET))?,
+            op::VERSION => Ok(VERSION),
+            cmd => self.describe(cmd, arg),
+        }
+    }
+
+    /// The commands that are rare.
+    #[inline(never)]
+    fn describe(&self, cmd: u32, arg: u64) -> HypercallResult {
+        match cmd {
+            op::EXTRAVERSION => self.write_text(arg, EXTRAVERSION, EXTRAVERSION_LEN)?,
+            op::COMPILE_INFO => self.compile_info(arg)?,
+            op::CAPABILITIES => self.write_text(arg, capabilities(&self.hv.machine), CAPABILITIES_LEN)?,
+            op::CHANGESET => self.write_text(arg, CHANGESET, CHANGESET_LEN)?,
             op::PLATFORM_PARAMETERS => self.write(arg, &PlatformParameters { virt_start: VIRT_START })?,
             op::GET_FEATURES => self.get_features(arg)?,
             op::PAGESIZE if arg != 0 => return Err(Errno::EINVAL.into()),
@@ -65,12 +74,25 @@ impl<M: Machine> Current<'_, M> {
             op::COMMANDLINE => {
                 let allowed = xsm::control(self.domain).is_ok();
                 let text = if allowed { self.hv.options.text } else { DENIED };
-                self.write(arg, &padded::<COMMANDLINE_LEN>(text))?;
+                self.write_text(arg, text, COMMANDLINE_LEN)?;
             }
             op::BUILD_ID => return self.build_id(arg),
             _ => return Err(Errno::ENOSYS.into()),
         }
         Ok(0)
+    }
+
+    /// Who built it, with what; nobody is told where and when.
+    fn compile_info(&self, arg: u64) -> Result<(), Errno> {
+        const BY: usize = offset_of!(CompileInfo, compile_by);
+        self.write_text(arg, "rustc", BY)?;
+        let at = arg.checked_add(BY as u64).ok_or(Errno::EFAULT)?;
+        self.write_text(at, "cargo", size_of::<CompileInfo>() - BY)
+    }
+
+    #[inline(never)]
+    fn write_text(&self, at: u64, text: &str, len: usize) -> Result<(), Errno> {
+        self.copy_to_guest(at, field(&mut [0; LONGEST], text, len))
     }
 
     /// Writes the build id behind its length and gives how long it is; only that for no buffer.
@@ -120,21 +142,11 @@ fn features<M: Machine>(domain: &Domain<M>) -> u32 {
     bits
 }
 
-fn compile_info() -> CompileInfo {
-    CompileInfo {
-        compiler: padded("rustc"),
-        compile_by: padded("cargo"),
-        compile_domain: padded(""),
-        compile_date: padded(""),
-    }
-}
-
-/// `text` in a field of `N` bytes, cut so that a NUL follows it.
-fn padded<const N: usize>(text: &str) -> [u8; N] {
-    let mut field = <[u8; N]>::new_zeroed();
-    let len = text.len().min(N - 1);
-    field[..len].copy_from_slice(&text.as_bytes()[..len]);
-    field
+/// `text` in a field of `len` bytes, cut so that a NUL follows it.
+fn field<'a>(room: &'a mut [u8; LONGEST], text: &str, len: usize) -> &'a [u8] {
+    let text = &text.as_bytes()[..text.len().min(len - 1)];
+    room[..text.len()].copy_from_slice(text);
+    &room[..len]
 }
 
 #[cfg(test)]
@@ -175,7 +187,7 @@ mod tests {
 
     #[test]
     fn fields_end_in_a_nul_however_long_the_text() {
-        assert_eq!(&padded::<4>("abcdef"), b"abc\0");
-        assert_eq!(&padded::<4>("a"), b"a\0\0\0");
+        assert_eq!(field(&mut [0; LONGEST], "abcdef", 4), b"abc\0");
+        assert_eq!(field(&mut [0; LONGEST], "a", 4), b"a\0\0\0");
     }
 }

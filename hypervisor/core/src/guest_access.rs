@@ -194,23 +194,26 @@ impl<'c, 'a, M: Machine> Window<'c, 'a, M> {
         self.read_of_list(va)
     }
 
+    /// The same where it is not frequent enough to look whether it is the only one.
     #[inline(never)]
-    fn read_of_list<T: FromBytes + IntoBytes>(&mut self, va: u64) -> Result<T, Errno> {
+    pub(super) fn read_of_list<T: FromBytes + IntoBytes>(&mut self, va: u64) -> Result<T, Errno> {
         match self.find(va, size_of::<T>())? {
             Some((mfn, offset)) => Ok(self.cur.hv.machine.read_value(mfn, offset)),
-            None => self.read_across(va),
+            None => {
+                let mut value = T::new_zeroed();
+                self.read_across(va, value.as_mut_bytes())?;
+                Ok(value)
+            }
         }
     }
 
-    /// Reads a value that lies in two pages.
+    /// Reads the bytes of a value that lies in two pages.
     #[cold]
-    fn read_across<T: FromBytes + IntoBytes>(&self, va: u64) -> Result<T, Errno> {
-        let mut value = T::new_zeroed();
-        let bytes = value.as_mut_bytes();
+    #[inline(never)]
+    fn read_across(&self, va: u64, bytes: &mut [u8]) -> Result<(), Errno> {
         self.cur.for_pieces(va, bytes.len(), Access::Write, |piece| {
             self.cur.hv.machine.read_frame(piece.mfn, piece.offset, &mut bytes[piece.from..piece.to]);
-        })?;
-        Ok(value)
+        })
     }
 
     /// Writes a value.
@@ -223,8 +226,9 @@ impl<'c, 'a, M: Machine> Window<'c, 'a, M> {
         self.write_of_list(va, value.as_bytes())
     }
 
+    /// The same, of bytes.
     #[inline(never)]
-    fn write_of_list(&mut self, va: u64, bytes: &[u8]) -> Result<(), Errno> {
+    pub(super) fn write_of_list(&mut self, va: u64, bytes: &[u8]) -> Result<(), Errno> {
         match self.find(va, bytes.len())? {
             Some((mfn, offset)) => self.cur.hv.machine.write_frame(mfn, offset, bytes),
             None => self.cur.copy_to_guest(va, bytes)?,

@@ -11,6 +11,8 @@ use xen_abi::{
     },
 };
 
+use zerocopy::IntoBytes;
+
 use super::{GrantTable, each};
 use crate::{current::Current, domain::Domain, frames::Mem, hypercall::HypercallResult, machine::Machine};
 
@@ -120,10 +122,10 @@ pub(super) fn get_status_frames<M: Machine>(
 
 pub(super) fn swap<M: Machine>(cur: &Current<'_, M>, list: u64, count: u32) -> Result<u32, Errno> {
     each(cur, (list, SWAP_SIZE), count, |window, at| {
-        let op: SwapGrantRef = window.read(at)?;
+        let op: SwapGrantRef = window.read_of_list(at)?;
         let swapped = cur.domain.grants.lock_rarely().swap(&cur.hv.machine, op.ref_a, op.ref_b);
         let status = swapped.err().unwrap_or(GrantStatus::OKAY);
-        window.write(at + offset_of!(SwapGrantRef, status) as u64, &status)
+        window.write_of_list(at + offset_of!(SwapGrantRef, status) as u64, status.as_bytes())
     })
 }
 

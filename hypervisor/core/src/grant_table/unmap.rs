@@ -11,7 +11,9 @@ use xen_abi::{
     grant_table::{GrantHandle, GrantStatus, UnmapAndReplace, UnmapGrantRef},
 };
 
-use super::{map, maptrack::Mapped};
+use zerocopy::IntoBytes;
+
+use super::{each, map, maptrack::Mapped};
 use crate::{current::Current, guest_access::Window, machine::Machine};
 
 pub(super) const SIZE: u64 = size_of::<UnmapGrantRef>() as u64;
@@ -33,41 +35,16 @@ struct Batch {
 
 #[inline(never)]
 pub(super) fn unmap<M: Machine>(cur: &Current<'_, M>, list: u64, count: u32) -> Result<u32, Errno> {
-    let status = offset_of!(UnmapGrantRef, status) as u64;
-    in_batches(cur, list, count, status, |window, at| {
-        let op: UnmapGrantRef = window.read(at)?;
-        Ok(Request { host_addr: op.host_addr, new_addr: 0, handle: op.handle })
-    })
-}
-
-pub(super) fn unmap_and_replace<M: Machine>(
-    cur: &Current<'_, M>,
-    list: u64,
-    count: u32,
-) -> Result<u32, Errno> {
-    let status = offset_of!(UnmapAndReplace, status) as u64;
-    in_batches(cur, list, count, status, |window, at| {
-        let op: UnmapAndReplace = window.read(at)?;
-        Ok(Request { host_addr: op.host_addr, new_addr: op.new_addr, handle: op.handle })
-    })
-}
-
-fn in_batches<'a, M: Machine>(
-    cur: &Current<'a, M>,
-    list: u64,
-    count: u32,
-    status_offset: u64,
-    read: impl Fn(&mut Window<'_, 'a, M>, u64) -> Result<Request, Errno>,
-) -> Result<u32, Errno> {
     let mut window = Window::new(cur, count);
     let (mut done, mut at) = (0, list);
     while done < count {
         let end = count.min(done + BATCH as u32);
         let mut batch = Batch::default();
         let result: Result<(), Errno> = (done..end).try_for_each(|index| {
-            let request = read(&mut window, at)?;
+            let op: UnmapGrantRef = window.read(at)?;
+            let request = Request { host_addr: op.host_addr, new_addr: 0, handle: op.handle };
             let status = batch.begin(cur, &request, index + 1 == end);
-            window.write(at + status_offset, &status)?;
+            window.write(at + offset_of!(UnmapGrantRef, status) as u64, &status)?;
             at = at.wrapping_add(SIZE);
             Ok(())
         });
@@ -79,6 +56,22 @@ fn in_batches<'a, M: Machine>(
         }
     }
     Ok(count)
+}
+
+/// Nobody replaces anything: one at a time is enough.
+pub(super) fn unmap_and_replace<M: Machine>(
+    cur: &Current<'_, M>,
+    list: u64,
+    count: u32,
+) -> Result<u32, Errno> {
+    each(cur, (list, SIZE), count, |window, at| {
+        let op: UnmapAndReplace = window.read_of_list(at)?;
+        let request = Request { host_addr: op.host_addr, new_addr: op.new_addr, handle: op.handle };
+        let mut batch = Batch::default();
+        let status = batch.begin(cur, &request, true);
+        batch.finish(cur);
+        window.write_of_list(at + offset_of!(UnmapAndReplace, status) as u64, status.as_bytes())
+    })
 }
 
 impl Batch {

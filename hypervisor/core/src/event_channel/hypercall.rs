@@ -118,21 +118,20 @@ impl<M: Machine> Current<'_, M> {
         if op.offset > last || !op.offset.is_multiple_of(CONTROL_ALIGNMENT) {
             return Err(Errno::EINVAL);
         }
-        let held = self.hv.hold_page(self.domain, Gfn(op.control_gfn));
+        let held = self.hv.hold_page(self.domain, Gfn(op.control_gfn)).ok_or(Errno::EINVAL)?;
         let _bind = self.domain.events.bind.lock();
         let mut delivery = self.domain.events.delivery.lock_rarely();
+        if matches!(*delivery, Delivery::TwoLevel) {
+            let fifo = Fifo::new(self.domain.vcpus().len())?;
+            self.carry_over();
+            *delivery = Delivery::Fifo(fifo);
+        }
         if let Delivery::Fifo(fifo) = &mut *delivery {
             if fifo.has_control(v) {
                 return Err(Errno::EINVAL);
             }
-            fifo.set_control(v, held.ok_or(Errno::EINVAL)?.keep(), op.offset as usize);
-            return Ok(());
+            fifo.set_control(v, held.keep(), op.offset as usize);
         }
-        let held = held.ok_or(Errno::EINVAL)?;
-        let mut fifo = Fifo::new(self.domain.vcpus().len())?;
-        fifo.set_control(v, held.keep(), op.offset as usize);
-        self.carry_over();
-        *delivery = Delivery::Fifo(fifo);
         Ok(())
     }
 

@@ -198,14 +198,21 @@ impl<M: Machine> Domain<M> {
     }
 
     /// Its vCPUs; none before `XEN_DOMCTL_max_vcpus`.
+    #[inline(never)]
     pub fn vcpus(&self) -> &[Vcpu<M>] {
+        self.vcpus_quickly()
+    }
+
+    /// The same for frequent paths.
+    #[inline]
+    pub(crate) fn vcpus_quickly(&self) -> &[Vcpu<M>] {
         self.vcpus.get().map_or(&[], |v| v)
     }
 
     /// One of them. A function, as many places need it and none often.
     #[inline(never)]
     pub(crate) fn vcpu(&self, id: u32) -> Option<&Vcpu<M>> {
-        self.vcpus().get(id as usize)
+        self.vcpus_quickly().get(id as usize)
     }
 
     /// All of them, to be held.
@@ -227,11 +234,13 @@ impl<M: Machine> Domain<M> {
     }
 
     /// Its stage-2 tables, locked.
+    #[inline(never)]
     pub fn p2m<'a>(&'a self, mem: Mem<'a, M>) -> P2mGuard<'a, M> {
         P2mGuard::new(self.p2m.lock_rarely(), mem)
     }
 
     /// The same for frequent paths.
+    #[inline]
     pub(crate) fn p2m_quickly<'a>(&'a self, mem: Mem<'a, M>) -> P2mGuard<'a, M> {
         P2mGuard::new(self.p2m.lock(), mem)
     }

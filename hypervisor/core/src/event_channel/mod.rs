@@ -108,7 +108,7 @@ impl<M: Machine> Hypervisor<M> {
     /// caller holds.
     fn set_pending(&self, domain: &Arc<Domain<M>>, number: u32, port: &Port<M>) {
         let v = port.vcpu.load(Ordering::Relaxed);
-        let Some(vcpu) = domain.vcpus().get(v as usize) else {
+        let Some(vcpu) = domain.vcpus_quickly().get(v as usize) else {
             // The hypervisor has ports for nothing else.
             return self.uart_notified(domain);
         };

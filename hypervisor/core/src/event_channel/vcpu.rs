@@ -138,14 +138,14 @@ impl<M: Machine> Hypervisor<M> {
         }
         vcpu.events.polls.store(NO_PORT, Ordering::SeqCst);
         // Another one may share the bit.
-        let mut others = domain.vcpus().iter().filter(|other| poller(other) == poller(vcpu));
+        let mut others = domain.vcpus_quickly().iter().filter(|other| poller(other) == poller(vcpu));
         if others.all(|other| other.events.polls.load(Ordering::SeqCst) == NO_PORT) {
             domain.events.pollers.fetch_and(!poller(vcpu), Ordering::SeqCst);
         }
     }
 
     pub(super) fn wake_pollers(&self, domain: &Arc<Domain<M>>, number: u32) {
-        for vcpu in domain.vcpus() {
+        for vcpu in domain.vcpus_quickly() {
             let polled = vcpu.events.polls.load(Ordering::SeqCst);
             if polled == ANY_PORT || polled == number {
                 self.wake(domain, vcpu);

@@ -108,7 +108,7 @@ impl<M: Machine> Current<'_, M> {
     #[inline(never)]
     fn access_redistributor(&mut self, abort: &Abort, redistributors: Redistributors) -> Option<Done> {
         let (v, offset) = redistributors.find(abort.ipa())?;
-        let exists = v < self.domain.vcpus().len();
+        let exists = v < self.domain.vcpus_quickly().len();
         exists.then(|| {
             self.access(
                 abort,

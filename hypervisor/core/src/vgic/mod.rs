@@ -174,12 +174,12 @@ impl<M: Machine> Hypervisor<M> {
         }
         // A vCPU loaded here may have ended the last one: then this one goes where it is sent now.
         if let Some(v) = vgic.goes_to(spi)
-            && domain.vcpus().get(v).is_some_and(|vcpu| self.is_loaded_here(vcpu))
+            && domain.vcpus_quickly().get(v).is_some_and(|vcpu| self.is_loaded_here(vcpu))
         {
             vgic.reclaim(&self.machine, v);
         }
         let Some(v) = vgic.goes_to(spi) else { return };
-        let Some(vcpu) = domain.vcpus().get(v) else { return };
+        let Some(vcpu) = domain.vcpus_quickly().get(v) else { return };
         let here = self.is_loaded_here(vcpu);
         if here {
             vgic.deliver(&self.machine, v, spi, 0);
@@ -210,7 +210,7 @@ impl<M: Machine> Hypervisor<M> {
 
     /// Makes every vCPU notice for which something is pending, but for the one that is looking.
     fn hand_over(&self, domain: &Arc<Domain<M>>, looking: &Vcpu<M>) {
-        for vcpu in domain.vcpus() {
+        for vcpu in domain.vcpus_quickly() {
             let other = vcpu.id != looking.id && !vcpu.sched.is_down();
             if other && domain.vgic.lock().has_pending(vcpu.id as usize) {
                 self.deliver_to(domain, vcpu, false);

@@ -114,7 +114,7 @@ impl<M: Machine> Hypervisor<M> {
             Register::Iidr => IIDR.into(),
             Register::Typer => {
                 let all = current.domain.config.interrupts.redistributors;
-                let vcpus = current.domain.vcpus().len();
+                let vcpus = current.domain.vcpus_quickly().len();
                 let last = if all.is_some_and(|all| all.is_last(v, vcpus)) { TYPER_LAST } else { 0 };
                 part(affinity(v) << 32 | (v as u64) << 8 | last, offset, size)
             }

@@ -154,7 +154,7 @@ impl<M: Machine> Hypervisor<M> {
             0..LOCAL => Some(v),
             _ => current.domain.vgic.lock().goes_to(virq),
         };
-        if let Some(vcpu) = v.and_then(|v| current.domain.vcpus().get(v))
+        if let Some(vcpu) = v.and_then(|v| current.domain.vcpus_quickly().get(v))
             && !vcpu.sched.is_down()
         {
             self.deliver_to(current.domain, vcpu, false);
@@ -192,7 +192,7 @@ impl<M: Machine> Hypervisor<M> {
         }
         cpu.recheck = true;
         drop(vgic);
-        if let Some(vcpu) = current.domain.vcpus().get(v) {
+        if let Some(vcpu) = current.domain.vcpus_quickly().get(v) {
             self.deliver_to(current.domain, vcpu, false);
         }
     }
@@ -204,7 +204,7 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     fn pend_interrupts(&self, current: &Current<'_, M>, v: usize, word: u32, bits: u32) {
-        let Some(vcpu) = current.domain.vcpus().get(v) else { return };
+        let Some(vcpu) = current.domain.vcpus_quickly().get(v) else { return };
         for virq in each(word, bits) {
             match virq {
                 0..LOCAL => self.inject_private(current.domain, vcpu, virq),

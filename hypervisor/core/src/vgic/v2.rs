@@ -125,7 +125,7 @@ impl<M: Machine> Hypervisor<M> {
         if first < LOCAL {
             return;
         }
-        let all = (1u32 << current.domain.vcpus().len().min(8)) - 1;
+        let all = (1u32 << current.domain.vcpus_quickly().len().min(8)) - 1;
         for (n, spi) in bytes(first, size).enumerate() {
             let valid = value >> (n * 8) & all;
             if valid != 0 {
@@ -141,7 +141,7 @@ impl<M: Machine> Hypervisor<M> {
             self.inject_here(current.domain, current.vcpu, sgi, me as u8);
             return Ok(());
         }
-        let all = (1u32 << current.domain.vcpus().len().min(8)) - 1;
+        let all = (1u32 << current.domain.vcpus_quickly().len().min(8)) - 1;
         let mut targets = match value >> 24 & 3 {
             0 => listed & all,
             1 => all & !(1 << me),
@@ -150,7 +150,7 @@ impl<M: Machine> Hypervisor<M> {
         while targets != 0 {
             let v = targets.trailing_zeros();
             targets &= targets - 1;
-            if let Some(vcpu) = current.domain.vcpus().get(v as usize) {
+            if let Some(vcpu) = current.domain.vcpus_quickly().get(v as usize) {
                 self.inject_from(current.domain, vcpu, sgi, me as u8);
             }
         }

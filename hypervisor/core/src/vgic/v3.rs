@@ -155,7 +155,7 @@ impl<M: Machine> Hypervisor<M> {
     /// IROUTER: "any" is vCPU 0; who is not there is not sent anything.
     fn route(&self, current: &Current<'_, M>, spi: u32, router: u64) {
         let target = if router & IROUTER_ANY != 0 { 0 } else { with_affinity(router) };
-        if target < current.domain.vcpus().len() as u64 {
+        if target < current.domain.vcpus_quickly().len() as u64 {
             self.retarget(current, spi, target as u8);
         }
     }
@@ -164,7 +164,7 @@ impl<M: Machine> Hypervisor<M> {
     pub(crate) fn send_sgi_by_register(&self, current: &Current<'_, M>, value: u64) {
         const ALL_OTHERS: u64 = 1 << 40;
         let sgi = (value >> 24 & 0xf) as u32;
-        let vcpus = current.domain.vcpus();
+        let vcpus = current.domain.vcpus_quickly();
         if value & ALL_OTHERS != 0 {
             for vcpu in vcpus.iter().filter(|vcpu| vcpu.id != current.vcpu.id) {
                 self.inject_private(current.domain, vcpu, sgi);

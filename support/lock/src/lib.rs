@@ -12,10 +12,12 @@
 #[cfg_attr(not(target_arch = "aarch64"), path = "acquire/generic.rs")]
 #[cfg_attr(target_arch = "aarch64", path = "acquire/arm64.rs")]
 mod acquire;
+mod once;
 mod spin_lock;
 
 use spin::RelaxStrategy;
 
+pub use once::Once;
 pub use spin_lock::{RareLock, SpinLock};
 
 /// A lock for one holder at a time.
@@ -28,8 +30,6 @@ pub type RareMutex<T> = lock_api::Mutex<RareLock, T>;
 pub type RareGuard<'a, T> = lock_api::MutexGuard<'a, RareLock, T>;
 /// A lock for one writer or several readers at a time.
 pub type RwLock<T> = spin::rwlock::RwLock<T, Yield>;
-/// A value that is set once.
-pub type Once<T> = spin::once::Once<T, Yield>;
 
 /// How rare paths take a lock that frequent ones take too.
 pub trait LockRarely<T> {
@@ -94,6 +94,29 @@ mod tests {
             ready.call_once(|| ());
         });
         assert_eq!((*count.lock(), *rare.lock()), (40_000, 20_000));
+    }
+
+    #[test]
+    fn a_value_is_set_once() {
+        let value = Once::new();
+        assert_eq!(value.get(), None);
+        let set = |to: &'static str| *value.call_once(|| to);
+        std::thread::scope(|scope| {
+            let (a, b) = (scope.spawn(|| set("a")), scope.spawn(|| set("b")));
+            let waited = *value.wait();
+            assert_eq!((a.join().unwrap(), b.join().unwrap()), (waited, waited));
+        });
+        assert_eq!(Some(&set("c")), value.get());
+    }
+
+    #[test]
+    fn a_value_is_dropped_if_it_was_set() {
+        let shared = std::sync::Arc::new(());
+        let (set, unset) = (Once::new(), Once::<std::sync::Arc<()>>::new());
+        set.call_once(|| shared.clone());
+        assert_eq!(std::sync::Arc::strong_count(&shared), 2);
+        drop((set, unset));
+        assert_eq!(std::sync::Arc::strong_count(&shared), 1);
     }
 
     #[test]

@@ -1,6 +1,18 @@
 // Copying and filling memory, many words at a time: the compiler's own functions, which it also calls
 // to move its values, do one.
 //
+// Copies 64 bytes from x1 to x3, and moves both on.
+    .macro  copy64
+    ldp     x4, x5, [x1], #64
+    ldp     x6, x7, [x1, #-48]
+    ldp     x8, x9, [x1, #-32]
+    ldp     x10, x11, [x1, #-16]
+    stp     x4, x5, [x3], #64
+    stp     x6, x7, [x3, #-48]
+    stp     x8, x9, [x3, #-32]
+    stp     x10, x11, [x3, #-16]
+    .endm
+
 // copy_bytes(x0 = to, x1 = from, x2 = bytes) -> x0; the ranges do not overlap. Aligned words, and
 // half words, are copied as such.
     .pushsection .text.copy_bytes, "ax"
@@ -14,38 +26,22 @@ memcpy:
     orr     x4, x0, x1
     tst     x4, #7
     b.ne    4f
-    subs    x2, x2, #128
+    subs    x2, x2, #256
     b.lo    2f
-1:  ldp     x4, x5, [x1], #128
-    ldp     x6, x7, [x1, #-112]
-    ldp     x8, x9, [x1, #-96]
-    ldp     x10, x11, [x1, #-80]
-    stp     x4, x5, [x3], #128
-    stp     x6, x7, [x3, #-112]
-    stp     x8, x9, [x3, #-96]
-    stp     x10, x11, [x3, #-80]
-    ldp     x4, x5, [x1, #-64]
-    ldp     x6, x7, [x1, #-48]
-    ldp     x8, x9, [x1, #-32]
-    ldp     x10, x11, [x1, #-16]
-    stp     x4, x5, [x3, #-64]
-    stp     x6, x7, [x3, #-48]
-    stp     x8, x9, [x3, #-32]
-    stp     x10, x11, [x3, #-16]
-    subs    x2, x2, #128
+1:  copy64
+    copy64
+    copy64
+    copy64
+    subs    x2, x2, #256
     b.hs    1b
-2:  // Bits 6 to 0 of x2 say what is left.
-    ands    x2, x2, #127
+2:  // Bits 7 to 0 of x2 say what is left.
+    ands    x2, x2, #255
     b.eq    8f
-    tbz     x2, #6, 3f
-    ldp     x4, x5, [x1], #64
-    ldp     x6, x7, [x1, #-48]
-    ldp     x8, x9, [x1, #-32]
-    ldp     x10, x11, [x1, #-16]
-    stp     x4, x5, [x3], #64
-    stp     x6, x7, [x3, #-48]
-    stp     x8, x9, [x3, #-32]
-    stp     x10, x11, [x3, #-16]
+    tbz     x2, #7, 1f
+    copy64
+    copy64
+1:  tbz     x2, #6, 3f
+    copy64
 3:  tbz     x2, #5, 1f
     ldp     x4, x5, [x1], #32
     ldp     x6, x7, [x1, #-16]

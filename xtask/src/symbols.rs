@@ -11,6 +11,9 @@ use std::path::Path;
 
 const SECTION: &str = ".symbols";
 
+/// What the names of functions begin with that the compiler made of repeated instructions.
+const OUTLINED: &str = "OUTLINED_FUNCTION_";
+
 /// The bit of a function's address that says that it is Thumb code.
 const THUMB: u32 = 1;
 
@@ -31,11 +34,14 @@ pub fn append(elf: &Path, flat: &mut Vec<u8>) -> Result<()> {
 
 fn append_of<'a>(file: &impl Object<'a>, header: usize, flat: &mut Vec<u8>) -> Result<()> {
     let Some(space) = file.section_by_name(SECTION).map(|s| s.size()) else { return Ok(()) };
-    let functions: Vec<(u32, String)> = file
+    let mut functions: Vec<(u32, String)> = file
         .symbols()
         .filter(|s| s.kind() == SymbolKind::Text && s.is_definition())
         .filter_map(|s| Some((s.address() as u32 & !THUMB, demangled(s.name().ok()?))))
         .collect();
+    functions.sort_unstable();
+    // One name serves for all in a row that the compiler made of what several functions have in common.
+    functions.dedup_by(|(_, next), (_, name)| next.starts_with(OUTLINED) && name.starts_with(OUTLINED));
     let table = symbol_table::encode(functions.iter().map(|(at, name)| (*at, name.as_str())));
     if table.len() as u64 > space {
         return Err(format!("{} bytes of symbols, room for {space}", table.len()));

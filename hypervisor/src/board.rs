@@ -338,6 +338,7 @@ impl Machine for Board {
         self.gic.list_register_count()
     }
 
+    #[hot]
     fn read_list_register(&self, index: usize) -> ListRegister {
         self.gic.read_list_register(index)
     }
@@ -347,6 +348,7 @@ impl Machine for Board {
         self.gic.pend_list_register(index, fresh)
     }
 
+    #[hot]
     fn write_list_register(&self, index: usize, value: ListRegister) {
         self.gic.write_list_register(index, value);
     }

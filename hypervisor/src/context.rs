@@ -91,11 +91,13 @@ macro_rules! registers {
         struct $struct { $($field: $type,)* }
 
         impl $struct {
+            #[hot]
             #[inline(always)]
             fn save(&mut self) {
                 $crate::context::by_twos!(save self: $($field = $register,)*);
             }
 
+            #[hot]
             #[inline(always)]
             fn load(&self) {
                 $crate::context::by_twos!(load self: $($field = $register,)*);
@@ -158,6 +160,7 @@ impl Context {
     }
 
     /// Puts the vCPU on this CPU, but for its general registers, which go to `regs`.
+    #[hot]
     #[inline(never)]
     pub fn load(&self, regs: &mut Regs, gic: &Gic) {
         let state = self.0.lock();
@@ -176,6 +179,7 @@ impl Context {
 
     /// Takes the vCPU off this CPU. Says when its virtual timer is due, in ticks of the guest's counter, if it
     /// can interrupt.
+    #[hot]
     #[inline(never)]
     pub fn save(&self, regs: &Regs, gic: &Gic) -> Option<u64> {
         let mut state = self.0.lock();
@@ -198,6 +202,7 @@ impl Context {
 }
 
 /// Masks the virtual timer of the vCPU that is loaded here; false if it had not fired.
+#[hot]
 pub fn mask_loaded_timer() -> bool {
     let control = CNTV_CTL_EL0::read();
     let fired = control & (TIMER_ENABLE | TIMER_MASK | TIMER_MET) == TIMER_ENABLE | TIMER_MET;

@@ -2,9 +2,13 @@
 //!
 //! What it decides is decided in `hv-core`, which this image gives a machine to run on.
 #![cfg_attr(target_os = "none", no_std, no_main)]
+#![cfg_attr(hot, feature(optimize_attribute))]
 
 #[cfg(target_os = "none")]
 extern crate alloc;
+#[cfg(target_os = "none")]
+#[macro_use]
+extern crate hot;
 
 #[cfg(target_os = "none")]
 mod arch;

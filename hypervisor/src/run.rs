@@ -18,6 +18,7 @@ use crate::{
 };
 
 /// Runs whatever the scheduler says, on this CPU.
+#[hot]
 pub fn run(hv: &'static Hypervisor<Board>) -> ! {
     let pcpu = hv.percpu(hv.machine.this_cpu());
     let mut loaded: Option<VcpuRef<Board>> = None;
@@ -69,11 +70,13 @@ pub fn run(hv: &'static Hypervisor<Board>) -> ! {
 }
 
 /// Uses the time until an interrupt waits, then sleeps until one does.
+#[hot]
 fn idle(hv: &Hypervisor<Board>) {
     while !hv.machine.interrupt_waiting() && hv.frames.scrub_one(&hv.machine) {}
     arch::wait();
 }
 
+#[hot]
 fn unload(hv: &Hypervisor<Board>, pcpu: &PerCpu<Board>, loaded: Option<VcpuRef<Board>>, regs: &arch::Regs) {
     if let Some(vcpu) = loaded {
         let timer = vcpu.context.save(regs, &hv.machine.gic);
@@ -85,12 +88,14 @@ fn unload(hv: &Hypervisor<Board>, pcpu: &PerCpu<Board>, loaded: Option<VcpuRef<B
 // that are `timed` note what they took; hypercalls, to be as quick as they can be, arrive as traps then.
 
 /// A hypercall. Kept out of the way of all else.
+#[hot]
 pub extern "C" fn hypercall(current: &mut Current<'_, Board>) -> bool {
     current.hypercall();
     current.hv.before_entry(current)
 }
 
 /// Any other trap, with its syndrome.
+#[hot]
 pub extern "C" fn trap(current: &mut Current<'_, Board>, syndrome: u32, timed: bool) -> bool {
     if timed {
         return time(current, Some(syndrome));
@@ -101,6 +106,7 @@ pub extern "C" fn trap(current: &mut Current<'_, Board>, syndrome: u32, timed: b
 }
 
 /// A physical interrupt.
+#[hot]
 pub extern "C" fn interrupt(current: &mut Current<'_, Board>, timed: bool) -> bool {
     if timed {
         return time(current, None);
@@ -130,6 +136,7 @@ fn time(current: &mut Current<'_, Board>, syndrome: Option<u32>) -> bool {
 }
 
 /// Serves the most urgent interrupt, if one waits. The next one interrupts again at once.
+#[hot]
 #[inline(never)]
 fn serve_interrupt(hv: &Hypervisor<Board>, cpu: CpuId, current: Option<&mut Current<'_, Board>>) {
     let board = &hv.machine;

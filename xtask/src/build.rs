@@ -49,9 +49,9 @@ fn one(toolchain: &Toolchain, arch: Arch, package: &str) -> Result<PathBuf> {
         && let target = arch.smallest_target()
         && let Some(toolchain) = Toolchain::find(target)?
     {
-        return with(toolchain.cargo(Favour::Size), target, arch, package);
+        return with(toolchain.cargo(target, Favour::Size), target, arch, package);
     }
-    with(toolchain.cargo(Favour::Speed), arch.target(), arch, package)
+    with(toolchain.cargo(arch.target(), Favour::Speed), arch.target(), arch, package)
 }
 
 fn with(mut cargo: Command, target: &str, arch: Arch, package: &str) -> Result<PathBuf> {

@@ -9,6 +9,7 @@ use crate::{Hypervisor, current::Current, domain::Domain, machine::Machine};
 impl<M: Machine> Hypervisor<M> {
     /// Makes the loaded vCPU ready to go on. When it may not, because the scheduler has to decide
     /// first, gives false.
+    #[hot]
     #[inline]
     pub fn before_entry(&self, current: &mut Current<'_, M>) -> bool {
         if current.pcpu.wants_reschedule() {
@@ -20,6 +21,7 @@ impl<M: Machine> Hypervisor<M> {
         true
     }
 
+    #[hot]
     #[inline(never)]
     fn refresh(&self, current: &mut Current<'_, M>) {
         self.refill_list_registers(current.domain, current.vcpu);

@@ -32,6 +32,7 @@ impl<M: Machine> Current<'_, M> {
     /// # Errors
     ///
     /// `EFAULT` when any of them may not be read.
+    #[hot]
     pub fn copy_from_guest(&self, va: u64, to: &mut [u8]) -> Result<(), Errno> {
         let machine = &self.hv.machine;
         self.for_pieces(va, to.len(), Access::Read, |piece| {
@@ -44,6 +45,7 @@ impl<M: Machine> Current<'_, M> {
     /// # Errors
     ///
     /// `EFAULT` when any of them may not be written; those before may have been.
+    #[hot]
     pub fn copy_to_guest(&self, va: u64, from: &[u8]) -> Result<(), Errno> {
         let machine = &self.hv.machine;
         self.for_pieces(va, from.len(), Access::Write, |piece| {
@@ -107,6 +109,7 @@ impl<M: Machine> Current<'_, M> {
     }
 
     /// Reads an aligned word; nothing where that is not to be had quickly.
+    #[hot]
     fn read_word(&self, va: u64) -> Option<u32> {
         if !va.is_multiple_of(4) || (self.regs.is_aarch32() && va >> 32 != 0) {
             return None;
@@ -195,6 +198,7 @@ impl<'c, 'a, M: Machine> Window<'c, 'a, M> {
     }
 
     /// The same where it is not frequent enough to look whether it is the only one.
+    #[hot]
     #[inline(never)]
     pub(super) fn read_of_list<T: FromBytes + IntoBytes>(&mut self, va: u64) -> Result<T, Errno> {
         match self.find(va, size_of::<T>())? {
@@ -227,6 +231,7 @@ impl<'c, 'a, M: Machine> Window<'c, 'a, M> {
     }
 
     /// The same, of bytes.
+    #[hot]
     #[inline(never)]
     pub(super) fn write_of_list(&mut self, va: u64, bytes: &[u8]) -> Result<(), Errno> {
         match self.find(va, bytes.len())? {
@@ -237,6 +242,7 @@ impl<'c, 'a, M: Machine> Window<'c, 'a, M> {
     }
 
     /// Where `len` bytes are, unless they are in two pages.
+    #[hot]
     #[inline(never)]
     fn find(&mut self, va: u64, len: usize) -> Result<Option<(Mfn, usize)>, Errno> {
         let offset = va as usize % PAGE_SIZE;

@@ -4,9 +4,12 @@
 //! this crate decides and calls back through [`machine::Machine`]. It has no `unsafe` and no
 //! statics, so that any number of [`Hypervisor`]s, each on a fake machine, live in one test.
 #![no_std]
+#![cfg_attr(hot, feature(optimize_attribute))]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[macro_use]
+extern crate hot;
 
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};

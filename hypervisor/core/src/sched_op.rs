@@ -17,6 +17,7 @@ use crate::{
 const MAX_POLLED: u32 = 128;
 
 /// Serves `sched_op(command, at)`.
+#[hot]
 pub fn sched_op<M: Machine>(cur: &mut Current<'_, M>, command: u64, at: u64) -> HypercallResult {
     match command as u32 {
         op::YIELD => cur.hv.yield_cpu(cur.pcpu),

@@ -153,6 +153,7 @@ impl<M: Machine> TimerQueue<M> {
 
 impl<M: Machine> Hypervisor<M> {
     /// Arms a timer of `vcpu` (or of its domain) on this CPU for the tick `deadline`.
+    #[hot]
     pub(crate) fn arm_timer(
         &self,
         cpu: CpuId,
@@ -176,6 +177,7 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     /// Sets the hypervisor timer to whatever comes first on `pcpu`, which is this CPU.
+    #[hot]
     pub(crate) fn program_timer(&self, pcpu: &PerCpu<M>) {
         let ends = |at: &AtomicU64| at.load(Ordering::Relaxed);
         let first = ends(&pcpu.first_timer).min(ends(&pcpu.slice_end));
@@ -191,6 +193,7 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     /// The hypervisor timer of this CPU reached its deadline.
+    #[hot]
     pub fn timer_expired(&self, cpu: CpuId) {
         let pcpu = self.percpu(cpu);
         let now = self.machine.ticks();

@@ -58,6 +58,7 @@ impl<M: Machine> Current<'_, M> {
         }
     }
 
+    #[hot]
     fn write_runstate(&self, vcpu: &Vcpu<M>, at: u64) -> Result<(), Errno> {
         let info = vcpu.runstate.info(&self.hv.clock, self.hv.machine.ticks());
         if !self.domain.marks_runstate.load(Ordering::Relaxed) {

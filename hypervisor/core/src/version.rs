@@ -48,6 +48,7 @@ impl<M: Machine> Current<'_, M> {
     /// # Errors
     ///
     /// `ENOSYS` for an unknown command, `EFAULT` for a bad buffer, `EINVAL` and `EPERM` as each command has it.
+    #[hot]
     pub(crate) fn xen_version(&mut self, cmd: u64, arg: u64) -> HypercallResult {
         match u32::try_from(cmd).unwrap_or(u32::MAX) {
             op::VERSION => Ok(VERSION),

@@ -151,6 +151,7 @@ impl Uart {
     }
 
     /// The other end has put bytes into the ring, or taken some out.
+    #[hot]
     fn notified<M: Machine>(&mut self, machine: &M) {
         let (input, output) = self.ring.levels(machine);
         self.came(input);
@@ -280,6 +281,7 @@ impl<M: Machine> Hypervisor<M> {
 
     /// Does a guest's access of `1 << size` bytes: writes a value, or gives what it reads.
     #[inline(never)]
+    #[hot]
     pub(crate) fn uart_access(
         &self,
         domain: &Arc<Domain<M>>,
@@ -316,6 +318,7 @@ impl<M: Machine> Hypervisor<M> {
 
     /// The daemon at the other end sent an event. The lock of its port is held.
     #[cold]
+    #[hot]
     pub(crate) fn uart_notified(&self, domain: &Arc<Domain<M>>) {
         if let Some(uart) = domain.uart.get() {
             let mut uart = uart.lock();

@@ -76,6 +76,7 @@ impl PhysicalTimer {
         }
     }
 
+    #[inline]
     fn due(&mut self, now: u64) -> Due {
         if self.control & (ENABLE | IMASK) != ENABLE || self.raised {
             Due::Nothing
@@ -116,6 +117,7 @@ impl<M: Machine> Current<'_, M> {
 
 impl<M: Machine> Hypervisor<M> {
     /// The virtual timer of the loaded vCPU fired; the machine has masked it in CNTV_CTL (IMASK).
+    #[hot]
     pub fn virtual_timer_fired(&self, current: &mut Current<'_, M>) {
         let virq = current.domain.config.interrupts.virtual_timer;
         self.inject_here(current.domain, current.vcpu, virq, 0);

@@ -32,6 +32,7 @@ pub fn xenstore<M: Machine>(caller: &Domain<M>) -> Result<(), Errno> {
 }
 
 /// Whether two domains may exchange memory or events (SILO).
+#[inline]
 pub fn may_share<M: Machine>(hv: &Hypervisor<M>, one: &Domain<M>, other: &Domain<M>) -> Result<(), Errno> {
     allow(!hv.options.silo || one.id == other.id || one.is_control() || other.is_control())
 }

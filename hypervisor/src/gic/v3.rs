@@ -170,6 +170,7 @@ impl Gic {
     }
 
     /// This CPU's redistributor.
+    #[hot]
     fn own(&self) -> &Redistributor {
         &self.redistributors[self.cpus[PerCpu::this().id()].redistributor.load(Ordering::Relaxed)]
     }
@@ -410,6 +411,7 @@ fn sgi_target(affinity: u32) -> u64 {
 }
 
 /// Writes `fresh`, unless its interrupt is pending already. Out of the way of version 2.
+#[hot]
 #[inline(never)]
 fn pend(index: usize, fresh: u64, is_hardware: bool) -> bool {
     let lr = read_list_register(index);

@@ -27,6 +27,7 @@ impl<M: Machine> DomainList<M> {
     }
 
     /// The domain of that id.
+    #[hot]
     pub fn get(&self, id: Domid) -> Option<Arc<Domain<M>>> {
         let domains = self.domains.read();
         let at = domains.binary_search_by_key(&id, |domain| domain.id).ok()?;

@@ -100,6 +100,7 @@ impl Fifo {
         Some((*page, (port % fifo::WORDS_PER_PAGE) as usize * 4))
     }
 
+    #[hot]
     #[inline(never)]
     pub(super) fn set_pending<M: Machine>(
         &mut self,
@@ -207,6 +208,7 @@ fn set_link<M: Machine>(machine: &M, page: Mfn, at: usize, number: u32) -> bool 
 }
 
 /// One attempt: `Err` if the guest changed the word meanwhile.
+#[hot]
 fn try_link<M: Machine>(machine: &M, page: Mfn, at: usize, word: u32, number: u32) -> Result<bool, ()> {
     if word & LINKED == 0 {
         return Ok(false);

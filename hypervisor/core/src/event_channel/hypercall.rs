@@ -25,6 +25,7 @@ const PIRQS: u32 = 1024;
 const CONTROL_ALIGNMENT: u32 = 8;
 
 /// Serves `event_channel_op(command, at)`.
+#[hot]
 pub fn event_channel_op<M: Machine>(cur: &mut Current<'_, M>, command: u64, at: u64) -> HypercallResult {
     // By far the most frequent, without what the others need.
     if command as u32 == op::SEND {
@@ -136,6 +137,7 @@ impl<M: Machine> Current<'_, M> {
     }
 
     /// Events that are pending in the bitmaps are raised again once the ports have their words.
+    #[hot]
     fn carry_over(&self) {
         let machine = &self.hv.machine;
         for number in 1..xen_abi::event_channel::NR_CHANNELS_2L {

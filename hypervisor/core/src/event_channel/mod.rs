@@ -106,6 +106,7 @@ impl Delivery {
 impl<M: Machine> Hypervisor<M> {
     /// Raises an event on a port of `domain`, whose lock (or that of the port connected to it) the
     /// caller holds.
+    #[hot]
     fn set_pending(&self, domain: &Arc<Domain<M>>, number: u32, port: &Port<M>) {
         let v = port.vcpu.load(Ordering::Relaxed);
         let Some(vcpu) = domain.vcpus_quickly().get(v as usize) else {
@@ -122,6 +123,7 @@ impl<M: Machine> Hypervisor<M> {
         self.became_pending(domain, vcpu, number, port, delivery);
     }
 
+    #[hot]
     #[inline(never)]
     fn became_pending(
         &self,
@@ -145,6 +147,7 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     /// Tells the vCPU, and whoever polls. `delivery` is released before that has any effect.
+    #[hot]
     #[inline]
     fn follow_up(
         &self,

@@ -226,6 +226,7 @@ impl Frames {
     }
 
     /// Drops the hypervisor's hold of frames that [`Frames::alloc`] gave.
+    #[hot]
     pub fn release<M: Machine>(&self, machine: &M, mfn: Mfn, order: u32) {
         for frame in 0..1 << order {
             self.let_go(machine, Mfn(mfn.0 + frame));
@@ -268,6 +269,7 @@ impl Frames {
     }
 
     /// Allocates memory of a domain. `None` when the account is full or closed, or memory is short.
+    #[hot]
     pub fn alloc_for<M: Machine>(&self, machine: &M, account: &Account, wanted: &Wanted) -> Option<Mfn> {
         if wanted.order > MAX_ORDER {
             return None;
@@ -357,6 +359,7 @@ impl Frames {
 
     /// Takes a reference that ends with the value returned. (The value is made only when there is
     /// a reference: dropping it drops one.)
+    #[hot]
     pub fn hold<'a, M: Machine>(&'a self, machine: &'a M, mfn: Mfn, owner: Domid) -> Option<Held<'a, M>> {
         self.get(mfn, owner).then(|| self.held(machine, mfn))
     }
@@ -380,6 +383,7 @@ impl Frames {
     }
 
     /// [`Frames::put`], where it is not done often enough to have a copy of it.
+    #[hot]
     #[inline(never)]
     pub fn let_go<M: Machine>(&self, machine: &M, mfn: Mfn) {
         self.put(machine, mfn);
@@ -496,6 +500,7 @@ impl Frames {
         place(&accounts, owner).ok().map(|at| accounts[at].clone())
     }
 
+    #[hot]
     fn hand_out<M: Machine>(&self, machine: &M, start: Mfn, order: u32, to: Use, unscrubbed: bool) {
         let found = if unscrubbed {
             self.table.hand_out_as_is(start, 1 << order, to)

@@ -277,11 +277,13 @@ impl FrameTable {
     }
 
     /// Takes a reference to a frame in use, whoever owns it.
+    #[hot]
     pub(super) fn get_used(&self, mfn: Mfn) -> bool {
         self.update(mfn, |value| (value & COUNT != 0 && value & COUNT != COUNT).then(|| value + 1)).is_some()
     }
 
     /// Drops a reference.
+    #[hot]
     pub(super) fn put(&self, mfn: Mfn) -> Put {
         let old = self.entry(mfn).map_or(0, |entry| entry.fetch_sub(1, Ordering::AcqRel));
         assert!(old & COUNT != 0, "reference to frame {:#x} dropped twice", mfn.0);
@@ -307,6 +309,7 @@ impl FrameTable {
     }
 
     /// Ends that: no new references in the domain's name.
+    #[hot]
     pub(super) fn take_back(&self, mfn: Mfn) {
         self.update(mfn, |value| Some(value & COUNT | owner_bits(Domid::XEN)));
     }

@@ -22,6 +22,7 @@ use crate::{
 
 pub(super) const SIZE: u64 = size_of::<Copy>() as u64;
 
+#[hot]
 #[inline(never)]
 pub(super) fn copy<M: Machine>(cur: &Current<'_, M>, list: u64, count: u32) -> Result<u32, Errno> {
     each(cur, (list, SIZE), count, |window, at| {
@@ -75,6 +76,7 @@ fn pin<M: Machine>(
     granter.map(|granter| pin_granted(cur, granter, gref, usage)).transpose()
 }
 
+#[hot]
 #[inline(never)]
 fn pin_granted<M: Machine>(
     cur: &Current<'_, M>,

@@ -28,6 +28,7 @@ const _: () = assert!(offset_of!(MapGrantRef, dom) + size_of::<Answer>() == size
 const REFUSED: u32 = gntmap::DEVICE_MAP | gntmap::APPLICATION_MAP | gntmap::CONTAINS_PTE;
 const KNOWN: u32 = gntmap::HOST_MAP | gntmap::READONLY;
 
+#[hot]
 #[inline(never)]
 pub(super) fn map<M: Machine>(cur: &Current<'_, M>, list: u64, count: u32) -> Result<u32, Errno> {
     each(cur, (list, SIZE), count, |window, at| {
@@ -86,6 +87,7 @@ fn enter<M: Machine>(cur: &Current<'_, M>, at: Gfn, mapped: Mapped) -> Result<Gr
 }
 
 /// Ends a mapping whose p2m entry is gone from all TLBs: the use first, then the reference.
+#[hot]
 pub(super) fn end<M: Machine>(hv: &Hypervisor<M>, mapper: &Domain<M>, mapped: &Mapped) {
     let mem = hv.mem();
     match hv.domains.get(mapped.dom) {

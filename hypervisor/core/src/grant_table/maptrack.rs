@@ -102,6 +102,7 @@ impl Maptrack {
     }
 
     /// Takes a handle back and tells what it stood for: nobody else can end that.
+    #[inline]
     pub(super) fn take(&mut self, handle: GrantHandle) -> Option<Mapped> {
         let slot = self.slots.get_mut(handle.0 as usize)?;
         let Slot::Used(mapped) = *slot else {

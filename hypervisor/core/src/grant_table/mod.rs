@@ -161,6 +161,7 @@ impl GrantTable {
 
     /// Counts a use of an entry by `who` and gives its frame, with a reference. `p2m` is the
     /// owner's. `map` says that the whole page is wanted.
+    #[hot]
     fn pin<M: Machine>(
         &mut self,
         mem: Mem<'_, M>,
@@ -207,6 +208,7 @@ impl GrantTable {
 }
 
 /// Ends the use of an entry that [`GrantTable::pin`] began, then drops the reference.
+#[hot]
 fn let_go<M: Machine>(mem: Mem<'_, M>, granter: &Domain<M>, entry: (Gref, Domid), mfn: Mfn, usage: Usage) {
     granter.grants.lock().unpin(mem, entry, mfn, usage);
     mem.frames.put(mem.machine, mfn);
@@ -248,6 +250,7 @@ fn each<'a, M: Machine>(
 }
 
 /// grant_table_op: command, list, length.
+#[hot]
 pub fn grant_table_op<M: Machine>(cur: &mut Current<'_, M>, args: Args) -> HypercallResult {
     let result = serve(cur, args);
     // A page that was let go may have been the last of a domain that is gone.

@@ -33,6 +33,7 @@ struct Batch {
     flushed: bool,
 }
 
+#[hot]
 #[inline(never)]
 pub(super) fn unmap<M: Machine>(cur: &Current<'_, M>, list: u64, count: u32) -> Result<u32, Errno> {
     let mut window = Window::new(cur, count);
@@ -76,6 +77,7 @@ pub(super) fn unmap_and_replace<M: Machine>(
 
 impl Batch {
     /// Removes the mapping from the p2m. The last removal of a batch has the flush made at once, while the p2m is locked.
+    #[hot]
     fn begin<M: Machine>(&mut self, cur: &Current<'_, M>, request: &Request, last: bool) -> GrantStatus {
         let mut p2m = cur.domain.p2m_quickly(cur.hv.mem());
         let mut maptrack = cur.domain.maptrack.lock();

@@ -56,6 +56,7 @@ pub type HypercallResult = Result<u64, Stop>;
 impl<M: Machine> Current<'_, M> {
     /// Serves the `HVC` that the guest made. It is given no register but those of a call's number and
     /// arguments, and changes no other.
+    #[hot]
     #[inline(never)]
     pub fn hypercall(&mut self) {
         let number = self.regs.hypercall_number().min(COUNT.into()) as u32;

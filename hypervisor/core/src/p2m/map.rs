@@ -18,6 +18,7 @@ pub(super) enum Stale {
 }
 
 impl Stale {
+    #[inline]
     fn add(&mut self, gfn: u32, order: u32) {
         *self = match *self {
             Self::Nothing if order == 0 => Self::Page(gfn),
@@ -64,6 +65,7 @@ impl<M: Machine> P2mGuard<'_, M> {
     ///
     /// `EINVAL` beyond the address space or while the domain dies, `ENOMEM` without memory for
     /// tables.
+    #[hot]
     pub fn map(&mut self, gfn: Gfn, mfn: Mfn, frames: u64, kind: P2mType) -> Result<(), Errno> {
         let end = gfn.0.checked_add(frames).filter(|end| *end <= GFN_END).ok_or(Errno::EINVAL)?;
         if !self.p2m.torn.is_alive() {
@@ -196,6 +198,7 @@ impl<M: Machine> P2mGuard<'_, M> {
         self.put(slot, value);
     }
 
+    #[inline]
     fn note_mapped(&mut self, gfn: u32, frames: u32) {
         self.p2m.lowest = self.p2m.lowest.min(gfn);
         self.p2m.end = self.p2m.end.max(gfn + frames);
@@ -207,6 +210,7 @@ impl<M: Machine> P2mGuard<'_, M> {
     ///
     /// `ENOENT` when nothing was; `ENOMEM` when a block had to be split and no memory was left:
     /// the mapping is then unchanged.
+    #[hot]
     pub fn unmap(&mut self, gfn: Gfn, ram: Ram) -> Result<super::Mapping, Errno> {
         let mapping = self.lookup(gfn).ok_or(Errno::ENOENT)?;
         self.unmap_range(gfn, 1, ram)?;
@@ -246,6 +250,7 @@ impl<M: Machine> P2mGuard<'_, M> {
     }
 
     /// Notes what has to happen to the frames of a mapping that is gone.
+    #[hot]
     pub(super) fn drop_leaf(&mut self, level: u32, mfn: Mfn, kind: P2mType, ram: Ram) {
         let frames = 1 << order_of(level);
         if kind.is_foreign() {
@@ -257,6 +262,7 @@ impl<M: Machine> P2mGuard<'_, M> {
         }
     }
 
+    #[hot]
     fn release(&mut self, what: Release) {
         if self.p2m.pending.count == PENDING {
             self.flush();
@@ -301,6 +307,7 @@ impl<M: Machine> P2mGuard<'_, M> {
         self.flush();
     }
 
+    #[hot]
     #[inline(never)]
     fn finish_all(&mut self) {
         let count = core::mem::take(&mut self.p2m.pending.count);
@@ -329,6 +336,7 @@ impl<M: Machine> P2mGuard<'_, M> {
         }
     }
 
+    #[hot]
     #[inline(never)]
     fn flush_stale(&mut self) {
         let machine = self.mem.machine;

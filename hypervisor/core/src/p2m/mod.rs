@@ -102,6 +102,7 @@ impl P2m {
     }
 
     /// What a frame is mapped to. Nothing, once the tables are being torn down.
+    #[hot]
     pub fn lookup<M: Machine>(&self, machine: &M, gfn: Gfn) -> Option<Mapping> {
         let gfn = walk::checked(gfn)?;
         if !self.torn.is_alive() {
@@ -152,11 +153,13 @@ impl<'a, M: Machine> P2mGuard<'a, M> {
     }
 
     /// What a frame is mapped to.
+    #[hot]
     pub fn lookup(&self, gfn: Gfn) -> Option<Mapping> {
         self.p2m.lookup(self.mem.machine, gfn)
     }
 
     /// The RAM behind a frame with a reference, if the mapping allows the access.
+    #[hot]
     pub fn hold(&self, gfn: Gfn, access: Access) -> Option<(Held<'a, M>, P2mType)> {
         let mapping = self.lookup(gfn)?;
         let allowed = access == Access::Read || mapping.kind.is_writable();
@@ -183,6 +186,7 @@ impl<'a, M: Machine> P2mGuard<'a, M> {
     }
 
     /// The same without a reference: the frame stays as long as the p2m is locked.
+    #[hot]
     pub fn own(&self, gfn: Gfn, access: Access) -> Option<Mfn> {
         let mfn = self.mapped_as_own(gfn, access)?;
         self.mem.frames.is_owned(mfn, self.p2m.account.domid).then_some(mfn)

@@ -65,6 +65,7 @@ impl Slot {
         machine.change64(self.table, self.index as usize * 8, change)
     }
 
+    #[inline]
     pub(super) fn entry<M: Machine>(&self, machine: &M) -> Entry {
         decode(self.load(machine), self.level)
     }
@@ -102,6 +103,7 @@ impl Memo {
         if key == block { value } else { self.find_middle(machine, root, gfn, block) }
     }
 
+    #[hot]
     #[cold]
     #[inline(never)]
     fn find_middle<M: Machine>(&self, machine: &M, root: Mfn, gfn: u32, block: u32) -> u64 {
@@ -139,6 +141,7 @@ pub(super) fn checked(gfn: Gfn) -> Option<u32> {
 
 /// The deepest entry on the way to a frame, at `down_to` at the latest: a leaf, an empty one, or a
 /// table when the walk stopped there.
+#[hot]
 pub(super) fn find<M: Machine>(machine: &M, root: Mfn, gfn: u32, down_to: u32) -> (Slot, Entry) {
     let mut slot = Slot::root(root, gfn);
     loop {

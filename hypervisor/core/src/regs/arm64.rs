@@ -34,6 +34,7 @@ impl Arm64Regs {
     /// Where register `n` of AArch32 lies, as a syndrome names it: in the AArch64 view. QEMU names the
     /// register of a data abort as the AArch32 instruction did, which in a mode with registers of its own
     /// cannot be meant otherwise: there an instruction reaches no User mode register.
+    #[hot]
     #[inline(never)]
     fn place(&self, n: u8) -> usize {
         match (self.mode(), n) {
@@ -52,6 +53,7 @@ impl Arm64Regs {
         }
     }
 
+    #[hot]
     #[inline(never)]
     fn set_by_mode(&mut self, n: u8, value: u64) {
         let (place, value) = (self.place(n), self.narrow(value));

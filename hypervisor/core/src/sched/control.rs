@@ -4,6 +4,7 @@ use super::*;
 
 impl<M: Machine> Hypervisor<M> {
     /// Lets others run; the vCPU loaded on `pcpu` stays ready.
+    #[hot]
     pub(crate) fn yield_cpu(&self, pcpu: &PerCpu<M>) {
         pcpu.set_yield();
         pcpu.reschedule();
@@ -11,6 +12,7 @@ impl<M: Machine> Hypervisor<M> {
 
     /// Makes the vCPU loaded on `pcpu` sleep. The caller looks for pending work afterwards and wakes
     /// it again if there is any, so that no wake-up is lost.
+    #[hot]
     pub(crate) fn block(&self, pcpu: &PerCpu<M>, vcpu: &Vcpu<M>) {
         vcpu.sched.halt(BLOCKED);
         pcpu.reschedule();
@@ -78,6 +80,7 @@ impl<M: Machine> Hypervisor<M> {
         }
     }
 
+    #[hot]
     fn stop_running(&self, vcpu: &Vcpu<M>) {
         self.follow_halt(vcpu);
         if vcpu.sched.is_loaded() {

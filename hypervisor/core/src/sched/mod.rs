@@ -89,6 +89,7 @@ enum Choice<M: Machine> {
 
 impl<M: Machine> Hypervisor<M> {
     /// Decides what this CPU, `pcpu`, does next. `loaded` is the vCPU whose registers are in it.
+    #[hot]
     pub fn pick_next(&self, pcpu: &PerCpu<M>, loaded: Option<&VcpuRef<M>>) -> Next<M> {
         let cpu = pcpu.id;
         pcpu.rescheduling();
@@ -194,6 +195,7 @@ impl<M: Machine> Hypervisor<M> {
         choice
     }
 
+    #[hot]
     fn note_running(&self, vcpu: &Vcpu<M>, now: u64) {
         vcpu.runstate.change(state_of::RUNNING, now);
         if vcpu.runstate_area.load(Ordering::Relaxed) != 0 {
@@ -202,6 +204,7 @@ impl<M: Machine> Hypervisor<M> {
         }
     }
 
+    #[hot]
     fn note_leaving(&self, loaded: Option<(&Vcpu<M>, &Arc<Domain<M>>)>, now: u64) {
         if let Some((vcpu, domain)) = loaded {
             vcpu.runstate.change(vcpu.sched.stopped_state(), now);
@@ -211,6 +214,7 @@ impl<M: Machine> Hypervisor<M> {
 
     /// The machine has saved `vcpu`, which was loaded on this CPU, `pcpu`. `timer` is its virtual timer's compare
     /// value (in CNTVCT ticks), when that is enabled, unmasked and not yet met.
+    #[hot]
     pub fn switched_out(&self, pcpu: &PerCpu<M>, vcpu: VcpuRef<M>, timer: Option<u64>) {
         let cpu = pcpu.id;
         if let Some(compare) = timer {
@@ -229,6 +233,7 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     /// The machine has loaded `vcpu` on this CPU, `pcpu`, list registers included.
+    #[hot]
     pub fn switched_in(&self, pcpu: &PerCpu<M>, vcpu: &VcpuRef<M>) {
         vcpu.timers.virt.stop();
         self.move_spis(&vcpu.domain, vcpu, pcpu.id);
@@ -240,6 +245,7 @@ impl<M: Machine> Hypervisor<M> {
     pub fn kicked(&self, _cpu: CpuId) {}
 
     /// Wakes a vCPU that sleeps until something is pending.
+    #[hot]
     pub fn wake(&self, domain: &Arc<Domain<M>>, vcpu: &Vcpu<M>) {
         if vcpu.sched.is_blocked() {
             self.stop_polling(domain, vcpu);
@@ -249,6 +255,7 @@ impl<M: Machine> Hypervisor<M> {
         }
     }
 
+    #[hot]
     fn became_runnable(&self, domain: &Arc<Domain<M>>, vcpu: &Vcpu<M>) {
         vcpu.runstate.change_unless_running(state_of::RUNNABLE, self.machine.ticks());
         if vcpu.sched.is_loaded() {
@@ -268,6 +275,7 @@ impl<M: Machine> Hypervisor<M> {
 
     /// Puts in the queue a vCPU whose place is there, and has a CPU look: none of those that are `told` to, one
     /// bit each.
+    #[hot]
     fn enqueue(&self, vcpu: VcpuRef<M>, told: usize) {
         let (allowed, last) = (vcpu.sched.allowed(), vcpu.sched.cpu());
         let mut queue = self.sched.queue.lock();
@@ -304,6 +312,7 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     /// Makes a CPU ask the scheduler.
+    #[inline]
     pub(crate) fn ask(&self, cpu: CpuId) {
         self.percpu(cpu).reschedule();
         if cpu != self.machine.this_cpu() {

@@ -145,6 +145,7 @@ impl DomainSched {
         }
     }
 
+    #[hot]
     #[inline(never)]
     fn charge_capped(&self, ticks: u64) {
         let mut budget = self.budget.lock();
@@ -157,6 +158,7 @@ impl DomainSched {
         if self.is_capped() { self.refill_of_capped(now) } else { None }
     }
 
+    #[hot]
     #[inline(never)]
     fn refill_of_capped(&self, now: u64) -> Option<u64> {
         let mut budget = self.budget.lock();
@@ -170,6 +172,7 @@ impl DomainSched {
         if self.is_capped() { turn.min(now.saturating_add(self.allowance(now))) } else { turn }
     }
 
+    #[hot]
     #[inline(never)]
     fn allowance(&self, now: u64) -> u64 {
         let mut budget = self.budget.lock();
@@ -179,6 +182,7 @@ impl DomainSched {
 }
 
 impl Budget {
+    #[hot]
     fn refill(&mut self, now: u64) {
         if now < self.ends {
             return;

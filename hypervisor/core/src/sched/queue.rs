@@ -32,6 +32,7 @@ struct OnCpu {
 
 impl OnCpu {
     /// The key it has by now.
+    #[inline]
     fn key_at(&self, now: u64) -> u64 {
         match now.saturating_sub(self.since) {
             0 => self.key,
@@ -211,6 +212,7 @@ impl<M: Machine> Queue<M> {
 
     /// Chooses a CPU, of those `among` which it may be, to look at a vCPU that has just been put in: one that
     /// has nothing to do, else the one whose vCPU is furthest ahead of `key`.
+    #[hot]
     pub(super) fn target(&mut self, mut among: usize, last: CpuId, key: u64, now: u64) -> Target {
         let idle = self.idle & among;
         if idle != 0 {

@@ -36,6 +36,7 @@ impl Runstate {
     }
 
     /// Follows a change of what keeps the vCPU from running, while it is not running.
+    #[hot]
     pub(super) fn change_unless_running(&self, state: u32, now: u64) {
         let mut record = self.0.lock();
         if record.state != state && record.state != runstate::RUNNING {
@@ -66,6 +67,7 @@ impl Runstate {
         }
     }
 
+    #[hot]
     fn until(&self, now: u64) -> Record {
         let mut record = *self.0.lock();
         record.settle(now);

@@ -82,6 +82,7 @@ impl<M: Machine> Current<'_, M> {
     }
 
     /// A value of an access to the two halves of a 64-bit register, or to all of it.
+    #[inline]
     pub(super) fn access_value(&self, access: RegisterAccess) -> u64 {
         match access.register() {
             SysReg::Cp15Wide(..) => self.reg(access.rt()) & 0xffff_ffff | self.reg(access.rt2()) << 32,

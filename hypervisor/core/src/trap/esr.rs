@@ -171,6 +171,7 @@ impl Abort {
     }
 
     /// What went wrong.
+    #[inline]
     pub fn fault(&self) -> Fault {
         match self.esr & 0x3c {
             0x04 => Fault::Translation,
@@ -290,6 +291,7 @@ fn len(esr: u32) -> u8 {
     if esr >> 25 & 1 != 0 { 4 } else { 2 }
 }
 
+#[inline]
 fn instruction(esr: u32) -> Instruction {
     let known = esr >> 24 & 1 != 0;
     // AArch64 has no conditional instructions that trap, and says so by "valid, always".

@@ -10,6 +10,7 @@ impl<M: Machine> Current<'_, M> {
     }
 
     /// ICC_SGI1R: sends interrupts to vCPUs. Cannot be read.
+    #[hot]
     #[inline(never)]
     pub(super) fn send_sgi(&mut self, access: RegisterAccess) -> Served {
         if access.is_read() || self.regs.is_user() || !self.has_gicv3() {

@@ -81,6 +81,7 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     /// c0, `crm` and `op2` of op0 3, op1 0, and as far as those are AArch32's, of coprocessor 15, op1 0.
+    #[hot]
     #[inline(never)]
     fn identity(&self, crm: u8, op2: u8) -> u64 {
         let place = place(crm, op2);

@@ -19,6 +19,7 @@ const GICD_SIZE: u64 = 0x1000;
 type Done = Result<(), Unhandled>;
 
 impl<M: Machine> Current<'_, M> {
+    #[hot]
     #[inline(never)]
     pub(super) fn data_abort(&mut self, abort: &Abort) {
         self.vcpu.exits.count(&Exit::DataAbort(*abort));
@@ -48,6 +49,7 @@ impl<M: Machine> Current<'_, M> {
     }
 
     /// Whether the tables allow the access by now.
+    #[hot]
     fn resolves(&self, abort: &Abort, write: bool) -> bool {
         match abort.fault() {
             Fault::Translation | Fault::AccessFlag => {
@@ -75,6 +77,7 @@ impl<M: Machine> Current<'_, M> {
 
     // Each device is by itself, as what it needs others do not.
 
+    #[hot]
     #[inline(never)]
     fn access_uart(&mut self, abort: &Abort, offset: u32) -> Done {
         self.access(
@@ -86,6 +89,7 @@ impl<M: Machine> Current<'_, M> {
         )
     }
 
+    #[hot]
     #[inline(never)]
     fn access_gicv2(&mut self, abort: &Abort, offset: u32) -> Done {
         self.access(
@@ -95,6 +99,7 @@ impl<M: Machine> Current<'_, M> {
         )
     }
 
+    #[hot]
     #[inline(never)]
     fn access_gicv3(&mut self, abort: &Abort, offset: u32) -> Done {
         self.access(
@@ -105,6 +110,7 @@ impl<M: Machine> Current<'_, M> {
     }
 
     /// Of version 3, the part of a vCPU.
+    #[hot]
     #[inline(never)]
     fn access_redistributor(&mut self, abort: &Abort, redistributors: Redistributors) -> Option<Done> {
         let (v, offset) = redistributors.find(abort.ipa())?;
@@ -140,6 +146,7 @@ impl<M: Machine> Current<'_, M> {
 }
 
 /// A loaded value as the register holds it.
+#[inline]
 fn extended(value: u64, transfer: Transfer) -> u64 {
     if !transfer.sign_extend() {
         // Devices give no more bits than they were asked for.

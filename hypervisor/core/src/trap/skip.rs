@@ -33,6 +33,7 @@ pub fn skip(regs: &mut impl GuestRegs, len: u8) {
     regs.set_pc(regs.pc().wrapping_add(len.into()));
 }
 
+#[hot]
 #[inline(never)]
 fn holds(flags: u64, condition: u8) -> bool {
     let set = |flag: u64| flags & flag != 0;

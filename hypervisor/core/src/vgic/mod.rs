@@ -125,6 +125,7 @@ impl Delivery {
 
 impl<M: Machine> Hypervisor<M> {
     /// Raises a private interrupt of the vCPU that is loaded here; `source` is an SGI's sender.
+    #[hot]
     pub(crate) fn inject_here(&self, domain: &Arc<Domain<M>>, vcpu: &Vcpu<M>, virq: u32, source: u8) {
         let mut vgic = domain.vgic.lock();
         let enabled = vgic.deliver(&self.machine, vcpu.id as usize, virq, source);
@@ -139,6 +140,7 @@ impl<M: Machine> Hypervisor<M> {
         self.inject_from(domain, vcpu, virq, 0);
     }
 
+    #[hot]
     #[inline]
     fn inject_from(&self, domain: &Arc<Domain<M>>, vcpu: &Vcpu<M>, virq: u32, source: u8) {
         if self.is_loaded_here(vcpu) {
@@ -148,6 +150,7 @@ impl<M: Machine> Hypervisor<M> {
         }
     }
 
+    #[hot]
     #[inline(never)]
     fn inject_elsewhere(&self, domain: &Arc<Domain<M>>, vcpu: &Vcpu<M>, virq: u32, source: u8) {
         if vcpu.sched.is_down() {
@@ -167,6 +170,7 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     /// The same; with the CPU that acknowledged it, for one that hardware raised.
+    #[hot]
     fn raise_spi(&self, domain: &Arc<Domain<M>>, spi: u32, taken_by: Option<CpuId>) {
         let mut vgic = domain.vgic.lock();
         if let Some(cpu) = taken_by {
@@ -201,6 +205,7 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     /// Something is pending for a vCPU: makes it notice.
+    #[hot]
     fn deliver_to(&self, domain: &Arc<Domain<M>>, vcpu: &Vcpu<M>, here: bool) {
         if !here && vcpu.delivery.mark() && vcpu.sched.is_loaded() {
             self.machine.kick(vcpu.sched.cpu());
@@ -249,6 +254,7 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     /// Notes what the list registers of the loaded vCPU have by now, and passes on what they do not have any more.
+    #[hot]
     #[inline(never)]
     fn settle(&self, domain: &Arc<Domain<M>>, vcpu: &Vcpu<M>, mut vgic: MutexGuard<'_, Vgic>) {
         vcpu.delivery.shared.store(vgic.holds_shared(vcpu.id as usize), Ordering::Relaxed);
@@ -260,6 +266,7 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     /// Whether an interrupt waits for the loaded vCPU, masked by it or not.
+    #[hot]
     pub(crate) fn has_interrupt(&self, current: &Current<'_, M>) -> bool {
         let vgic = current.domain.vgic.lock();
         let v = current.vcpu.id as usize;

@@ -140,6 +140,7 @@ impl<M: Machine> Hypervisor<M> {
     }
 }
 
+#[hot]
 fn checked(offset: u32, size: u8) -> Result<Register, Unhandled> {
     let aligned = offset & ((1 << size) - 1) == 0;
     let register = decode(offset);

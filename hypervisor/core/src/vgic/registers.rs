@@ -77,6 +77,7 @@ fn gather(all: &[u8; 32], first: u32, size: u8) -> u32 {
 
 impl Vgic {
     /// What one reads, where private interrupts are those of vCPU `v`.
+    #[hot]
     pub(super) fn read_common(&self, v: usize, register: Common, size: u8) -> u32 {
         match register {
             Common::Isenabler(n) | Common::Icenabler(n) => {
@@ -111,6 +112,7 @@ impl Vgic {
 
 impl<M: Machine> Hypervisor<M> {
     /// Writes one of them, where private interrupts are those of vCPU `v`.
+    #[hot]
     pub(super) fn write_common(
         &self,
         current: &Current<'_, M>,
@@ -149,6 +151,7 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     /// A pending interrupt was enabled: whoever it goes to has to notice.
+    #[hot]
     fn announce(&self, current: &Current<'_, M>, v: usize, virq: u32) {
         let v = match virq {
             0..LOCAL => Some(v),

@@ -69,6 +69,7 @@ impl Interface {
         self.used_slots().any(|(_, slot)| slot.virq() == virq)
     }
 
+    #[inline]
     fn find(&self, wanted: Slot) -> Option<usize> {
         let mut used = self.used;
         while used != 0 {
@@ -171,6 +172,7 @@ enum Placing {
 
 impl Vgic {
     /// Delivers an interrupt to vCPU `v`, which is loaded here. Says whether it is enabled.
+    #[hot]
     pub(super) fn deliver<M: Machine>(&mut self, machine: &M, v: usize, virq: u32, source: u8) -> bool {
         if virq < LOCAL
             && let Some(cpu) = self.cpus.get_mut(v)
@@ -190,6 +192,7 @@ impl Vgic {
 
     /// Puts a pending interrupt of vCPU `v`, which is loaded here, into a list register. False when
     /// it has to wait.
+    #[hot]
     pub(super) fn place<M: Machine>(&mut self, machine: &M, v: usize, virq: u32, source: u8) -> bool {
         let placing = self.try_place(machine, v, virq, source);
         match placing {
@@ -203,6 +206,7 @@ impl Vgic {
         placing == Placing::Done
     }
 
+    #[hot]
     fn try_place<M: Machine>(&mut self, machine: &M, v: usize, virq: u32, source: u8) -> Placing {
         let wanted = Slot::new(virq, source);
         let mut fresh = self.register(machine, v, virq, source);
@@ -267,6 +271,7 @@ impl Vgic {
         }
     }
 
+    #[hot]
     fn unlink<M: Machine>(&mut self, machine: &M, v: usize, n: usize) {
         self.cpus[v].unlinked |= 1 << n;
         let lr = machine.read_list_register(n);
@@ -282,6 +287,7 @@ impl Vgic {
     }
 
     /// Lets go of list registers whose interrupts the guest has ended.
+    #[hot]
     pub(super) fn reclaim<M: Machine>(&mut self, machine: &M, v: usize) {
         let used = self.cpus.get(v).map_or(0, |cpu| cpu.used);
         if used != 0 {
@@ -300,6 +306,7 @@ impl Vgic {
         self.cpus.get(v).is_some_and(|cpu| cpu.shared != 0)
     }
 
+    #[hot]
     #[inline(never)]
     fn reclaim_of<M: Machine>(&mut self, machine: &M, v: usize, some: u32) {
         let mut ended = machine.empty_list_registers() as u32 & some;
@@ -330,6 +337,7 @@ impl Vgic {
         }
     }
 
+    #[hot]
     fn release(&mut self, v: usize, n: usize) {
         let virq = self.cpus[v].slots[n].virq();
         self.cpus[v].used &= !(1 << n);
@@ -354,6 +362,7 @@ impl Vgic {
         Some(n)
     }
 
+    #[hot]
     fn take_back<M: Machine>(&mut self, machine: &M, v: usize, n: usize) {
         let slot = self.cpus[v].slots[n];
         machine.write_list_register(n, ListRegister::default());
@@ -398,6 +407,7 @@ impl Vgic {
     }
 
     /// The same, whatever waits.
+    #[hot]
     #[inline(never)]
     pub(super) fn refill<M: Machine>(&mut self, machine: &M, v: usize) {
         let Some(cpu) = self.cpus.get_mut(v) else { return };
@@ -424,6 +434,7 @@ impl Vgic {
         }
     }
 
+    #[hot]
     fn want_underflow<M: Machine>(&mut self, machine: &M, v: usize, on: bool) {
         if let Some(cpu) = self.cpus.get_mut(v)
             && cpu.underflow != on

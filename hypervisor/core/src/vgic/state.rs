@@ -34,6 +34,7 @@ impl Bank {
     }
 
     /// Notes that an interrupt of this bank is pending; says whether it is enabled.
+    #[hot]
     #[inline]
     pub(super) fn pend(&mut self, virq: u32) -> bool {
         let bit = 1 << (virq % 32);
@@ -52,6 +53,7 @@ impl Bank {
     }
 
     /// The most urgent of the interrupts in `mask`.
+    #[inline]
     fn best(&self, mut mask: u32) -> Option<(u32, u8)> {
         let mut best: Option<(u32, u8)> = None;
         while mask != 0 {
@@ -83,10 +85,12 @@ impl SpiBank {
     }
 
     /// Where interrupt `n` has to go: what is under way completes where it began.
+    #[inline]
     fn goes_to(&self, n: usize) -> u8 {
         if self.holder[n] == NOBODY { self.target[n] } else { self.holder[n] }
     }
 
+    #[inline]
     fn of_vcpu(&self, v: usize, mut mask: u32) -> u32 {
         let mut mine = 0;
         while mask != 0 {
@@ -130,6 +134,7 @@ impl Vgic {
         (self.spis.len() as u32 + 1) * 32
     }
 
+    #[inline]
     pub(super) fn bank(&self, v: usize, virq: u32) -> Option<&Bank> {
         match virq / 32 {
             0 => self.cpus.get(v).map(|cpu| &cpu.bank),
@@ -137,6 +142,7 @@ impl Vgic {
         }
     }
 
+    #[inline]
     pub(super) fn bank_mut(&mut self, v: usize, virq: u32) -> Option<&mut Bank> {
         match virq / 32 {
             0 => self.cpus.get_mut(v).map(|cpu| &mut cpu.bank),
@@ -148,14 +154,17 @@ impl Vgic {
         self.spis.get_mut((virq / 32).checked_sub(1)? as usize)
     }
 
+    #[inline]
     pub(super) fn is_enabled(&self, v: usize, virq: u32) -> bool {
         self.bank(v, virq).is_some_and(|bank| bank.enabled >> (virq % 32) & 1 != 0)
     }
 
+    #[inline]
     pub(super) fn priority(&self, v: usize, virq: u32) -> u8 {
         self.bank(v, virq).map_or(0xff, |bank| bank.priority[virq as usize % 32])
     }
 
+    #[inline]
     pub(super) fn is_hardware(&self, virq: u32) -> bool {
         virq >= LOCAL && self.bank(0, virq).is_some_and(|bank| bank.hardware >> (virq % 32) & 1 != 0)
     }
@@ -182,6 +191,7 @@ impl Vgic {
     }
 
     /// Notes that an interrupt is pending; `source` is an SGI's sender. Says whether it is enabled.
+    #[hot]
     pub(super) fn pend(&mut self, v: usize, virq: u32, source: u8) -> bool {
         match virq {
             0..LOCAL => self.cpus.get_mut(v).is_some_and(|cpu| cpu.pend(virq, source)),
@@ -189,6 +199,7 @@ impl Vgic {
         }
     }
 
+    #[hot]
     #[inline(never)]
     fn pend_shared(&mut self, spi: u32) -> bool {
         self.spi_news |= 1 << (spi / 32 - 1);
@@ -217,12 +228,14 @@ impl Vgic {
     }
 
     /// The vCPU whose list register has an SPI, or to which it goes next.
+    #[inline]
     pub(super) fn goes_to(&mut self, spi: u32) -> Option<usize> {
         let bank = self.spi_bank(spi)?;
         let v = usize::from(bank.goes_to(spi as usize % 32));
         (v < self.cpus.len()).then_some(v)
     }
 
+    #[inline]
     pub(super) fn target(&mut self, spi: u32) -> Option<usize> {
         let bank = self.spi_bank(spi)?;
         Some(bank.target[spi as usize % 32].into())
@@ -282,6 +295,7 @@ impl Vgic {
     }
 
     /// Whether anything waits for a list register of vCPU `v`, deferred ones too.
+    #[hot]
     pub(super) fn has_pending(&self, v: usize) -> bool {
         let Some(local) = self.cpus.get(v) else { return false };
         if local.bank.pending & local.bank.enabled != 0 {

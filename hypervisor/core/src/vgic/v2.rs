@@ -76,6 +76,7 @@ impl Register {
 
 impl<M: Machine> Hypervisor<M> {
     /// A load of `1 << size` bytes from the distributor.
+    #[hot]
     pub(crate) fn gicd_read(
         &self,
         current: &Current<'_, M>,
@@ -97,6 +98,7 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     /// A store of `1 << size` bytes to it.
+    #[hot]
     pub(crate) fn gicd_write(
         &self,
         current: &Current<'_, M>,
@@ -158,6 +160,7 @@ impl<M: Machine> Hypervisor<M> {
     }
 }
 
+#[hot]
 fn checked(offset: u32, size: u8) -> Result<Register, Unhandled> {
     let aligned = offset & ((1 << size) - 1) == 0;
     let register = decode(offset % PAGE_SIZE as u32);
@@ -166,6 +169,7 @@ fn checked(offset: u32, size: u8) -> Result<Register, Unhandled> {
 
 impl super::Vgic {
     /// ITARGETSR: a private interrupt's target is whoever asks.
+    #[inline]
     fn targets(&self, v: usize, first: u32, size: u8) -> u32 {
         let own = 1u32 << (v % 8);
         let target = |virq: u32| match virq / 32 {

@@ -103,6 +103,7 @@ fn with_affinity(affinity: u64) -> u64 {
 
 impl<M: Machine> Hypervisor<M> {
     /// A load of `1 << size` bytes from the distributor.
+    #[hot]
     pub(crate) fn gicd3_read(
         &self,
         current: &Current<'_, M>,
@@ -130,6 +131,7 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     /// A store of `1 << size` bytes to it.
+    #[hot]
     pub(crate) fn gicd3_write(
         &self,
         current: &Current<'_, M>,
@@ -183,6 +185,7 @@ impl<M: Machine> Hypervisor<M> {
     }
 }
 
+#[hot]
 fn checked(offset: u32, size: u8) -> Result<Register, Unhandled> {
     let aligned = offset & ((1 << size) - 1) == 0;
     let register = decode(offset);

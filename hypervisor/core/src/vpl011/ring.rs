@@ -46,6 +46,7 @@ pub(super) const OUTPUT: Queue = Queue {
 
 impl Queue {
     /// The indexes, taken and put, and how many bytes wait.
+    #[hot]
     fn look<M: Machine>(&self, machine: &M, page: Mfn) -> (u32, u32, u32) {
         let both = machine.load64(page, self.cons);
         let (cons, prod) = (both as u32, (both >> u32::BITS) as u32);
@@ -83,6 +84,7 @@ impl Ring {
     }
 
     /// Puts a byte into a queue, and tells how many wait then. Nothing happens when there is no room.
+    #[hot]
     #[inline(never)]
     pub fn put<M: Machine>(&self, machine: &M, queue: &Queue, byte: u8) -> Option<u32> {
         let (_, prod, waiting) = queue.look(machine, self.page);

@@ -8,7 +8,7 @@ use super::sysregs::*;
 
 /// Which vector was taken.
 pub const RESET: u32 = 0;
-/// Undefined instruction.
+/// Undefined instruction: a panic, too, in an image that is to be small.
 pub const UNDEFINED: u32 = 1;
 /// HVC from HYP mode.
 pub const CALL: u32 = 2;

@@ -16,6 +16,8 @@ pub const SERROR: u32 = 2;
 /// ESR.EC of an abort of the hypervisor's own fetch; its own data access; at least 0x20 for all aborts.
 const EC_FETCH: u64 = 0x21;
 const EC_DATA: u64 = 0x25;
+/// ESR.EC of BRK, which a panic is in an image that is to be small.
+const EC_BRK: u64 = 0x3c;
 
 /// Registers at the exception, as `entry.S` stores them.
 #[repr(C)]
@@ -50,6 +52,7 @@ impl fmt::Display for Report<'_> {
         let (what, address) = match (self.kind, syndrome >> 26) {
             (SYNCHRONOUS, EC_FETCH) => ("instruction abort", Some(FAR_EL2::read())),
             (SYNCHRONOUS, EC_DATA) => ("data abort", Some(FAR_EL2::read())),
+            (SYNCHRONOUS, EC_BRK) => ("panic", None),
             (SYNCHRONOUS, _) => ("exception", None),
             (INTERRUPT, _) => ("interrupt", None),
             _ => ("SError", None),

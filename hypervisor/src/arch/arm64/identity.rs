@@ -36,7 +36,7 @@ pub fn add_cpu() {
 /// The common value of an identification register; zero for those that are reserved.
 pub fn register(aarch32: bool, crm: u8, op2: u8) -> u64 {
     let is_narrow = crm <= 3;
-    let index = usize::from(crm).wrapping_sub(1) * 8 + usize::from(op2);
+    let index = usize::from(crm).wrapping_sub(1).wrapping_mul(8) + usize::from(op2);
     match COMMON.get(index) {
         Some(common) if aarch32 == is_narrow => common.load(Ordering::Relaxed),
         _ => 0,

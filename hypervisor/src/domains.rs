@@ -71,7 +71,8 @@ pub struct Source<'c> {
 }
 
 /// Builds dom0 and the guests that the tree describes, and lets them run. Dom0 may be missing if
-/// there are guests; a guest that cannot be built is left out.
+/// there are guests; a guest that cannot be built is left out. A function of its own in backtraces.
+#[inline(never)]
 pub fn start(hv: &'static Hypervisor<Board>, source: &Source<'_>) -> Result<(), Failure> {
     let pools = hv.make_pools(&source.chosen, &source.board.phandles, source.cpus).map_err(Failure::Build)?;
     let mut built = Vec::new();

@@ -75,10 +75,12 @@ fn finds_with(on: Hypervisor, cpu: &'static str, cpus: u32, mib: u32) {
 /// Where the image is linked.
 const IMAGE: u32 = 0x0020_0000;
 /// Undefined in ARM and in Thumb state.
-const UNDEFINED: [u8; 4] = 0xe7f0_def0_u32.to_le_bytes();
+const UNDEFINED: u32 = 0xe7f0_def0;
+/// What a panic is in AArch64 state.
+const BRK: u32 = 0xd420_0020;
 
 /// Has the image fail at the start of a function.
-fn broken(mut image: Vec<u8>, function: &str) -> Vec<u8> {
+fn broken(mut image: Vec<u8>, function: &str, instruction: u32) -> Vec<u8> {
     let table = image.windows(MAGIC.len()).rposition(|bytes| bytes == MAGIC).expect("a symbol table");
     let symbols = Table::parse(&image[table..]).expect("a whole symbol table");
     let begins = |at: &usize| {
@@ -86,19 +88,28 @@ fn broken(mut image: Vec<u8>, function: &str) -> Vec<u8> {
         symbol.is_some_and(|symbol| symbol.offset == 0 && symbol.to_string() == format!("{function}+0x0"))
     };
     let at = (0..table).step_by(2).find(begins).expect("the function");
-    image[at..at + UNDEFINED.len()].copy_from_slice(&UNDEFINED);
+    image[at..at + 4].copy_from_slice(&instruction.to_le_bytes());
     image
 }
 
 #[test]
 fn a_bug_of_its_own_is_reported_with_the_names_of_functions() {
-    const FUNCTION: &str = "hypervisor::smp::start_others";
-    let mut machine = Ours.machine();
+    reports(Ours, UNDEFINED, "undefined instruction in HYP mode");
+}
+
+#[test]
+fn a_panic_is_reported_with_the_names_of_functions_on_arm64() {
+    reports(OursArm64, BRK, "panic in EL2");
+}
+
+fn reports(on: Hypervisor, instruction: u32, what: &str) {
+    const FUNCTION: &str = "hypervisor::domains::start";
+    let mut machine = on.machine();
     let image = fs::read(&machine.hypervisor).expect("the hypervisor is built");
-    machine.hypervisor = paths::images(Arch::Arm32).join("hypervisor-with-a-bug");
-    fs::write(&machine.hypervisor, broken(image, FUNCTION)).expect("room for an image");
-    let mut c = Console::boot("bug", &machine);
-    c.expect("hypervisor bug on CPU 0: undefined instruction in HYP mode", SOON);
+    machine.hypervisor = paths::images(on.arch()).join("hypervisor-with-a-bug");
+    fs::write(&machine.hypervisor, broken(image, FUNCTION, instruction)).expect("room for an image");
+    let mut c = Console::boot(&format!("bug-{}", on.arch().name()), &machine);
+    c.expect(&format!("hypervisor bug on CPU 0: {what}"), SOON);
     c.expect("backtrace:", SOON);
     c.expect(&format!(" {FUNCTION}+0x0"), SOON);
     c.expect("primary_entry+0x", SOON);
